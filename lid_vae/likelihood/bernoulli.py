@@ -1,0 +1,47 @@
+"""Bernoulli likelihood of binary pixels; the link is the sigmoid."""
+
+import torch
+import torch.nn.functional as F
+
+from lid_vae.likelihood.base import Likelihood, ObservationDistribution
+from lid_vae.map.base import Map
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["BernoulliLikelihood"]
+
+EDGE = 0.01
+
+
+class BernoulliObservation(ObservationDistribution):
+    """Independent pixels with the given logits."""
+
+    def __init__(self, logits: Float[Tensor, "*batch D"]) -> None:
+        self.logits = logits
+
+    @property
+    def mean(self) -> Tensor:  # type: ignore[override]
+        return torch.sigmoid(self.logits)
+
+    def log_prob(self, x: Tensor) -> Float[Tensor, "*batch"]:
+        return (x * self.logits).sum(-1) - F.softplus(self.logits).sum(-1)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        return torch.bernoulli(self.mean, generator=generator)
+
+
+class BernoulliLikelihood(Likelihood):
+    """x_d | w ~ Bernoulli(sigmoid(map(w)_d))."""
+
+    binary = True
+
+    def __init__(self, map: Map) -> None:
+        super().__init__()
+        self.map = map
+
+    def forward(self, w: Float[Tensor, "*batch M"]) -> BernoulliObservation:
+        return BernoulliObservation(self.map(w))
+
+    @torch.no_grad()
+    def initialise(self, mean: Float[Tensor, " D"], w: Float[Tensor, "N M"]) -> None:
+        self.map.initialise_bias(torch.zeros_like(mean))
+        self.map.initialise_bias(torch.logit(mean, eps=EDGE) - self.map(w).mean(0))

@@ -1,0 +1,59 @@
+"""Gaussian likelihood with one learned noise scale."""
+
+import torch
+from torch import nn
+
+from lid_vae.distribution.gaussian import normal_log_prob
+from lid_vae.errors import UserError
+from lid_vae.likelihood.base import Likelihood, ObservationDistribution
+from lid_vae.map.base import Map
+from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["GaussianLikelihood"]
+
+
+class GaussianObservation(ObservationDistribution):
+    """N(mean, scale^2 I)."""
+
+    def __init__(self, mean: Float[Tensor, "*batch D"], scale: Float[Tensor, ""]) -> None:
+        self.mean, self.scale = mean, scale
+
+    def log_prob(self, x: Tensor) -> Float[Tensor, "*batch"]:
+        return normal_log_prob(x, self.mean, self.scale).sum(-1)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(
+            self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
+        )
+        return self.mean + self.scale * noise
+
+
+class GaussianLikelihood(Likelihood):
+    """x | w ~ N(map(w), sigma^2 I), sigma learned, at least ``scale_floor``.
+
+    Start with small noise: at sigma = 1 the noise explains everything and identifiable and classical models collapse alike.
+    """
+
+    binary = False
+
+    def __init__(self, map: Map, scale: float = 0.13, scale_floor: float = 0.01, learn_scale: bool = True) -> None:
+        super().__init__()
+        if not scale > scale_floor > 0:
+            raise UserError(
+                f"A Gaussian likelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
+            )
+        self.map, self.scale_floor = map, scale_floor
+        self.raw_scale = nn.Parameter(inverse_softplus(torch.tensor(float(scale - scale_floor))), learn_scale)
+
+    def forward(self, w: Float[Tensor, "*batch M"]) -> GaussianObservation:
+        return GaussianObservation(self.map(w), self.noise_scale())
+
+    def noise_scale(self) -> Float[Tensor, ""]:
+        """sigma, in the units of the data."""
+        return self.scale_floor + positive(self.raw_scale)
+
+    @torch.no_grad()
+    def initialise(self, mean: Float[Tensor, " D"], w: Float[Tensor, "N M"]) -> None:
+        self.map.initialise_bias(torch.zeros_like(mean))
+        self.map.initialise_bias(mean - self.map(w).mean(0))

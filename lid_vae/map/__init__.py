@@ -1,0 +1,28 @@
+"""Decoder maps: the classical MLP, and maps that are injective by construction."""
+
+from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.map.brenier import BrenierMap
+from lid_vae.map.composed import ComposedMap, composed_brenier, composed_gradient_network, layer_dimensions
+from lid_vae.map.gradient_network import GradientNetwork
+from lid_vae.map.icnn import ConvexPotential
+from lid_vae.map.lift import Lift, pad_lift, pca_lift, random_lift
+from lid_vae.map.linear import LinearMap
+from lid_vae.map.mlp import MLP
+
+__all__ = [
+    "MLP",
+    "BrenierMap",
+    "ComposedMap",
+    "ConvexPotential",
+    "GradientNetwork",
+    "InjectiveMap",
+    "Lift",
+    "LinearMap",
+    "Map",
+    "composed_brenier",
+    "composed_gradient_network",
+    "layer_dimensions",
+    "pad_lift",
+    "pca_lift",
+    "random_lift",
+]

@@ -1,0 +1,52 @@
+"""Brenier maps: gradients of strongly convex potentials (Wang, Blei and Cunningham 2021, section 3)."""
+
+from typing import Literal
+
+from lid_vae.map.icnn import ConvexPotential
+from lid_vae.map.monotone import MonotoneMap
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["BrenierMap"]
+
+
+class BrenierMap(MonotoneMap):
+    """g(u) = grad f(u) + mu u + b with f an input convex neural network; a bijection of R^D for every parameter value.
+
+    >>> g = BrenierMap(features=2, width=64, hidden_layers=2)
+    >>> g(torch.randn(10, 2)).shape
+    torch.Size([10, 2])
+    """
+
+    def __init__(
+        self,
+        features: int,
+        width: int,
+        hidden_layers: int,
+        *,
+        active_features: int | None = None,
+        skips: Literal["none", "last", "all"] = "last",
+        activation: Literal["softplus", "paper"] = "softplus",
+        sharpness: float = 10.0,
+        curvature: float = 1.0,
+        strong_convexity: float = 1.0,
+        strong_convexity_floor: float = 0.01,
+    ) -> None:
+        super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor)
+        self.network = ConvexPotential(
+            features,
+            width,
+            hidden_layers,
+            active_features=active_features,
+            skips=skips,
+            activation=activation,
+            sharpness=sharpness,
+            curvature=curvature,
+        )
+
+    def gradient(
+        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        return self.network.gradient(u, lift)
+
+    def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        return self.network(u)

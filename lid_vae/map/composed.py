@@ -1,0 +1,188 @@
+"""Compositions of monotone maps and lifts, g_n(beta_n' ... g_2(beta_2' g_1(u))): any depth, injective by construction."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+
+from lid_vae.errors import UserError
+from lid_vae.map.base import InjectiveMap
+from lid_vae.map.brenier import BrenierMap
+from lid_vae.map.gradient_network import GradientNetwork
+from lid_vae.map.lift import Lift, pad_lift, pca_lift, random_lift
+from lid_vae.map.monotone import MonotoneMap
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["ComposedMap", "composed_brenier", "composed_gradient_network", "layer_dimensions"]
+
+LiftName = Literal["pad", "random", "pca"]
+
+
+class ComposedMap(InjectiveMap):
+    """Monotone maps with a lift before each but the first. The product of their constants certifies the whole.
+
+    Raises ``UserError`` where dimensions do not meet.
+    """
+
+    def __init__(self, maps: Sequence[MonotoneMap], lifts: Sequence[Lift]) -> None:
+        super().__init__()
+        if not maps or len(lifts) != len(maps) - 1:
+            raise UserError(f"{len(maps)} maps need {max(len(maps) - 1, 0)} lifts between them, got {len(lifts)}.")
+        for before, lift, after in zip(maps[:-1], lifts, maps[1:], strict=True):
+            out_features, in_features = lift.weight.shape
+            if in_features != before.out_features or out_features != after.in_features:
+                raise UserError(
+                    f"A lift {in_features} -> {out_features} cannot join maps of {before.out_features} and "
+                    f"{after.in_features} dimensions."
+                )
+        self.maps, self.lifts = nn.ModuleList(maps), nn.ModuleList(lifts)
+        self.in_features, self.out_features = maps[0].in_features, maps[-1].out_features
+        self.hidden_layers = sum(map_.hidden_layers for map_ in maps)
+
+    def stages(self) -> list[tuple[MonotoneMap, Tensor | None]]:
+        """Each map with the lift matrix before it (None before the first)."""
+        lifts: list[Tensor | None] = [None]
+        for lift in self.lifts:
+            assert isinstance(lift, Lift)
+            lifts.append(lift.weight)
+        stages = []
+        for map_, matrix in zip(self.maps, lifts, strict=True):
+            assert isinstance(map_, MonotoneMap)
+            stages.append((map_, matrix))
+        return stages
+
+    def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
+        for map_, lift in self.stages():
+            u = map_(u, lift)
+        return u
+
+    def inverse_lipschitz(self) -> Float[Tensor, ""]:
+        return torch.stack([map_.inverse_lipschitz() for map_, _ in self.stages()]).prod()
+
+    def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
+        for map_, lift in reversed(self.stages()):
+            x = map_.inverse(x, tolerance)
+            if lift is not None:
+                x = x @ lift
+        return x
+
+    def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
+        self.stages()[-1][0].initialise_bias(bias)
+
+
+def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[int]:
+    """Dimensions of ``depth`` maps from M to D: M first, D last, a geometric progression between.
+
+    Raises ``UserError`` if D < M, or if one map should change the dimension.
+    """
+    if out_features < in_features:
+        raise UserError(
+            f"An injective map goes from fewer dimensions to more, got {in_features} -> {out_features}. "
+            f"Use latent_dimension={out_features} or less."
+        )
+    if depth < 1 or (depth == 1 and in_features != out_features):
+        raise UserError(
+            f"map.depth={depth} cannot take {in_features} dimensions to {out_features}: a Brenier map keeps the dimension "
+            "and lifts stand between two maps. Use map.depth=2 or more."
+        )
+    ratio = out_features / in_features
+    return [round(in_features * ratio ** (k / max(depth - 1, 1))) for k in range(depth)]
+
+
+def composed_brenier(
+    in_features: int,
+    out_features: int,
+    width: int,
+    hidden_layers: int,
+    depth: int = 2,
+    lift: LiftName = "pca",
+    data: Float[Tensor, "N D"] | None = None,
+    skips: Literal["none", "last", "all"] = "last",
+    activation: Literal["softplus", "paper"] = "softplus",
+    sharpness: float = 10.0,
+    curvature: float = 1.0,
+    strong_convexity: float = 1.0,
+    strong_convexity_floor: float = 0.01,
+) -> ComposedMap:
+    """``depth`` Brenier maps of ``hidden_layers`` hidden layers each; equation (16) of the supplement is depth 2.
+
+    ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``data`` gives ``lift=pca`` its
+    directions; lifts before the last have no data to go by and are ``random`` then.
+    """
+
+    def build(features: int, active: int, last: bool) -> MonotoneMap:
+        return BrenierMap(
+            features,
+            width,
+            hidden_layers,
+            active_features=active,
+            skips=skips,
+            activation=activation,
+            sharpness=sharpness,
+            curvature=curvature,
+            strong_convexity=strong_convexity if last else 1.0,
+            strong_convexity_floor=strong_convexity_floor,
+        )
+
+    return _compose(in_features, out_features, depth, lift, data, build)
+
+
+def composed_gradient_network(
+    in_features: int,
+    out_features: int,
+    width: int,
+    hidden_layers: int,
+    depth: int = 2,
+    lift: LiftName = "pca",
+    data: Float[Tensor, "N D"] | None = None,
+    sharpness: float = 4.0,
+    curvature: float = 1.0,
+    strong_convexity: float = 1.0,
+    strong_convexity_floor: float = 0.01,
+) -> ComposedMap:
+    """``depth`` gradient networks; arguments as in ``composed_brenier``."""
+
+    def build(features: int, active: int, last: bool) -> MonotoneMap:
+        return GradientNetwork(
+            features,
+            width,
+            hidden_layers,
+            active_features=active,
+            sharpness=sharpness,
+            curvature=curvature,
+            strong_convexity=strong_convexity if last else 1.0,
+            strong_convexity_floor=strong_convexity_floor,
+        )
+
+    return _compose(in_features, out_features, depth, lift, data, build)
+
+
+def _compose(
+    in_features: int,
+    out_features: int,
+    depth: int,
+    lift: LiftName,
+    data: Tensor | None,
+    build: Callable[[int, int, bool], MonotoneMap],
+) -> ComposedMap:
+    dimensions = layer_dimensions(in_features, out_features, depth)
+    actives = dimensions[:1] + dimensions[:-1]
+    maps = [
+        build(features, active, k == depth - 1)
+        for k, (features, active) in enumerate(zip(dimensions, actives, strict=True))
+    ]
+    lifts = []
+    for k, (small, large) in enumerate(zip(dimensions[:-1], dimensions[1:], strict=True)):
+        last = k == len(dimensions) - 2
+        if lift == "pca" and last:
+            if data is None:
+                raise UserError("lift=pca takes its directions from the training data, and none was given.")
+            lifts.append(pca_lift(small, data))
+        elif lift == "pad":
+            lifts.append(pad_lift(small, large))
+        elif lift in ("random", "pca"):
+            lifts.append(random_lift(small, large))
+        else:
+            raise UserError(f"lift={lift} is not known. Use one of pad, random, pca.")
+    return ComposedMap(maps, lifts)

@@ -1,0 +1,69 @@
+"""What Brenier maps and gradient networks share: a strong-convexity floor, an output bias and the inverse."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from lid_vae.errors import UserError
+from lid_vae.map.base import InjectiveMap
+from lid_vae.map.inversion import invert_monotone
+from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["MonotoneMap"]
+
+
+class MonotoneMap(InjectiveMap, ABC):
+    """g(u) = grad f(u) + mu u + b with f convex: the gradient of a strongly convex function, a bijection of R^D.
+
+    mu = ``floor`` + softplus(learned) > 0, and <g(a) - g(b), a - b> >= mu |a - b|^2, so mu certifies injectivity.
+    """
+
+    def __init__(self, features: int, hidden_layers: int, strong_convexity: float, floor: float) -> None:
+        super().__init__()
+        if not strong_convexity > floor > 0:
+            raise UserError(
+                "A Brenier map needs 0 < strong_convexity_floor < strong_convexity, "
+                f"got floor {floor} and start {strong_convexity}."
+            )
+        self.in_features = self.out_features = features
+        self.hidden_layers = hidden_layers
+        self.floor = floor
+        self.raw_strong_convexity = nn.Parameter(inverse_softplus(torch.tensor(float(strong_convexity - floor))))
+        self.output_bias = nn.Parameter(torch.zeros(features))
+
+    @abstractmethod
+    def gradient(
+        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        """grad f at ``u``, or at ``lift u``."""
+
+    @abstractmethod
+    def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """f(u), without the quadratic and the linear term."""
+
+    def strong_convexity(self) -> Float[Tensor, ""]:
+        """mu > 0."""
+        return self.floor + positive(self.raw_strong_convexity)
+
+    def forward(
+        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        lifted = u if lift is None else u @ lift.mT
+        return self.gradient(u, lift) + self.strong_convexity() * lifted + self.output_bias
+
+    def potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """The strongly convex function whose gradient this map is: f(u) + mu/2 |u|^2 + b'u."""
+        quadratic = 0.5 * self.strong_convexity() * u.square().sum(-1)
+        return self.convex_potential(u) + quadratic + (u * self.output_bias).sum(-1)
+
+    def inverse_lipschitz(self) -> Float[Tensor, ""]:
+        return self.strong_convexity()
+
+    def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch D"]:
+        return invert_monotone(self.forward, self.potential, x, tolerance)
+
+    @torch.no_grad()
+    def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
+        self.output_bias.copy_(bias)

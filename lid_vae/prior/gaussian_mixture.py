@@ -1,0 +1,43 @@
+"""The Gaussian mixture prior of GMVAE and LIDGMVAE: z categorical, w | z ~ N(beta' z, gamma)."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from lid_vae.distribution.components import GaussianComponents, Support
+from lid_vae.distribution.latent import Mixture
+from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.prior.base import Prior
+from lid_vae.prior.component_code import ComponentCode
+
+__all__ = ["GaussianMixture"]
+
+SCALE_FLOOR = 0.02
+
+
+class GaussianMixture(Prior):
+    """Uniform p(z) over K categories; component means from a ``ComponentCode``; a learned scale for each dimension."""
+
+    support: Support = "real"
+
+    def __init__(
+        self,
+        categories: int,
+        latent_dimension: int,
+        code: Literal["regular", "learned"] = "regular",
+        size: float = 0.1,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.categories, self.latent_dimension = categories, latent_dimension
+        self.code = ComponentCode(categories, latent_dimension, code, size)
+        self.raw_scale = nn.Parameter(inverse_softplus(torch.full((latent_dimension,), scale - SCALE_FLOOR)))
+        self.register_buffer("log_mixing", -torch.tensor(float(categories)).log().expand(categories), persistent=False)
+
+    def forward(self) -> Mixture:
+        scale = SCALE_FLOOR + positive(self.raw_scale)
+        return Mixture(self.log_mixing, GaussianComponents(self.code(), scale))
+
+    def separation(self) -> float:
+        return self.code.separation()
