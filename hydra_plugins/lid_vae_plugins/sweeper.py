@@ -1,0 +1,50 @@
+"""``hydra/sweeper: lid_vae``: the basic sweeper with seed ranges, which carries on when a run fails."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+__all__ = ["LidVaeSweeper", "LidVaeSweeperConfig"]
+
+
+@dataclass
+class LidVaeSweeperConfig:
+    _target_: str = "hydra_plugins.lid_vae_plugins.sweeper.LidVaeSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="lid_vae", node=LidVaeSweeperConfig, provider="lid_vae")
+
+
+class LidVaeSweeper(Sweeper):
+    """All combinations of the swept options; ``params`` may hold ``seed: 0-9``."""
+
+    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        self.max_batch_size = max_batch_size
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+
+        from lid_vae.sweep import sweeper
+
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*sweeper.parameters(self.params), *arguments])
+        batches = BasicSweeper.split_arguments(overrides, self.max_batch_size)
+        return sweeper.launch_all(self.launcher, batches, self.validate_batch_is_legal)

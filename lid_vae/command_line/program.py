@@ -1,0 +1,96 @@
+"""The main function of train.py and evaluate.py."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from lid_vae.command_line.arguments import rewrite
+from lid_vae.command_line.explain import explain
+from lid_vae.sweep.sweeper import RunFailed
+
+__all__ = ["CONF", "Job", "main"]
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, conf: Path = CONF) -> None:
+    """Compose ``conf/<kind>.yaml`` with the command line and call ``lid_vae.experiment.<kind>(cfg)`` for each job.
+
+    Exit status: 0; 1 after an error, told in a paragraph, or after a sweep in which a run failed; 130 after Ctrl-C.
+    """
+    typed = tuple(sys.argv if argv is None else argv)
+    job = Job(kind, typed, os.environ.get(_FULL_ERROR))
+    arguments: list[str] = []
+    try:
+        arguments = rewrite(typed[1:])
+        # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
+        with _process_state((typed[0], *arguments), "1"):
+            hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
+    except KeyboardInterrupt:
+        print(f"{kind}.py: interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except Exception as error:
+        text = None if job.full_error == "1" else explain(error, kind, conf, arguments)
+        if text is None:
+            raise
+        print(f"{kind}.py: {text}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, called by Hydra in this process or, pickled, in another one.
+
+    While it runs, ``sys.argv`` and the environment are what the user gave, in every process.
+    """
+
+    kind: str
+    argv: tuple[str, ...]
+    full_error: str | None
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        with _process_state(self.argv, self.full_error):
+            try:
+                # Imported here, and not above, so that --help and --cfg do not wait for torch.
+                return getattr(importlib.import_module("lid_vae.experiment"), self.kind)(cfg)
+            except Exception as error:
+                text = None if self.full_error == "1" else explain(error, self.kind)
+                if text is None:
+                    traceback.print_exc()
+                else:
+                    print(f"{self.kind}.py: {text}", file=sys.stderr, flush=True)
+                if HydraConfig.get().mode is RunMode.MULTIRUN:
+                    headline = text or f"{type(error).__name__}: {error}"
+                    raise RunFailed(headline.strip().split("\n")[0]) from None
+                # Past Hydra, which would add lines of its own.
+                raise SystemExit(1) from None
+
+
+@contextmanager
+def _process_state(argv: Sequence[str], full_error: str | None) -> Iterator[None]:
+    before = sys.argv, os.environ.get(_FULL_ERROR)
+    _set_process_state(argv, full_error)
+    try:
+        yield
+    finally:
+        _set_process_state(*before)
+
+
+def _set_process_state(argv: Sequence[str], full_error: str | None) -> None:
+    sys.argv = list(argv)
+    if full_error is None:
+        os.environ.pop(_FULL_ERROR, None)
+    else:
+        os.environ[_FULL_ERROR] = full_error

@@ -1,0 +1,62 @@
+"""Run every job of a sweep: a failed one is reported at the end and never hides the others."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+
+from lid_vae.errors import UserError
+from lid_vae.sweep import seed_range
+
+__all__ = ["RunFailed", "SweepFailed", "distinct_but_for_seed", "launch_all", "parameters"]
+
+
+class RunFailed(Exception):
+    """One job of a sweep failed and has told why; carries the first line of its error across processes."""
+
+
+class SweepFailed(UserError):
+    """Some jobs of a sweep failed: the list of them."""
+
+
+def parameters(params: Mapping[str, object] | None) -> list[str]:
+    """The overrides for ``hydra.sweeper.params``, in which ``seed`` may be a range such as ``0-9``."""
+    overrides = []
+    for key, value in (params or {}).items():
+        text = str(value)
+        if key == "seed" and seed_range.is_seed_range(text):
+            text = seed_range.sweep_text(seed_range.parse(text))
+        overrides.append(f"{key}={text}")
+    return overrides
+
+
+def distinct_but_for_seed(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """One job for each set of overrides that differ in more than their seed: composing those checks them all."""
+    first: dict[tuple[str, ...], list[str]] = {}
+    for job in jobs:
+        first.setdefault(tuple(part for part in job if not part.startswith("seed=")), list(job))
+    return list(first.values())
+
+
+def launch_all(
+    launcher: Launcher, batches: Sequence[Sequence[Sequence[str]]], check: Callable[[list[list[str]]], None]
+) -> list[Sequence[JobReturn]]:
+    """Check every batch, launch every batch, then raise ``SweepFailed`` if any job failed."""
+    for batch in batches:
+        check(distinct_but_for_seed(batch))
+    results: list[Sequence[JobReturn]] = []
+    done = 0
+    for batch in batches:
+        results.append(launcher.launch(batch, initial_job_idx=done))
+        done += len(batch)
+    failed = [result for batch_results in results for result in batch_results if result.status is JobStatus.FAILED]
+    if failed:
+        # The public `return_value` would raise at the first failure and print over the list.
+        lines = [f"  {' '.join(result.overrides or ())}: {_first_line(result._return_value)}" for result in failed]
+        raise SweepFailed("\n".join([f"{len(failed)} of {done} runs failed; the others are finished.", *lines]))
+    return results
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
+    return text.strip().split("\n")[0]
