@@ -1,0 +1,30 @@
+"""What an objective is."""
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from lid_vae.distribution.approximation import Approximation
+from lid_vae.shapes import Float, Tensor
+from lid_vae.vae import VAE
+
+__all__ = ["Objective"]
+
+
+class Objective(nn.Module, ABC):
+    """A bound on log p(x), or a surrogate of one, to be maximised.
+
+    ``samples`` is how many draws of q a training step takes.
+    """
+
+    samples: int
+
+    @abstractmethod
+    def forward(
+        self, vae: VAE, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
+    ) -> Float[Tensor, " B"]:
+        """The value for each example, nats."""
+
+    @abstractmethod
+    def advance(self, step: int, steps: int) -> None:
+        """Move schedules to batch ``step`` of ``steps``."""

@@ -1,0 +1,44 @@
+"""The evidence lower bound, with a weight on its KL term."""
+
+from lid_vae.distribution.approximation import Approximation
+from lid_vae.errors import UserError
+from lid_vae.objective.base import Objective
+from lid_vae.objective.schedule import Constant, Schedule
+from lid_vae.objective.score_function import with_score_gradient
+from lid_vae.shapes import Float, Tensor
+from lid_vae.vae import VAE
+
+__all__ = ["ELBO"]
+
+
+class ELBO(Objective):
+    """E_q log p(x | w) - beta KL(q || p). beta = 1: Kingma and Welling (2014), eq. 3; else beta-VAE, Higgins et al. (2017).
+
+    ``beta`` is a number or a schedule (annealing). KL is in closed form where there is one, unless ``closed_form`` is
+    False; else it is sampled. Raises ``UserError`` for a negative beta or no samples.
+    """
+
+    def __init__(self, beta: float | Schedule = 1.0, samples: int = 1, closed_form: bool = True) -> None:
+        super().__init__()
+        if samples < 1:
+            raise UserError(f"An objective needs at least one sample, got objective.samples={samples}.")
+        if not isinstance(beta, Schedule) and beta < 0:
+            raise UserError(f"beta weights a divergence and cannot be negative, got objective.beta={beta}.")
+        self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
+        self.samples, self.closed_form = samples, closed_form
+        self.beta = self.schedule(0, 1)
+
+    def forward(
+        self, vae: VAE, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
+    ) -> Float[Tensor, " B"]:
+        terms = vae.terms(x, q, noise)
+        if self.closed_form and terms.kl is not None and terms.reparametrised:
+            return terms.expectation(terms.log_likelihood).mean(0) - self.beta * terms.kl
+        divergence = terms.log_posterior - terms.log_prior
+        value = terms.expectation(terms.log_likelihood - self.beta * divergence)
+        if not terms.reparametrised:
+            value = with_score_gradient(value, terms)
+        return value.mean(0)
+
+    def advance(self, step: int, steps: int) -> None:
+        self.beta = self.schedule(step, steps)

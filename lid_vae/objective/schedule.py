@@ -1,0 +1,78 @@
+"""Schedules: numbers as functions of the batch count, so that a resumed run continues where it was."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import cos, pi
+
+__all__ = ["Constant", "Cosine", "Cyclical", "Linear", "Schedule", "WarmupCosine"]
+
+
+class Schedule(ABC):
+    """A number for each step of ``steps``."""
+
+    @abstractmethod
+    def __call__(self, step: int, steps: int) -> float:
+        """The value at ``step`` in 0 ... ``steps`` - 1 (and, once training is over, the last value)."""
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same ``value`` throughout."""
+
+    value: float = 1.0
+
+    def __call__(self, step: int, steps: int) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """From ``start`` to ``end`` over the first ``share`` of training, then constant (Bowman et al. 2016)."""
+
+    start: float = 0.0
+    end: float = 1.0
+    share: float = 0.1
+
+    def __call__(self, step: int, steps: int) -> float:
+        progress = min(step / max(self.share * steps, 1), 1.0)
+        return self.start + (self.end - self.start) * progress
+
+
+@dataclass(frozen=True)
+class Cyclical(Schedule):
+    """``cycles`` times: linear from ``start`` to ``end`` over ``share`` of the cycle, then constant (Fu et al. 2019)."""
+
+    start: float = 0.0
+    end: float = 1.0
+    cycles: int = 4
+    share: float = 0.5
+
+    def __call__(self, step: int, steps: int) -> float:
+        length = max(steps / self.cycles, 1)
+        position = (min(step, steps - 1) % length) / length
+        return self.start + (self.end - self.start) * min(position / self.share, 1.0)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from 1 to ``end`` (Loshchilov and Hutter 2017), a factor for learning rates."""
+
+    end: float = 0.0
+
+    def __call__(self, step: int, steps: int) -> float:
+        return self.end + (1 - self.end) * 0.5 * (1 + cos(pi * min(step / max(steps, 1), 1.0)))
+
+
+@dataclass(frozen=True)
+class WarmupCosine(Schedule):
+    """Linear from 0 over the first ``warmup`` share of training, then half a cosine to ``end``."""
+
+    warmup: float = 0.02
+    end: float = 0.01
+
+    def __call__(self, step: int, steps: int) -> float:
+        progress = min((step + 1) / max(steps, 1), 1.0)
+        if progress < self.warmup:
+            return progress / self.warmup
+        share = (progress - self.warmup) / (1 - self.warmup)
+        return self.end + (1 - self.end) * 0.5 * (1 + cos(pi * share))

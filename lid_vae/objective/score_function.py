@@ -1,0 +1,31 @@
+"""Gradients through draws that carry none: the score function with a leave-one-out baseline."""
+
+import torch
+
+from lid_vae.errors import UserError
+from lid_vae.shapes import Float, Tensor
+from lid_vae.vae import LogTerms
+
+__all__ = ["with_score_gradient"]
+
+
+def with_score_gradient(value: Float[Tensor, "S B"], terms: LogTerms) -> Float[Tensor, "S B"]:
+    """``value`` unchanged as a number, with the gradient that REINFORCE with a leave-one-out baseline adds.
+
+    The baseline of each draw is the mean of the others (Kool, van Hoof and Welling 2019), so two are needed.
+    With enumerated categories each category's draws have a baseline of their own, weighted by q(z | x).
+    Raises ``UserError`` for a single sample.
+    """
+    samples = value.shape[0]
+    if samples < 2:
+        raise UserError(
+            "A Bernoulli latent has no reparametrised gradient, and its leave-one-out estimator needs at least two "
+            "samples. Use objective.samples=4."
+        )
+    reward = (terms.log_weight()).detach()
+    baseline = (reward.sum(0) - reward) / (samples - 1)
+    log_prob = terms.sample.log_prob
+    surrogate = (reward - baseline) * (log_prob - log_prob.detach())
+    if terms.log_category is None:
+        return value + surrogate.squeeze(1)
+    return value + (terms.log_category.exp().detach() * surrogate).sum(1)

@@ -1,0 +1,17 @@
+"""Approximating families: encoders, flows, and the posteriors built of them."""
+
+from lid_vae.posterior.amortized import AmortizedPosterior
+from lid_vae.posterior.base import Posterior
+from lid_vae.posterior.bernoulli import BernoulliPosterior
+from lid_vae.posterior.encoder import ConvolutionalEncoder, Encoder, MLPEncoder
+from lid_vae.posterior.realnvp import RealNVP
+
+__all__ = [
+    "AmortizedPosterior",
+    "BernoulliPosterior",
+    "ConvolutionalEncoder",
+    "Encoder",
+    "MLPEncoder",
+    "Posterior",
+    "RealNVP",
+]

@@ -1,0 +1,70 @@
+"""The Gaussian and RealNVP families, with z left to p(z | w) or enumerated."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lid_vae.distribution.approximation import Parameters
+from lid_vae.distribution.flow_gaussian import Bijection, FlowGaussian
+from lid_vae.map.positive import positive
+from lid_vae.posterior.base import Posterior
+from lid_vae.posterior.encoder import Encoder
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["AmortizedPosterior"]
+
+SCALE_FLOOR = 1e-4
+UNIT = 0.5413248546129181  # softplus(UNIT) = 1: scales start at about 1
+
+
+class AmortizedPosterior(Posterior):
+    """w = T(u), u ~ N(mean(x), diag(scale(x)^2)), T a composition of bijections that is the same for every x.
+
+    No bijection: the diagonal Gaussian of Kingma and Welling (2014). RealNVP: the paper's family. With ``categories``
+    K the posterior is q(z = k | x) q(w | x, z = k), a mean and scale for each category, at K times the decoder's cost;
+    without, it is q(w | x), and z follows from the exact p(z | w).
+
+    >>> q = AmortizedPosterior(MLPEncoder(4, 16), latent_dimension=2)
+    >>> q.distribution(q.encode(torch.randn(5, 4))).mean.shape
+    torch.Size([1, 5, 2])
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        latent_dimension: int,
+        flow: Sequence[Bijection] = (),
+        categories: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.latent_dimension, self.categories = encoder, latent_dimension, categories
+        self.flow = nn.ModuleList(flow)
+        self.head = nn.Linear(encoder.out_features, 2 * latent_dimension * (categories or 1))
+        nn.init.normal_(self.head.weight, std=0.3 / encoder.out_features**0.5)
+        nn.init.zeros_(self.head.bias)
+        if categories is not None:
+            self.category_head = nn.Linear(encoder.out_features, categories)
+
+    def encode(self, x: Float[Tensor, "B D"]) -> Parameters:
+        features = self.encoder(x)
+        moments = self.head(features).unflatten(-1, (self.categories or 1, 2, self.latent_dimension))
+        moments = moments.movedim(-3, 0)
+        parameters = {"mean": moments[..., 0, :], "raw_scale": moments[..., 1, :]}
+        if self.categories is not None:
+            parameters["logits"] = self.category_head(features).movedim(-1, 0)
+        return parameters
+
+    def distribution(self, parameters: Parameters) -> FlowGaussian:
+        scale = SCALE_FLOOR + positive(parameters["raw_scale"] + UNIT)
+        logits = parameters.get("logits")
+        log_category = None if logits is None else torch.log_softmax(logits, 0)
+        flow = []
+        for bijection in self.flow:
+            assert isinstance(bijection, Bijection)
+            flow.append(bijection)
+        return FlowGaussian(parameters["mean"], scale, log_category, flow)
+
+    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+        shape = (samples, self.categories or 1, batch, self.latent_dimension)
+        return torch.randn(shape, generator=generator, device=generator.device, dtype=self.head.weight.dtype)

@@ -1,0 +1,30 @@
+"""What an approximating family is."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from lid_vae.distribution.approximation import Approximation, Parameters
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["Posterior"]
+
+
+class Posterior(nn.Module, ABC):
+    """Amortised q. ``categories`` is K where q(z | x) is enumerated, else None."""
+
+    latent_dimension: int
+    categories: int | None
+
+    @abstractmethod
+    def encode(self, x: Float[Tensor, "B D"]) -> Parameters:
+        """Variational parameters of each x; what SA-VAE refines."""
+
+    @abstractmethod
+    def distribution(self, parameters: Parameters) -> Approximation:
+        """q at the given variational parameters."""
+
+    @abstractmethod
+    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+        """The noise that ``Approximation.sample`` takes, on the generator's device."""

@@ -1,0 +1,67 @@
+"""Encoders: feature extractors that stand before a posterior's variational parameters."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lid_vae.errors import UserError
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["ConvolutionalEncoder", "Encoder", "MLPEncoder"]
+
+
+class Encoder(nn.Module, ABC):
+    """x of shape [B, D] to features of shape [B, ``out_features``]."""
+
+    out_features: int
+
+    @abstractmethod
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+        """The features of each x."""
+
+
+class MLPEncoder(Encoder):
+    """``hidden_layers`` hidden layers of ``width`` ReLU units."""
+
+    def __init__(self, features: int, width: int, hidden_layers: int = 2) -> None:
+        super().__init__()
+        if hidden_layers < 1:
+            raise UserError(f"An encoder needs at least one hidden layer, got hidden_layers={hidden_layers}.")
+        self.out_features = width
+        layers: list[nn.Module] = []
+        for k in range(hidden_layers):
+            linear = nn.Linear(features if k == 0 else width, width)
+            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+            nn.init.zeros_(linear.bias)
+            layers += [linear, nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+        return self.layers(x)
+
+
+class ConvolutionalEncoder(Encoder):
+    """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics."""
+
+    def __init__(self, image_shape: Sequence[int], width: int, channels: int = 32) -> None:
+        super().__init__()
+        if len(image_shape) != 2 or min(image_shape) < 8:
+            raise UserError(f"The convolutional encoder needs images of at least 8 x 8 pixels, got {list(image_shape)}.")
+        self.image_shape, self.out_features = tuple(image_shape), width
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, channels, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * channels, 2 * channels, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        with torch.no_grad():
+            size = self.convolutions(torch.zeros(1, 1, *self.image_shape)).shape[1]
+        self.output = nn.Sequential(nn.Linear(size, width), nn.ReLU())
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+        return self.output(self.convolutions(x.unflatten(-1, (1, *self.image_shape))))

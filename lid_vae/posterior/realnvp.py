@@ -1,0 +1,80 @@
+"""RealNVP (Dinh, Sohl-Dickstein and Bengio 2017, arXiv:1605.08803): affine couplings and permutations."""
+
+import torch
+from torch import nn
+
+from lid_vae.distribution.flow_gaussian import Bijection
+from lid_vae.errors import UserError
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["RealNVP"]
+
+LOG_SCALE_BOUND = 2.0
+
+
+class Coupling(nn.Module):
+    """w = P u with the second half scaled and shifted as functions of the first: identity up to P at the start."""
+
+    permutation: Tensor
+    inverse_permutation: Tensor
+
+    def __init__(self, dimension: int, width: int, hidden_layers: int, permutation: Tensor) -> None:
+        super().__init__()
+        self.kept = dimension // 2
+        self.register_buffer("permutation", permutation)
+        self.register_buffer("inverse_permutation", permutation.argsort())
+        layers: list[nn.Module] = []
+        for k in range(hidden_layers):
+            layers += [nn.Linear(self.kept if k == 0 else width, width), nn.ReLU()]
+        output = nn.Linear(width, 2 * (dimension - self.kept))
+        nn.init.zeros_(output.weight)
+        nn.init.zeros_(output.bias)
+        self.network = nn.Sequential(*layers, output)
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        u = u[..., self.permutation]
+        kept, moved = u[..., : self.kept], u[..., self.kept :]
+        log_scale, shift = self._coefficients(kept)
+        return torch.cat([kept, moved * log_scale.exp() + shift], -1), log_scale.sum(-1)
+
+    def inverse(self, w: Tensor) -> Tensor:
+        kept, moved = w[..., : self.kept], w[..., self.kept :]
+        log_scale, shift = self._coefficients(kept)
+        return torch.cat([kept, (moved - shift) * (-log_scale).exp()], -1)[..., self.inverse_permutation]
+
+    def _coefficients(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        raw, shift = self.network(kept).chunk(2, -1)
+        return LOG_SCALE_BOUND * torch.tanh(raw / LOG_SCALE_BOUND), shift
+
+
+class RealNVP(Bijection):
+    """``couplings`` affine coupling layers, each after a permutation that brings the other half to the front.
+
+    The scales are bounded by exp(+-2) a layer, so that no single step can make a density degenerate.
+    Raises ``UserError`` for fewer than two couplings or fewer than two dimensions.
+    """
+
+    def __init__(self, dimension: int, width: int, couplings: int = 2, hidden_layers: int = 1) -> None:
+        super().__init__()
+        if dimension < 2:
+            raise UserError("RealNVP couples two halves, so it needs latent_dimension >= 2. Use family=gaussian.")
+        if couplings < 2:
+            raise UserError(
+                f"RealNVP needs two coupling layers or more to move every dimension, got family.couplings={couplings}."
+            )
+        swap = torch.arange(dimension).roll(-(dimension // 2))
+        shuffles = [torch.randperm(dimension) if k % 2 == 0 and dimension > 2 else swap for k in range(couplings)]
+        self.couplings = nn.ModuleList(Coupling(dimension, width, hidden_layers, shuffle) for shuffle in shuffles)
+
+    def forward(self, u: Float[Tensor, "*batch M"]) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch"]]:
+        total = torch.zeros(u.shape[:-1], dtype=u.dtype, device=u.device)
+        for coupling in self.couplings:
+            u, log_determinant = coupling(u)
+            total = total + log_determinant
+        return u, total
+
+    def inverse(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+        for coupling in reversed(self.couplings):
+            assert isinstance(coupling, Coupling)
+            w = coupling.inverse(w)
+        return w

@@ -1,0 +1,112 @@
+"""A variational autoencoder: prior, likelihood and posterior, the log terms of its bound, and its two parameter groups."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from lid_vae.distribution.approximation import Approximation, LatentSample
+from lid_vae.distribution.kl import closed_form_kl
+from lid_vae.distribution.latent import LatentDistribution, Mixture
+from lid_vae.errors import UserError
+from lid_vae.likelihood.base import Likelihood
+from lid_vae.posterior.base import Posterior
+from lid_vae.prior.base import Prior
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["VAE", "LogTerms"]
+
+
+class LogTerms(NamedTuple):
+    """The terms of log p(x, w) - log q(w | x) over samples, enumerated categories and examples, in nats."""
+
+    log_likelihood: Float[Tensor, "S K B"]
+    log_prior: Float[Tensor, "S K B"]
+    log_posterior: Float[Tensor, "S K B"]
+    log_category: Float[Tensor, "K B"] | None
+    """log q(z = k | x) where categories are enumerated; ``log_prior`` and ``log_posterior`` then include z."""
+    reparametrised: bool
+    kl: Float[Tensor, " B"] | None
+    """KL(q || prior) where it has a closed form."""
+    sample: LatentSample
+
+    def log_weight(self) -> Float[Tensor, "S K B"]:
+        """log p(x, w) - log q(w | x)."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
+
+    def expectation(self, value: Float[Tensor, "S K B"]) -> Float[Tensor, "S B"]:
+        """The expectation over the categories of ``value``, for each sample."""
+        if self.log_category is None:
+            return value.squeeze(1)
+        return (self.log_category.exp() * value).sum(1)
+
+    def log_evidence_weight(self) -> Float[Tensor, "S B"]:
+        """log of an unbiased estimate of p(x), for each sample; categories are summed exactly.
+
+        With enumerated categories: log sum_k p(k) p(w_k | k) p(x | w_k) / q(w_k | x, k), Jensen's step above the
+        expectation of ``log_weight`` on the same draws.
+        """
+        if self.log_category is None:
+            return self.log_weight().squeeze(1)
+        return torch.logsumexp(self.log_weight() + self.log_category, 1)
+
+
+class VAE(nn.Module):
+    """p(w) p(x | w) with q(w | x). Raises ``UserError`` where dimensions, categories or supports do not agree."""
+
+    def __init__(self, prior: Prior, likelihood: Likelihood, posterior: Posterior) -> None:
+        super().__init__()
+        if not prior.latent_dimension == likelihood.map.in_features == posterior.latent_dimension:
+            raise UserError(
+                f"The latent has {prior.latent_dimension} dimensions in the prior, {likelihood.map.in_features} in the "
+                f"likelihood and {posterior.latent_dimension} in the posterior; they must agree."
+            )
+        if posterior.categories is not None and posterior.categories != prior.categories:
+            raise UserError(
+                f"The posterior enumerates {posterior.categories} categories and the prior has {prior.categories}. "
+                "Use family.mixture=conditional, or a mixture prior of as many categories."
+            )
+        self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
+
+    def terms(
+        self, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
+    ) -> LogTerms:
+        """The log terms at the draws that ``noise`` gives."""
+        prior = self.prior()
+        sample = q.sample(noise)
+        log_likelihood = self.likelihood(sample.w).log_prob(x)
+        log_posterior = sample.log_prob
+        if q.log_category is None:
+            log_prior = prior.log_prob(sample.w)
+        else:
+            assert isinstance(prior, Mixture)
+            log_prior = prior.aligned_joint_log_prob(sample.w)
+            log_posterior = log_posterior + q.log_category
+        return LogTerms(
+            log_likelihood,
+            log_prior,
+            log_posterior,
+            q.log_category,
+            q.reparametrised,
+            closed_form_kl(q, prior),
+            sample,
+        )
+
+    def category_probability(
+        self, q: Approximation, sample: LatentSample, prior: LatentDistribution | None = None
+    ) -> Float[Tensor, "S B K"] | None:
+        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x). None without categories."""
+        if q.log_category is not None:
+            return q.log_category.exp().mT.unsqueeze(0)
+        prior = self.prior() if prior is None else prior
+        if not isinstance(prior, Mixture):
+            return None
+        return prior.category_log_prob(sample.w.squeeze(1)).exp()
+
+    def model_parameters(self) -> list[nn.Parameter]:
+        """theta: prior and likelihood."""
+        return [*self.prior.parameters(), *self.likelihood.parameters()]
+
+    def posterior_parameters(self) -> list[nn.Parameter]:
+        """phi: encoder and flow."""
+        return list(self.posterior.parameters())
