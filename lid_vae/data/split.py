@@ -1,0 +1,101 @@
+"""A split of a data set held as tensors, the batches cut from it, and the parts chosen by the data seed."""
+
+__all__ = ["Batch", "Split", "as_float", "at_least_one", "hold_out", "subsample"]
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from lid_vae.errors import UserError
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Int, Tensor
+
+
+class Batch(NamedTuple):
+    """What a model trains on or is measured on.
+
+    ``x`` is ready for the model (binarised where that was asked), ``y`` holds class numbers where the data have
+    any, and ``index`` says which rows of the split these are.
+    """
+
+    x: Float[Tensor, "B D"]
+    y: Int[Tensor, " B"] | None
+    index: Int[Tensor, " B"]  # type: ignore[assignment]  # hides tuple.index, which no one needs
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a data set on one device: ``x`` is uint8 [N, D] for images, float32 [N, D] for real data."""
+
+    x: Tensor
+    y: Int[Tensor, " N"] | None = None
+
+    def __post_init__(self) -> None:
+        assert self.x.ndim == 2
+        assert self.x.dtype in (torch.uint8, torch.float32)
+        assert self.y is None or (self.y.shape == self.x.shape[:1] and self.y.dtype == torch.int64)
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.x.device
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same rows on ``device``; nothing is copied where they are there already."""
+        return Split(self.x.to(device), None if self.y is None else self.y.to(device))
+
+    def rows(self, index: Int[Tensor, " n"]) -> "Split":
+        """The rows ``index``, copied."""
+        return Split(self.x[index], None if self.y is None else self.y[index])
+
+
+def as_float(x: Tensor) -> Float[Tensor, "*shape"]:
+    """Stored values as the model takes them: bytes become grey levels in [0, 1], real values stay."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+def hold_out(split: Split, size: int | None, seed: int, part: str) -> tuple[Split, Split]:
+    """The rest, and ``size`` random rows (a tenth for None) held out of ``split`` as its ``part`` ("valid", "test").
+
+    Raises:
+        UserError: if nothing would be held out, or nothing would be left.
+    """
+    size = max(1, len(split) // 10) if size is None else size
+    at_least_one(**{f"{part}_size": size})
+    if size >= len(split):
+        raise UserError(
+            f"data.{part}_size={size} leaves no training data: there are {len(split)} examples to divide. "
+            f"Choose data.{part}_size below {len(split)}."
+        )
+    order = torch.randperm(len(split), generator=generator(seed, "split", part))
+    return split.rows(order[size:]), split.rows(order[:size])
+
+
+def subsample(split: Split, size: int | None, seed: int) -> Split:
+    """``size`` random rows of the training part (all for None). A smaller subset lies inside a larger one.
+
+    Raises:
+        UserError: if there are fewer rows than that.
+    """
+    if size is None:
+        return split
+    if size > len(split):
+        raise UserError(
+            f"data.train_size={size} asks for more than there is: {len(split)} training examples are left after the "
+            f"held-out parts. Choose data.train_size of at most {len(split)}, or null for all of them."
+        )
+    return split.rows(torch.randperm(len(split), generator=generator(seed, "subset"))[:size])
+
+
+def at_least_one(**sizes: int | None) -> None:
+    """Refuses sizes below one; None passes.
+
+    Raises:
+        UserError: naming the option.
+    """
+    for name, size in sizes.items():
+        if size is not None and size < 1:
+            raise UserError(f"data.{name}={size} must be at least 1.")

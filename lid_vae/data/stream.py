@@ -1,0 +1,106 @@
+"""The training batches as a function of (seed, step), and the loaders that hand batches to Lightning."""
+
+__all__ = ["SplitLoader", "StreamLoader", "TrainStream"]
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from lid_vae.data.split import Batch, Split, as_float
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Int, Tensor
+
+
+class TrainStream:
+    """An endless sequence of training batches in which batch ``step`` depends on nothing but the seed and ``step``.
+
+    Each epoch of ``len(stream)`` steps visits the rows in a fresh order and drops the last incomplete batch; a split
+    smaller than a batch is one batch. ``prepare(x, rng)`` turns stored values [B, D] into the model's input; ``rng``
+    lives on the device of the split, so the pixels never leave it.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        prepare: Callable[[Tensor, torch.Generator], Float[Tensor, "B D"]],
+    ) -> None:
+        assert len(split) > 0
+        assert batch_size > 0
+        self.split = split
+        self.batch_size = min(batch_size, len(split))
+        self.seed = seed
+        self._prepare = prepare
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        """Steps per epoch."""
+        return len(self.split) // self.batch_size
+
+    def batch(self, step: int, draw: int = 0) -> Batch:
+        """The batch of ``step``; ``draw`` > 0 gives further batches of that step, independent of it and each other.
+
+        The further batches (for the inner loop of He et al. 2019) are drawn with replacement from the whole split.
+        """
+        index = self._rows_in_order(step) if draw == 0 else self._random_rows(step, draw)
+        rng = generator(self.seed, "binarise", step, draw, device=self.split.device)
+        y = None if self.split.y is None else self.split.y[index]
+        return Batch(self._prepare(self.split.x[index], rng), y, index)
+
+    def _rows_in_order(self, step: int) -> Int[Tensor, " B"]:
+        epoch, place = divmod(step, len(self))
+        if epoch != self._epoch:
+            order = torch.randperm(len(self.split), generator=generator(self.seed, "order", epoch))
+            # drawn on the CPU, so that the order is the same on every device
+            self._order, self._epoch = order.to(self.split.device), epoch
+        return self._order[place * self.batch_size : (place + 1) * self.batch_size]
+
+    def _random_rows(self, step: int, draw: int) -> Int[Tensor, " B"]:
+        rng = generator(self.seed, "draw", step, draw)
+        return torch.randint(len(self.split), (self.batch_size,), generator=rng).to(self.split.device)
+
+
+class StreamLoader:
+    """Iterates over a stream one epoch at a time, and tells Lightning which step comes next.
+
+    Lightning stores ``state_dict()`` in its checkpoints and gives it back before it goes on, so that a run resumed in
+    mid-epoch sees the batches of the uninterrupted run. The state is a step of the stream, not a place in an epoch: a
+    pass yields ``len(loader)`` batches from wherever it stands, and Lightning, which counts, ends a resumed epoch.
+    """
+
+    def __init__(self, stream: TrainStream, step: int = 0) -> None:
+        self.stream = stream
+        self.step = step
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range(len(self)):
+            step = self.step
+            self.step += 1  # before the yield: a checkpoint written during step n must say n + 1
+            yield self.stream.batch(step)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.step = state["step"]
+
+
+class SplitLoader:
+    """All rows of a split in their own order, the last batch as large as it comes; can be iterated again."""
+
+    def __init__(self, split: Split, batch_size: int) -> None:
+        self.split = split
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index in torch.arange(len(self.split), device=self.split.device).split(self.batch_size):
+            rows = self.split.rows(index)
+            yield Batch(as_float(rows.x), rows.y, index)
