@@ -6,6 +6,8 @@ __all__ = [
     "Batch",
     "Digits",
     "FashionMNIST",
+    "Images",
+    "Omniglot",
     "Pinwheel",
     "Split",
     "TrainStream",
@@ -14,4 +16,6 @@ __all__ = [
 from lid_vae.data.base import ArrayDataModule, Batch, Split, TrainStream
 from lid_vae.data.digits import Digits
 from lid_vae.data.idx_images import MNIST, FashionMNIST
+from lid_vae.data.images import Images
+from lid_vae.data.omniglot import Omniglot
 from lid_vae.data.pinwheel import Pinwheel

@@ -15,6 +15,7 @@ from pytorch_lightning import LightningDataModule
 from lid_vae.data.binarise import Binarisation
 from lid_vae.data.split import Batch, Split, as_float, at_least_one, subsample
 from lid_vae.data.stream import SplitLoader, StreamLoader, TrainStream
+from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
 Part = Literal["train", "valid", "test"]
@@ -198,5 +199,11 @@ class ArrayDataModule(LightningDataModule, ABC):
         return SplitLoader(self._derived[part], batch_size or self.eval_batch_size)
 
     def _follow_trainer(self) -> None:
-        if self.trainer is not None:
-            self.to_device(self.trainer.strategy.root_device)
+        if self.trainer is None:
+            return
+        if self.trainer.world_size > 1:
+            raise UserError(
+                f"The trainer has {self.trainer.world_size} devices, and each would train on the same batches. Use "
+                f"trainer.devices=1, and one process for each seed."
+            )
+        self.to_device(self.trainer.strategy.root_device)

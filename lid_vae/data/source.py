@@ -99,10 +99,12 @@ def _download(url: str, folder: Path, file: RemoteFile) -> None:
             part.unlink(missing_ok=True)
             return
         try:
-            _receive(url, handle)
-            found = digest(part.read_bytes(), file.checksum)
+            resumed = _receive(url, handle)
+            found = _sum_or_empty(part, handle, file)
+            if found != file.checksum and resumed:  # the beginning may be of another version
+                _receive(url, handle)
+                found = _sum_or_empty(part, handle, file)
             if found != file.checksum:
-                handle.truncate(0)
                 raise _WrongSum(f"its sum is {found}, not {file.checksum}")
             os.replace(part, target)
         finally:
@@ -110,8 +112,16 @@ def _download(url: str, folder: Path, file: RemoteFile) -> None:
                 part.unlink()
 
 
-def _receive(url: str, handle: BinaryIO) -> None:
-    """Appends to ``handle`` what it lacks of ``url``."""
+def _sum_or_empty(part: Path, handle: BinaryIO, file: RemoteFile) -> str:
+    """The sum of what came; a wrong part is emptied."""
+    found = digest(part.read_bytes(), file.checksum)
+    if found != file.checksum:
+        handle.truncate(0)
+    return found
+
+
+def _receive(url: str, handle: BinaryIO) -> bool:
+    """Appends to ``handle`` what it lacks of ``url``; whether there was a beginning to go on from."""
     handle.seek(0, os.SEEK_END)
     have = handle.tell()
     request = urllib.request.Request(url, headers={"User-Agent": "lid_vae"})
@@ -133,6 +143,7 @@ def _receive(url: str, handle: BinaryIO) -> None:
         if error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         # nothing lacks: the sum decides whether the part is the file
+    return have > 0
 
 
 def _missing(folder: Path, files: Sequence[RemoteFile], reason: str) -> UserError:

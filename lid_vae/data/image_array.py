@@ -1,0 +1,156 @@
+"""A user's images and labels from an .npy, .npz or .mat file, checked and brought to one form."""
+
+__all__ = ["as_bytes", "as_images", "class_numbers", "pick", "read_arrays", "read_labels"]
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lid_vae.errors import UserError
+from lid_vae.shapes import Int, Tensor
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name; the one of an .npy file has the file's own name. Nothing pickled is loaded.
+
+    Raises:
+        UserError: if the file cannot be read so.
+    """
+    if path.suffix not in (".npy", ".npz", ".mat"):
+        raise UserError(f"{path} is no folder, and no .npy, .npz or .mat file.")
+    try:
+        if path.suffix == ".mat":
+            from scipy.io import loadmat
+
+            return {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {path.stem: loaded}
+        with loaded:
+            return dict(loaded)
+    except NotImplementedError as error:
+        raise UserError(
+            f"{path} is a MATLAB 7.3 file, which is HDF5 and not read here. In MATLAB, save it again with "
+            f"save(..., '-v7'); or convert it to .npy."
+        ) from error
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, KeyError, IndexError) as error:
+        why = "it holds Python objects, which are never loaded" if "pickle" in str(error).lower() else str(error)
+        raise UserError(f"{path} cannot be read as arrays of numbers: {why}. Save plain numeric arrays.") from error
+
+
+def pick(arrays: dict[str, np.ndarray], key: str | None, path: Path) -> np.ndarray:
+    """The array called ``key``; for None the only one with two or more dimensions, both above one.
+
+    Raises:
+        UserError: if there is none of that name, or it is not clear which one.
+    """
+    inside = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+    if key is not None:
+        if key not in arrays:
+            raise UserError(f"{path} holds no array data.key={key}; it holds {inside}.")
+        return arrays[key]
+    candidates = [array for array in arrays.values() if array.ndim >= 2 and min(array.shape[:2]) > 1]
+    if len(candidates) != 1:
+        raise UserError(f"{path} holds {inside}. Say which array holds the images, with data.key=<name>.")
+    return candidates[0]
+
+
+def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> np.ndarray:
+    """[N, H, W] from that, from rows of H W values, or from either with a last axis of one channel.
+
+    Rows are square images unless ``shape`` says (H, W). With ``shape``, the images may also stand in the columns, or
+    along the last of three axes, as MATLAB likes them.
+
+    Raises:
+        UserError: if the array can be none of these.
+    """
+    if array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    given = f"The array in {path} has shape {array.shape}"
+    if array.ndim == 3:
+        if shape is None or array.shape[1:] == shape:
+            return array
+        if array.shape[:2] == shape:
+            return np.moveaxis(array, -1, 0)
+        raise UserError(f"{given}, which holds no images of data.shape={list(shape)}.")
+    if array.ndim == 2 and shape is None:
+        side = math.isqrt(array.shape[1])
+        if side * side != array.shape[1]:
+            raise UserError(
+                f"{given}, and rows of {array.shape[1]} values are no square images. Give data.shape=[height,width]; "
+                f"the images may then also stand in the columns."
+            )
+        return array.reshape(-1, side, side)
+    if array.ndim == 2 and shape is not None:
+        if array.shape[1] == math.prod(shape):
+            return array.reshape(-1, *shape)
+        if array.shape[0] == math.prod(shape):
+            return array.T.reshape(-1, *shape)
+        raise UserError(f"{given}: neither rows nor columns have the {math.prod(shape)} values of data.shape.")
+    raise UserError(f"{given}. Grey images are wanted: [images, height, width], or [images, height * width].")
+
+
+def as_bytes(array: np.ndarray, maximum: float | None, path: Path) -> Tensor:
+    """Values from 0 to ``maximum`` (white) as bytes, rounded.
+
+    White is 1 for floating point and booleans; for integers it is 255, or 1 where none is above 1.
+
+    Raises:
+        UserError: if a value is not a number, or out of that range.
+    """
+    if array.dtype.kind not in "buif":
+        raise UserError(f"The array in {path} holds {array.dtype}, not real numbers.")
+    if array.size == 0:
+        raise UserError(f"The array in {path} is empty: its shape is {array.shape}.")
+    if not np.isfinite(array).all():
+        raise UserError(f"{(~np.isfinite(array)).sum()} of {array.size} values in {path} are NaN or infinite.")
+    low, high = array.min().item(), array.max().item()
+    if maximum is None:
+        maximum = 1 if array.dtype.kind in "bf" or high <= 1 else 255
+    if maximum <= 0:
+        raise UserError(f"data.maximum={maximum} must be above 0.")
+    if low < 0 or high > maximum:
+        raise UserError(
+            f"Pixel values in {path} run from {low:g} to {high:g}, outside the range 0 to {maximum:g} of "
+            f"{array.dtype} images. Name the value of white with data.maximum=<value>, or rescale the array."
+        )
+    if array.dtype == np.uint8 and maximum == 255:
+        return torch.from_numpy(np.array(array, order="C"))
+    return torch.from_numpy(np.rint(np.asarray(array, np.float64) * (255 / maximum)).astype(np.uint8))
+
+
+def read_labels(labels: str, arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    """The array called ``labels`` among ``arrays``, or else the one array of the file of that name.
+
+    Raises:
+        UserError: if there is neither.
+    """
+    if labels in arrays:
+        return arrays[labels]
+    source = Path(labels).expanduser()
+    if not source.exists():
+        beside = f"an array of {path} ({', '.join(arrays)}), nor " if arrays else ""
+        raise UserError(f"data.labels={labels} is neither {beside}a file. Give one, or null for no labels.")
+    if source.suffix == ".txt":
+        return np.array(source.read_text().split())
+    found = read_arrays(source)
+    if len(found) != 1:
+        raise UserError(f"{source} should hold one array of labels, and holds {', '.join(found) or 'none'}.")
+    return next(iter(found.values()))
+
+
+def class_numbers(labels: np.ndarray, count: int, origin: str) -> tuple[Int[Tensor, " N"], int]:
+    """Labels of any kind as 0, 1, ... in sorted order, and the number of classes.
+
+    Raises:
+        UserError: if they are not one for each of ``count`` images, or are fractional.
+    """
+    if labels.size != count or max(labels.shape, default=0) != count:
+        raise UserError(f"There are {count} images, and labels of shape {labels.shape} in {origin}: give one for each.")
+    if labels.dtype.kind not in "buifUS" or (labels.dtype.kind == "f" and not (labels == np.rint(labels)).all()):
+        raise UserError(f"Labels in {origin} ({labels.dtype}) are neither whole numbers nor words.")
+    classes, numbers = np.unique(labels.ravel(), return_inverse=True)
+    return torch.from_numpy(numbers.astype(np.int64)), len(classes)
