@@ -1,6 +1,6 @@
 """``hydra/sweeper: lid_vae``: the basic sweeper with seed ranges, which carries on when a run fails."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -16,7 +16,7 @@ __all__ = ["LidVaeSweeper", "LidVaeSweeperConfig"]
 class LidVaeSweeperConfig:
     _target_: str = "hydra_plugins.lid_vae_plugins.sweeper.LidVaeSweeper"
     max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, str] | None = field(default_factory=dict)
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="lid_vae", node=LidVaeSweeperConfig, provider="lid_vae")

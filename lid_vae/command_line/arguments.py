@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from lid_vae.errors import UserError
 from lid_vae.sweep import seed_range
 
-__all__ = ["rewrite"]
+__all__ = ["is_multirun", "rewrite", "split"]
 
 # Hydra's flags, and how many words follow each ("?": one, where it is not an override).
 _FLAGS: dict[str, int | str] = {
@@ -39,15 +39,19 @@ _PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 def rewrite(argv: Sequence[str]) -> list[str]:
     """The arguments (less the program's name) for Hydra. Raises ``UserError`` for a flag or a seed it cannot read."""
-    flags, overrides = _split(argv)
-    multirun = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
+    flags, overrides = split(argv)
+    multirun = is_multirun(flags, overrides)
     shown = next((flag for flag in flags if flag.partition("=")[0] in ("--cfg", "-c", "--info", "-i")), None)
     if shown and multirun:
         raise UserError(f"{shown} shows the configuration of one run. Leave out -m, and give one value to each option.")
     return flags + [_rewrite_override(override, multirun) for override in overrides]
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+def is_multirun(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    return "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Flags with the words that belong to them, and overrides."""
     flags: list[str] = []
     overrides: list[str] = []

@@ -12,16 +12,18 @@ from typing import Any, Literal
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.command_line.arguments import rewrite
 from lid_vae.command_line.explain import explain
+from lid_vae.command_line.mistake import find_mistake
+from lid_vae.sweep.run_folder import CONF
 from lid_vae.sweep.sweeper import RunFailed
 
-__all__ = ["CONF", "Job", "main"]
+__all__ = ["Job", "main"]
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
@@ -30,6 +32,7 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
 
     Exit status: 0; 1 after an error, told in a paragraph, or after a sweep in which a run failed; 130 after Ctrl-C.
     """
+    OmegaConf.register_new_resolver("option", _option, replace=True)
     typed = tuple(sys.argv if argv is None else argv)
     job = Job(kind, typed, os.environ.get(_FULL_ERROR))
     arguments: list[str] = []
@@ -42,10 +45,15 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
         print(f"{kind}.py: interrupted.", file=sys.stderr)
         raise SystemExit(130) from None
     except Exception as error:
-        text = None if job.full_error == "1" else explain(error, kind, conf, arguments)
+        if job.full_error == "1":
+            raise
+        text = None
+        if isinstance(error, ConfigCompositionException | OverrideParseException):
+            text = find_mistake(kind, conf, arguments)
+        text = text or explain(error, kind)
         if text is None:
             raise
-        print(f"{kind}.py: {text}", file=sys.stderr)
+        _print_paragraph(kind, text)
         raise SystemExit(1) from None
 
 
@@ -61,6 +69,9 @@ class Job:
     full_error: str | None
 
     def __call__(self, cfg: DictConfig) -> Any:
+        multirun = HydraConfig.get().mode is RunMode.MULTIRUN
+        if not multirun:
+            self._mention_unused_sweep()
         with _process_state(self.argv, self.full_error):
             try:
                 # Imported here, and not above, so that --help and --cfg do not wait for torch.
@@ -70,12 +81,30 @@ class Job:
                 if text is None:
                     traceback.print_exc()
                 else:
-                    print(f"{self.kind}.py: {text}", file=sys.stderr, flush=True)
-                if HydraConfig.get().mode is RunMode.MULTIRUN:
+                    _print_paragraph(self.kind, text)
+                if multirun:
                     headline = text or f"{type(error).__name__}: {error}"
                     raise RunFailed(headline.strip().split("\n")[0]) from None
                 # Past Hydra, which would add lines of its own.
                 raise SystemExit(1) from None
+
+    def _mention_unused_sweep(self) -> None:
+        params = (HydraConfig.get().sweeper or {}).get("params")
+        if params:
+            print(
+                f"{self.kind}.py: one run only; add -m for the whole sweep over {', '.join(params)}.", file=sys.stderr
+            )
+
+
+def _option(key: str, *, _root_: DictConfig) -> str:
+    """``key=value`` as one would type it; ``${option:key}`` in a help text, which so tells the truth about defaults."""
+    value = OmegaConf.select(_root_, key)
+    return f"{key}=null" if value is None else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def _print_paragraph(kind: str, text: str) -> None:
+    separator = "\n" if "\n" in text.strip() else " "
+    print(f"{kind}.py: {text}{separator}({_FULL_ERROR}=1 shows the traceback.)", file=sys.stderr, flush=True)
 
 
 @contextmanager

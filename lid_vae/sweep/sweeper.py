@@ -53,7 +53,8 @@ def launch_all(
     if failed:
         # The public `return_value` would raise at the first failure and print over the list.
         lines = [f"  {' '.join(result.overrides or ())}: {_first_line(result._return_value)}" for result in failed]
-        raise SweepFailed("\n".join([f"{len(failed)} of {done} runs failed; the others are finished.", *lines]))
+        rest = "" if len(failed) == done else "; the others are finished"
+        raise SweepFailed("\n".join([f"{len(failed)} of {done} runs failed{rest}:", *lines]))
     return results
 
 

@@ -1,0 +1,153 @@
+"""The folder of a run, named after its configuration so that different runs never share one.
+
+``<root>/<experiment>/<model>-<data>-<family>[-<8 hex>]/seed-<n>/``; the hash stands there when the configuration
+differs from what the named choices alone give.
+"""
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from lid_vae.errors import UserError
+from lid_vae.files import read_json
+
+__all__ = ["CONF", "IGNORED", "config_hash", "describe", "is_finished", "preset_config", "resolve", "run_folder"]
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+NAMED = ("experiment", "model", "data", "family")
+
+# What may differ between two runs that are the same run: where it runs, what it shows, and the seed, which has a folder
+# of its own (with the nodes that follow it).
+IGNORED = (
+    "seed",
+    "data.train_seed",
+    "paths",
+    "data.root",
+    "experiment_name",
+    "logger",
+    "force",
+    "retry",
+    "ensemble",
+    "hydra",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.log_every_n_steps",
+)
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """``config`` as plain types with every reference filled in, as seed 0 would have it: the same for every seed."""
+    config = copy.deepcopy(config)
+    with read_write(config), open_dict(config):
+        config.pop("hydra", None)
+        if "seed" in config:
+            config.seed = 0
+    resolved = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def config_hash(resolved: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits of what matters in a resolved configuration: all but ``IGNORED``."""
+    kept = copy.deepcopy(dict(resolved))
+    for path in IGNORED:
+        *parents, last = path.split(".")
+        node: Any = kept
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(last, None)
+    text = json.dumps(_canonical(kept), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def preset_config(choices: Mapping[str, Any], config_name: str = "train", conf: Path = CONF) -> dict[str, Any]:
+    """The resolved configuration of the ``NAMED`` choices alone, with no other override.
+
+    ``choices`` is ``HydraConfig.get().runtime.choices`` or a part of it. Inside a running program its own configuration
+    folders are searched, in any process; outside one, ``conf``. Hydra's global state is left as it was.
+    """
+    running = GlobalHydra.instance().is_initialized()
+    before = HydraConfig.instance().cfg
+    overrides = [f"{group}={choices[group]}" for group in NAMED if choices.get(group) is not None]
+    if running and before is not None:
+        overrides += [text for text in HydraConfig.get().overrides.hydra if "hydra.searchpath" in text]
+    try:
+        with nullcontext() if running else initialize_config_dir(str(conf), version_base="1.3"):
+            config = compose(config_name, overrides, return_hydra_config=True)
+            # For references such as ${hydra:runtime.choices.model}.
+            HydraConfig.instance().set_config(config)
+            return resolve(config)
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def run_folder(
+    root: str | Path, experiment: str, model: str, data: str, family: str, config_hash: str, preset_hash: str, seed: int
+) -> Path:
+    """The folder for one run; nothing is created."""
+    name = "-".join(_safe(part) for part in (model, data, family))
+    if config_hash != preset_hash:
+        name = f"{name}-{config_hash}"
+    return Path(root) / _safe(experiment) / name / f"seed-{int(seed)}"
+
+
+def is_finished(folder: str | Path, config_hash: str) -> bool:
+    """Whether ``result.json`` is there, whole, and of a run with the same configuration."""
+    return _stored_hash(Path(folder)) == config_hash
+
+
+def describe(folder: str | Path, config_hash: str) -> str:
+    """One sentence on how far the run in ``folder`` is."""
+    folder = Path(folder)
+    if not (folder / "result.json").exists():
+        state = "was begun and is not finished" if folder.exists() else "has not begun"
+        return f"The run in {folder} {state}."
+    stored = _stored_hash(folder)
+    if stored is None:
+        return f"The run in {folder} has a damaged result.json and will be done again."
+    if stored != config_hash:
+        return f"The run in {folder} was done with another configuration ({stored}, not {config_hash})."
+    return f"The run in {folder} is finished; force=true does it again."
+
+
+def _stored_hash(folder: Path) -> str | None:
+    try:
+        result = read_json(folder / "result.json")
+    except UserError:
+        return None
+    stored = result.get("config_hash") if isinstance(result, dict) else None
+    return stored if isinstance(stored, str) else None
+
+
+def _canonical(value: Any) -> Any:
+    """``value`` in JSON's types, so that equal settings have equal text: 1 and 1.0, a tuple and a list."""
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def _safe(name: str) -> str:
+    """``name`` as a part of a file name: letters, digits, ``.``, ``_`` and ``-``, not beginning with a dot."""
+    safe = re.sub(r"[^\w.-]", "_", str(name))
+    return re.sub(r"^\.+", "_", safe) or "_"
