@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -169,6 +169,9 @@ AWKWARD = st.text(
 )
 
 
+@example(" a ", "ckpt", ())
+@example("a\\,b", "ckpt", ())
+@example("str(3)", "ckpt", ("-m",))
 @given(AWKWARD, st.sampled_from(["ckpt", "interpolate_file", "paths.runs"]), st.sampled_from([(), ("-m",)]))
 def test_any_path_survives(text, key, flags):
     assume(text.strip().lower() != "null" and not text.strip().startswith("choice"))
@@ -181,6 +184,8 @@ def test_any_data_path_survives(text, flags):
     assert survives("data.train", "/folder/" + text, flags) == "/folder/" + text
 
 
+@example("${sat} \\${sat} \\\\${sat}\\")
+@example("'twas' ${")
 @given(AWKWARD)
 def test_any_sentence_survives_to_the_configuration(text):
     assume(text != "null")
@@ -268,11 +273,13 @@ def test_mistakes_on_the_command_line(run, arguments, words):
     assert len(err.strip().splitlines()) == 1
 
 
+def chained(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 def wrapped(cause):
-    try:
-        raise InstantiationException("Error in call to target 'x'\nfull_key: model") from cause
-    except InstantiationException as error:
-        return error
+    return chained(InstantiationException("Error in call to target 'x'\nfull_key: model"), cause)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +287,7 @@ def wrapped(cause):
     [
         (UserError("LIDGMVAE needs an injective map."), "needs an injective map"),
         (wrapped(UserError("LIDGMVAE needs an injective map.")), "needs an injective map"),
+        (wrapped(chained(UserError("Could not write /x."), OSError(errno.EIO, "lost", "/y"))), "Could not write /x."),
         (wrapped(TypeError("got an unexpected keyword argument 'wdith'")), "the options under model"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/runs/x"), "/runs/x"),
