@@ -2,6 +2,7 @@
 
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.map.brenier import BrenierMap
+from lid_vae.map.classical import classical_mlp
 from lid_vae.map.composed import ComposedMap, composed_brenier, composed_gradient_network, layer_dimensions
 from lid_vae.map.gradient_network import GradientNetwork
 from lid_vae.map.icnn import ConvexPotential
@@ -19,6 +20,7 @@ __all__ = [
     "Lift",
     "LinearMap",
     "Map",
+    "classical_mlp",
     "composed_brenier",
     "composed_gradient_network",
     "layer_dimensions",

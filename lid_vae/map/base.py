@@ -28,6 +28,10 @@ class Map(nn.Module, ABC):
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         """Set the constant that is added to the output, for instance to the mean of the data."""
 
+    @abstractmethod
+    def align(self, data: Float[Tensor, "N D"]) -> None:
+        """Take from the training data what the map fixes before training: the directions of ``lift=pca``."""
+
 
 class InjectiveMap(Map, ABC):
     """A map with |g(a) - g(b)| >= m |a - b| for a certified m > 0, and hence injective."""

@@ -25,7 +25,8 @@ class ComposedMap(InjectiveMap):
     Raises ``UserError`` where dimensions do not meet.
     """
 
-    def __init__(self, maps: Sequence[MonotoneMap], lifts: Sequence[Lift]) -> None:
+    def __init__(self, maps: Sequence[MonotoneMap], lifts: Sequence[Lift], align_last: bool = False) -> None:
+        """``align_last``: ``align`` sets the last lift to the principal directions of the data."""
         super().__init__()
         if not maps or len(lifts) != len(maps) - 1:
             raise UserError(f"{len(maps)} maps need {max(len(maps) - 1, 0)} lifts between them, got {len(lifts)}.")
@@ -36,6 +37,7 @@ class ComposedMap(InjectiveMap):
                     f"A lift {in_features} -> {out_features} cannot join maps of {before.out_features} and "
                     f"{after.in_features} dimensions."
                 )
+        self.align_last = align_last
         self.maps, self.lifts = nn.ModuleList(maps), nn.ModuleList(lifts)
         self.in_features, self.out_features = maps[0].in_features, maps[-1].out_features
         self.hidden_layers = sum(map_.hidden_layers for map_ in maps)
@@ -70,6 +72,12 @@ class ComposedMap(InjectiveMap):
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.stages()[-1][0].initialise_bias(bias)
 
+    def align(self, data: Float[Tensor, "N D"]) -> None:
+        if self.align_last and self.lifts:
+            lift = self.lifts[-1]
+            assert isinstance(lift, Lift)
+            lift.weight.copy_(pca_lift(lift.weight.shape[1], data).weight)
+
 
 def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[int]:
     """Dimensions of ``depth`` maps from M to D: M first, D last, a geometric progression between.
@@ -97,7 +105,6 @@ def composed_brenier(
     hidden_layers: int,
     depth: int = 2,
     lift: LiftName = "pca",
-    data: Float[Tensor, "N D"] | None = None,
     skips: Literal["none", "last", "all"] = "last",
     activation: Literal["softplus", "paper"] = "softplus",
     sharpness: float = 10.0,
@@ -107,8 +114,8 @@ def composed_brenier(
 ) -> ComposedMap:
     """``depth`` Brenier maps of ``hidden_layers`` hidden layers each; equation (16) of the supplement is depth 2.
 
-    ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``data`` gives ``lift=pca`` its
-    directions; lifts before the last have no data to go by and are ``random`` then.
+    ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``lift=pca`` takes the directions of
+    the last lift from the data in ``align``, and is ``random`` until then, as are the lifts before the last.
     """
 
     def build(features: int, active: int, last: bool) -> MonotoneMap:
@@ -125,7 +132,7 @@ def composed_brenier(
             strong_convexity_floor=strong_convexity_floor,
         )
 
-    return _compose(in_features, out_features, depth, lift, data, build)
+    return _compose(in_features, out_features, depth, lift, build)
 
 
 def composed_gradient_network(
@@ -135,7 +142,6 @@ def composed_gradient_network(
     hidden_layers: int,
     depth: int = 2,
     lift: LiftName = "pca",
-    data: Float[Tensor, "N D"] | None = None,
     sharpness: float = 4.0,
     curvature: float = 1.0,
     strong_convexity: float = 1.0,
@@ -155,7 +161,7 @@ def composed_gradient_network(
             strong_convexity_floor=strong_convexity_floor,
         )
 
-    return _compose(in_features, out_features, depth, lift, data, build)
+    return _compose(in_features, out_features, depth, lift, build)
 
 
 def _compose(
@@ -163,7 +169,6 @@ def _compose(
     out_features: int,
     depth: int,
     lift: LiftName,
-    data: Tensor | None,
     build: Callable[[int, int, bool], MonotoneMap],
 ) -> ComposedMap:
     dimensions = layer_dimensions(in_features, out_features, depth)
@@ -172,17 +177,8 @@ def _compose(
         build(features, active, k == depth - 1)
         for k, (features, active) in enumerate(zip(dimensions, actives, strict=True))
     ]
-    lifts = []
-    for k, (small, large) in enumerate(zip(dimensions[:-1], dimensions[1:], strict=True)):
-        last = k == len(dimensions) - 2
-        if lift == "pca" and last:
-            if data is None:
-                raise UserError("lift=pca takes its directions from the training data, and none was given.")
-            lifts.append(pca_lift(small, data))
-        elif lift == "pad":
-            lifts.append(pad_lift(small, large))
-        elif lift in ("random", "pca"):
-            lifts.append(random_lift(small, large))
-        else:
-            raise UserError(f"lift={lift} is not known. Use one of pad, random, pca.")
-    return ComposedMap(maps, lifts)
+    if lift not in ("pad", "random", "pca"):
+        raise UserError(f"map.lift={lift} is not known. Use one of pad, random, pca.")
+    make = pad_lift if lift == "pad" else random_lift
+    lifts = [make(small, large) for small, large in zip(dimensions[:-1], dimensions[1:], strict=True)]
+    return ComposedMap(maps, lifts, align_last=lift == "pca")

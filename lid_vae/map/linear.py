@@ -23,3 +23,6 @@ class LinearMap(Map):
     @torch.no_grad()
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.layer.bias.copy_(bias)
+
+    def align(self, data: Float[Tensor, "N D"]) -> None:
+        """Nothing here is taken from the data."""

@@ -34,3 +34,6 @@ class MLP(Map):
     @torch.no_grad()
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.output.bias.copy_(bias)
+
+    def align(self, data: Float[Tensor, "N D"]) -> None:
+        """Nothing here is taken from the data."""

@@ -4,6 +4,7 @@ from lid_vae.posterior.amortized import AmortizedPosterior
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.bernoulli import BernoulliPosterior
 from lid_vae.posterior.encoder import ConvolutionalEncoder, Encoder, MLPEncoder
+from lid_vae.posterior.family import Family, gaussian_family, realnvp_family
 from lid_vae.posterior.realnvp import RealNVP
 
 __all__ = [
@@ -11,7 +12,10 @@ __all__ = [
     "BernoulliPosterior",
     "ConvolutionalEncoder",
     "Encoder",
+    "Family",
     "MLPEncoder",
     "Posterior",
     "RealNVP",
+    "gaussian_family",
+    "realnvp_family",
 ]

@@ -25,7 +25,7 @@ class AmortizedPosterior(Posterior):
     K the posterior is q(z = k | x) q(w | x, z = k), a mean and scale for each category, at K times the decoder's cost;
     without, it is q(w | x), and z follows from the exact p(z | w).
 
-    >>> q = AmortizedPosterior(MLPEncoder(4, 16), latent_dimension=2)
+    >>> q = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
     >>> q.distribution(q.encode(torch.randn(5, 4))).mean.shape
     torch.Size([1, 5, 2])
     """

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import nn
@@ -23,13 +24,14 @@ class Encoder(nn.Module, ABC):
 
 
 class MLPEncoder(Encoder):
-    """``hidden_layers`` hidden layers of ``width`` ReLU units."""
+    """``hidden_layers`` hidden layers of ``width`` ReLU units; ``shape`` is that of one example, (D,) or (height, width)."""
 
-    def __init__(self, features: int, width: int, hidden_layers: int = 2) -> None:
+    def __init__(self, shape: Sequence[int], width: int, hidden_layers: int = 2) -> None:
         super().__init__()
         if hidden_layers < 1:
             raise UserError(f"An encoder needs at least one hidden layer, got hidden_layers={hidden_layers}.")
         self.out_features = width
+        features = prod(shape)
         layers: list[nn.Module] = []
         for k in range(hidden_layers):
             linear = nn.Linear(features if k == 0 else width, width)
@@ -45,11 +47,13 @@ class MLPEncoder(Encoder):
 class ConvolutionalEncoder(Encoder):
     """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics."""
 
-    def __init__(self, image_shape: Sequence[int], width: int, channels: int = 32) -> None:
+    def __init__(self, shape: Sequence[int], width: int, channels: int = 32) -> None:
         super().__init__()
-        if len(image_shape) != 2 or min(image_shape) < 8:
-            raise UserError(f"The convolutional encoder needs images of at least 8 x 8 pixels, got {list(image_shape)}.")
-        self.image_shape, self.out_features = tuple(image_shape), width
+        if len(shape) != 2 or min(shape) < 8:
+            raise UserError(
+                f"The convolutional encoder needs images of at least 8 x 8 pixels, got {list(shape)}. Use encoder=mlp."
+            )
+        self.image_shape, self.out_features = tuple(shape), width
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, channels, 3, stride=2, padding=1),
             nn.ReLU(),

@@ -1,0 +1,16 @@
+"""Measures of posterior collapse, each a torchmetrics.Metric that serves any VAE."""
+
+from lid_vae.diagnostic.accuracy import ClusterAccuracy
+from lid_vae.diagnostic.active_units import ActiveUnits
+from lid_vae.diagnostic.example_mean import ExampleMean
+from lid_vae.diagnostic.log_likelihood import LogLikelihood
+from lid_vae.diagnostic.mutual_information import CategoricalMutualInformation, MutualInformation
+
+__all__ = [
+    "ActiveUnits",
+    "CategoricalMutualInformation",
+    "ClusterAccuracy",
+    "ExampleMean",
+    "LogLikelihood",
+    "MutualInformation",
+]

@@ -1,0 +1,38 @@
+"""Mean over a data set of a value per example, with its standard error: KL divergences and bounds."""
+
+import torch
+from torchmetrics import Metric
+
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["ExampleMean"]
+
+
+class ExampleMean(Metric):
+    """Mean of per-example values; ``standard_error`` is over examples. Double precision, in one pass."""
+
+    full_state_update = False
+    count: Tensor
+    total: Tensor
+    square_total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("count", "total", "square_total"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, value: Float[Tensor, " B"]) -> None:
+        """One number for each example of a batch."""
+        value = value.double()
+        self.count += value.numel()
+        self.total += value.sum()
+        self.square_total += value.square().sum()
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self.total / self.count
+
+    def standard_error(self) -> Float[Tensor, ""]:
+        """Sample standard deviation over the square root of the number of examples."""
+        mean = self.total / self.count
+        variance = (self.square_total / self.count - mean.square()).clamp_min(0) * self.count / (self.count - 1)
+        return (variance / self.count).sqrt()

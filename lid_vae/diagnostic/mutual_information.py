@@ -1,0 +1,150 @@
+"""Mutual information I_q(x; z) under the whole set's aggregate posterior, never a mini-batch's (which caps it at log B)."""
+
+from math import log
+
+import torch
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["CategoricalMutualInformation", "MutualInformation"]
+
+TINY = 1e-300
+PAIRS = 20_000_000
+
+
+class CategoricalMutualInformation(Metric):
+    """I_q(x; z) = E_x KL(q(z | x) || q(z)) of a categorical z, nats; q(z) averages q(z | x) over all updates.
+
+    With exact q(z | x) (one sample) the value is exact and ``upper`` equals it. With q(z | x) averaged from S samples,
+    the plug-in value is biased upwards (the information is convex in q(z | x)): it is ``upper``. ``compute`` gives the
+    lower bound that takes the logarithm on an independent half of the samples, E[q1 log q2] <= q log q.
+    """
+
+    full_state_update = False
+    probability: list[Tensor]
+    lower_negentropy: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("probability", [], dist_reduce_fx="cat")
+        self.add_state("lower_negentropy", [], dist_reduce_fx="cat")
+
+    def update(self, probability: Float[Tensor, "S B K"]) -> None:
+        """q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2)."""
+        samples = probability.double()
+        mean = samples.mean(0)
+        if len(samples) == 1:
+            lower = _negentropy(mean, mean)
+        else:
+            half = len(samples) // 2
+            first, second = samples[:half].mean(0), samples[half:].mean(0)
+            lower = 0.5 * (_negentropy(first, second) + _negentropy(second, first))
+        self.probability.append(mean)
+        self.lower_negentropy.append(lower)
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self._divergence(dim_zero_cat(self.lower_negentropy)).mean()
+
+    def upper(self) -> Float[Tensor, ""]:
+        """The upper bound."""
+        mean = dim_zero_cat(self.probability)
+        return self._divergence(_negentropy(mean, mean)).mean()
+
+    def kl(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """E_x KL(q(z | x) || p(z)) with the plug-in q(z | x), never below ``upper``."""
+        mean = dim_zero_cat(self.probability)
+        return (_negentropy(mean, mean) - mean @ prior.double().log()).mean()
+
+    def standard_error(self) -> Float[Tensor, ""]:
+        """Of the lower bound, over examples."""
+        values = self._divergence(dim_zero_cat(self.lower_negentropy))
+        return values.std() / len(values) ** 0.5
+
+    def aggregate(self) -> Float[Tensor, " K"]:
+        """q(z), the usage of the categories."""
+        return dim_zero_cat(self.probability).mean(0)
+
+    def _divergence(self, negentropy: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        probability = dim_zero_cat(self.probability)
+        return negentropy - probability @ probability.mean(0).clamp_min(TINY).log()
+
+
+class MutualInformation(Metric):
+    """I_q(x; w) of a latent whose q(w | x) is an exponential family, or a K-fold mixture of one, for every x. Nats.
+
+    One draw w_i ~ q(w | x_i) for each example, and q(w) the average over all N examples:
+    ``compute``: E[log q(w_i | x_i) - log (1/N) sum_n q(w_i | x_n)], for the data distribution a lower bound, at most log N;
+    ``upper``: the sum leaves out n = i (Poole et al. 2019, section 2). Each is an average over examples and has a standard error.
+    Invariant under a bijection of w, so a posterior with one flow for all x is measured before the flow.
+    """
+
+    full_state_update = False
+    statistic: list[Tensor]
+    natural: list[Tensor]
+    normaliser: list[Tensor]
+    log_category: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("statistic", "natural", "normaliser", "log_category"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(
+        self,
+        statistic: Float[Tensor, "B P"],
+        natural: Float[Tensor, "K B P"],
+        normaliser: Float[Tensor, "K B"],
+        log_category: Float[Tensor, "K B"] | None = None,
+    ) -> None:
+        """T(w_i), and log q(w | x_n, k) = T(w) . natural[k, n] - normaliser[k, n], with mixture weights if K > 1."""
+        weight = torch.zeros_like(normaliser) if log_category is None else log_category
+        self.statistic.append(statistic.double())
+        self.natural.append(natural.double().movedim(0, 1))
+        self.normaliser.append(normaliser.double().mT)
+        self.log_category.append(weight.double().mT)
+
+    def update_gaussian(
+        self, sample: Float[Tensor, "B M"], mean: Float[Tensor, "B M"], scale: Float[Tensor, "B M"]
+    ) -> None:
+        """For a diagonal Gaussian q(w | x): one draw each, means and standard deviations."""
+        sample, mean, precision = sample.double(), mean.double(), scale.double().square().reciprocal()
+        normaliser = 0.5 * (mean.square() * precision - precision.log() + log(2 * torch.pi)).sum(-1)
+        natural = torch.cat([mean * precision, -0.5 * precision], -1)
+        self.update(torch.cat([sample, sample.square()], -1), natural[None], normaliser[None])
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self.values()[0].mean()
+
+    def upper(self) -> Float[Tensor, ""]:
+        """The leave-one-out bound."""
+        return self.values()[1].mean()
+
+    def standard_error(self) -> Float[Tensor, ""]:
+        """Of the lower bound, over examples."""
+        values = self.values()[0]
+        return values.std() / len(values) ** 0.5
+
+    def values(self) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+        """Lower and upper terms of each example; N^2 K densities, formed in pieces of bounded memory."""
+        statistic, natural = dim_zero_cat(self.statistic), dim_zero_cat(self.natural)
+        offset = dim_zero_cat(self.log_category) - dim_zero_cat(self.normaliser)
+        examples, categories, width = natural.shape
+        flat, flat_offset = natural.reshape(-1, width).mT.contiguous(), offset.reshape(-1)
+        rows = max(1, PAIRS // (examples * categories))
+        lower, upper = [], []
+        for start in range(0, examples, rows):
+            piece = statistic[start : start + rows]
+            density = (piece @ flat + flat_offset).unflatten(-1, (examples, categories)).logsumexp(-1)
+            index = torch.arange(start, start + len(piece), device=piece.device).unsqueeze(-1)
+            own = density.gather(-1, index).squeeze(-1)
+            lower.append(own - (density.logsumexp(-1) - log(examples)))
+            others = density.scatter(-1, index, float("-inf"))
+            upper.append(own - (others.logsumexp(-1) - log(max(examples - 1, 1))))
+        return torch.cat(lower), torch.cat(upper)
+
+
+def _negentropy(probability: Float[Tensor, "B K"], reference: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
+    """sum_k p_k log r_k, with 0 log 0 = 0."""
+    return (probability * reference.clamp_min(TINY).log()).sum(-1)

@@ -1,0 +1,289 @@
+"""From a configuration to a trained and measured model: building, resuming, evaluating, and the record of a run."""
+
+import json
+import platform
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from lid_vae import __version__
+from lid_vae.checkpoint import load_checkpoint
+from lid_vae.data.base import ArrayDataModule, Part
+from lid_vae.errors import UserError
+from lid_vae.files import read_json, write_atomic, write_json_atomic
+from lid_vae.map.base import InjectiveMap
+from lid_vae.module.evaluator import Evaluator
+from lid_vae.module.vae_module import VAEModule
+from lid_vae.noise import derive_seed, generator
+from lid_vae.quiet import quiet_lightning
+from lid_vae.sweep.run_folder import config_hash, preset_config, resolve, run_folder
+from lid_vae.vae import VAE
+
+__all__ = ["build_data", "build_module", "evaluate", "evaluate_split", "train"]
+
+INITIAL_DRAWS = 1000
+
+
+def build_data(cfg: DictConfig) -> ArrayDataModule:
+    """The data module of ``cfg.data``, downloaded where need be, and loaded."""
+    data = instantiate(cfg.data)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int], labels: int | None) -> VAEModule:
+    """The LightningModule of ``cfg``, its weights a function of ``cfg.seed``.
+
+    ``shape`` is that of one example: (D,) or (height, width). With ``data``, what the model takes from the training set
+    before training (output bias, directions of ``lift=pca``) is set; without, a checkpoint brings it.
+    Raises ``UserError`` where parts do not fit.
+    """
+    features = 1
+    for size in shape:
+        features *= size
+    if cfg.latent_dimension > features:
+        raise UserError(
+            f"latent_dimension={cfg.latent_dimension} exceeds the {features} dimensions of the data. "
+            f"Use latent_dimension={features} or less."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(int(cfg.seed), "initialise"))
+        prior = instantiate(cfg.prior)
+        map_ = instantiate(cfg.map)(in_features=cfg.latent_dimension, out_features=features)
+        likelihood = instantiate(cfg.likelihood)(map=map_)
+        posterior = instantiate(cfg.family)(shape, prior.latent_dimension, prior.categories, prior.support)
+        vae = VAE(prior, likelihood, posterior)
+    if data is not None:
+        _check_data(likelihood.binary, data)
+        map_.align(data.training_array())
+        with torch.no_grad():
+            w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
+        likelihood.initialise(data.mean(), w)
+    return instantiate(cfg.model)(
+        vae=vae,
+        objective=instantiate(cfg.objective),
+        inference=instantiate(cfg.inference),
+        optimizer=instantiate(cfg.optimizer),
+        schedule=instantiate(cfg.schedule),
+        seed=int(cfg.seed),
+        gradient_clip=cfg.gradient_clip,
+        labels=labels,
+    )
+
+
+def _check_data(binary: bool, data: ArrayDataModule) -> None:
+    if binary and data.image_shape is None:
+        raise UserError(f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian.")
+
+
+def train(cfg: DictConfig) -> float:
+    """Train ``cfg``, evaluate its best checkpoint, write ``result.json``; the validation bound, nats per example.
+
+    A finished run is left alone unless ``force``; an unfinished one goes on from ``last.ckpt``.
+    """
+    quiet_lightning()
+    folder, digest = _folder(cfg)
+    if (folder / "result.json").exists() and not cfg.force:
+        result = read_json(folder / "result.json")
+        print(f"Finished before: {folder} (force=true does it again)\n{summary(result)}", flush=True)
+        return float(result["validation"]["elbo"])
+    superseded = _set_aside(folder) if cfg.force else None
+    with open_dict(cfg):
+        cfg.paths.run = str(folder)
+    stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    assert isinstance(stored, dict)
+    data = build_data(cfg)
+    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(stored)))
+    shape = list(data.image_shape or (data.features,))
+    module = build_module(cfg, data, shape, data.label_count)
+    module.description = {
+        "config": json.loads(json.dumps(stored)),
+        "config_hash": digest,
+        "version": __version__,
+        "checksum": data.checksum,
+        "shape": shape,
+        "labels": data.label_count,
+    }
+    start = time.perf_counter()
+    last = folder / "checkpoints" / "last.ckpt"
+    trainer = instantiate(cfg.trainer)(
+        check_val_every_n_epoch=_validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch),
+        callbacks=list(instantiate(cfg.callbacks).values()),
+        logger=list((instantiate(cfg.logger) or {}).values()),
+        default_root_dir=str(folder),
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=str(_resumable(last, digest)) if last.exists() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    seconds = time.perf_counter() - start
+    best = folder / "checkpoints" / "best.ckpt"
+    module.load_state_dict(load_checkpoint(best)["state_dict"])
+    module.to(trainer.strategy.root_device)
+    result = _record(cfg, module, data, digest)
+    result |= {"steps": module.step, "seconds": round(seconds, 1)}
+    result |= evaluate_split(module, data, "test", cfg.samples)
+    result["validation"] = evaluate_split(module, data, "valid", cfg.samples)
+    picture = _draw(folder, module, data)
+    write_json_atomic(folder / "result.json", result)
+    if superseded is not None:
+        shutil.rmtree(superseded)
+    print(
+        f"result      {folder / 'result.json'}\npicture     {picture}\ncheckpoint  {best}\n{summary(result)}",
+        flush=True,
+    )
+    return float(result["validation"]["elbo"])
+
+
+def evaluate(cfg: DictConfig) -> float:
+    """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood."""
+    quiet_lightning()
+    path = Path(cfg.ckpt)
+    if cfg.split not in ("train", "valid", "test"):
+        raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
+    checkpoint = load_checkpoint(path)
+    description = checkpoint["lid_vae"]
+    run_cfg = OmegaConf.create(description["config"])
+    run_cfg.paths.data = cfg.paths.data
+    run_cfg.data.root = cfg.paths.data
+    module = build_module(run_cfg, None, description["shape"], description["labels"])
+    module.load_state_dict(checkpoint["state_dict"])
+    device = torch.device("cuda" if cfg.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu")
+    module.to(device)
+    data = build_data(run_cfg)
+    data.to_device(device)
+    if data.checksum != description["checksum"]:
+        raise UserError(
+            f"The data in {cfg.paths.data} is not what {path} was trained on (checksum {data.checksum[:12]}, "
+            f"then {description['checksum'][:12]}). Give the folder of the same files with paths.data=."
+        )
+    result = _record(run_cfg, module, data, description["config_hash"])
+    result |= {"checkpoint": str(path), "steps": description["step"]}
+    result |= evaluate_split(module, data, cfg.split, cfg.samples)
+    folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
+    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, cfg.samples) & 0xFFFFFFFF:08x}.json"
+    write_json_atomic(target, result)
+    print(f"result      {target}\n{summary(result)}", flush=True)
+    return float(result["ll"]["mean"])
+
+
+def evaluate_split(module: VAEModule, data: ArrayDataModule, split: Part, samples: int) -> dict[str, Any]:
+    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
+    module.eval()
+    data.to_device(module.device)
+    evaluator = Evaluator(module.vae, module.infer, samples, data.label_count)
+    for batch in data.batches(split):
+        evaluator.update(batch.x, batch.y)
+    return {"split": split, **evaluator.compute()}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """One line with AU, KL, MI and LL."""
+    z = result["latent"]["z"]
+    accuracy = result.get("accuracy")
+    parts = [
+        f"AU {z['au']:.2f}",
+        f"KL {z['kl']:.3f}",
+        f"MI {z['mi']:.3f}",
+        f"LL {result['ll']['mean']:.3f} +- {result['ll']['se']:.3f} ({result['ll']['samples']} samples)",
+    ]
+    if accuracy is not None:
+        parts.append(f"accuracy {accuracy:.3f}")
+    if "w" in result["latent"]:
+        w = result["latent"]["w"]
+        parts.append(f"[w: AU {w['au']:.2f}, KL {w['kl']:.2f}]")
+    return f"{result['model']} on {result['data']}, {result['split']}, nats: " + "  ".join(parts)
+
+
+def _folder(cfg: DictConfig) -> tuple[Path, str]:
+    """The run's folder and the hash of its configuration.
+
+    Where the folder that the presets name holds another configuration (the presets have changed since), the hash joins.
+    """
+    digest = config_hash(resolve(cfg))
+    choices = cfg.choices
+    preset = config_hash(preset_config({k: v for k, v in choices.items() if v is not None}))
+    name = cfg.experiment_name or choices.experiment or "default"
+
+    def place(preset_hash: str) -> Path:
+        return run_folder(
+            cfg.paths.runs, name, choices.model, choices.data, choices.family, digest, preset_hash, cfg.seed
+        )
+
+    folder = place(preset)
+    config = folder / "config.yaml"
+    if config.exists() and config_hash(resolve(OmegaConf.load(config))) != digest:  # type: ignore[arg-type]
+        folder = place("")
+    return folder, digest
+
+
+def _validation_interval(epochs: int, interval: int) -> int:
+    """The largest divisor of ``epochs`` up to ``interval``, so that the last epoch is validated too."""
+    return max(k for k in range(1, max(min(epochs, interval), 1) + 1) if epochs % k == 0)
+
+
+def _set_aside(folder: Path) -> Path | None:
+    """Moves a finished run out of the way until the new one is finished."""
+    if not folder.exists():
+        return None
+    superseded = folder.with_name(folder.name + ".superseded")
+    if superseded.exists():
+        shutil.rmtree(folder)  # a forced run that did not finish: the finished one stands aside already
+        return superseded
+    folder.rename(superseded)
+    return superseded
+
+
+def _resumable(last: Path, digest: str) -> Path:
+    """``last`` if it belongs to this configuration."""
+    found = load_checkpoint(last)["lid_vae"]["config_hash"]
+    if found != digest:
+        raise UserError(f"{last} belongs to another configuration ({found}, not {digest}). Move it away, or use force=true.")
+    print(f"Resuming from {last}", flush=True)
+    return last
+
+
+def _record(cfg: DictConfig, module: VAEModule, data: ArrayDataModule, digest: str) -> dict[str, Any]:
+    """What a result says of its run besides the measures."""
+    map_ = module.vae.likelihood.map
+    separation = module.vae.prior.separation()
+    return {
+        "model": cfg.choices.model,
+        "base_model": module.promise.variant.lower(),
+        "experiment": cfg.experiment_name or cfg.choices.experiment or "default",
+        "data": cfg.choices.data,
+        "family": cfg.choices.family,
+        "mixture": cfg.family.get("mixture"),
+        "map": cfg.choices.map,
+        "depth": cfg.map.get("depth"),
+        "objective": cfg.choices.objective,
+        "inference": cfg.choices.inference,
+        "seed": cfg.seed,
+        "train_size": len(data.train),
+        "config_hash": digest,
+        "version": __version__,
+        "torch": torch.__version__,
+        "device": _device_name(module.device),
+        "command": shlex.join(["python", *sys.argv]),
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
+        "separation": separation,
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+
+
+def _draw(folder: Path, module: VAEModule, data: ArrayDataModule) -> Path:
+    from lid_vae.module.pictures import draw_run  # matplotlib takes a second to import
+
+    return draw_run(module, data, folder / "latents.png")

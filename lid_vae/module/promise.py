@@ -1,0 +1,52 @@
+"""What a variant of the paper promises of its parts, checked when it is built."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lid_vae.distribution.components import GaussianComponents
+from lid_vae.distribution.latent import Mixture
+from lid_vae.errors import UserError
+from lid_vae.map.base import InjectiveMap
+from lid_vae.vae import VAE
+
+__all__ = ["Promise"]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """``injective``: the decoder's map is an ``InjectiveMap``. ``prior``: what z is. ``sequence``: x is a sequence."""
+
+    variant: str
+    injective: bool
+    prior: Literal["standard_normal", "mixture", "gaussian_mixture"]
+    sequence: bool = False
+    classical: str | None = None
+
+    def check(self, vae: VAE) -> None:
+        """Raises ``UserError`` naming the promise, the value and the fix."""
+        map_ = vae.likelihood.map
+        if self.injective and not isinstance(map_, InjectiveMap):
+            raise UserError(
+                f"{self.variant} needs an injective map, got {type(map_).__name__}. "
+                f"Use model={self.classical}, or map=brenier or map=gradient_network."
+            )
+        categories = vae.prior.categories
+        if self.prior == "standard_normal" and categories is not None:
+            raise UserError(
+                f"{self.variant} has a continuous z with a standard normal prior, got {type(vae.prior).__name__} with "
+                f"{categories} categories. Use model=gmvae or model=lidgmvae, or prior=standard_normal."
+            )
+        if self.prior != "standard_normal" and categories is None:
+            raise UserError(
+                f"{self.variant} has a categorical z, got {type(vae.prior).__name__}. "
+                "Use model=vae or model=lidvae, or prior=gaussian_mixture."
+            )
+        if self.prior == "gaussian_mixture":
+            prior = vae.prior()
+            if not (isinstance(prior, Mixture) and isinstance(prior.components, GaussianComponents)):
+                raise UserError(
+                    f"{self.variant} has Gaussian components, got {type(vae.prior).__name__}. "
+                    "Use model=lidmvae, or prior=gaussian_mixture."
+                )
+        if self.sequence:
+            raise UserError(f"{self.variant} models sequences, and {type(vae.likelihood).__name__} has none.")

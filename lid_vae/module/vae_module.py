@@ -1,0 +1,161 @@
+"""The mechanics of training: noise by (seed, step), manual optimisation owned by the inference strategy, one ruler."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from lid_vae.data.split import Batch
+from lid_vae.distribution.approximation import Approximation
+from lid_vae.errors import UserError
+from lid_vae.inference.base import Group, Inference
+from lid_vae.module.evaluator import Evaluator
+from lid_vae.module.promise import Promise
+from lid_vae.noise import generator
+from lid_vae.objective.base import Objective
+from lid_vae.objective.schedule import Schedule
+from lid_vae.shapes import Float, Tensor
+from lid_vae.vae import VAE
+
+__all__ = ["VAEModule"]
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class VAEModule(pl.LightningModule):
+    """Trains a ``VAE`` by an ``Objective`` and an ``Inference`` strategy. Abstract: each variant adds its ``promise``.
+
+    Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly. ``schedule``
+    multiplies the learning rate, by batches. ``gradient_clip`` bounds the gradient's norm (None: no bound).
+    ``evaluation_samples`` is S at validation. ``description`` travels in every checkpoint, so that it describes itself.
+    Raises ``UserError`` if the parts break the variant's promise, and on a loss that is not finite.
+    """
+
+    promise: ClassVar[Promise]
+
+    def __init__(
+        self,
+        vae: VAE,
+        objective: Objective,
+        inference: Inference,
+        optimizer: MakeOptimizer,
+        schedule: Schedule,
+        *,
+        seed: int,
+        gradient_clip: float | None = None,
+        evaluation_samples: int = 2,
+        labels: int | None = None,
+        description: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.promise.check(vae)
+        self.automatic_optimization = False
+        self.vae, self.objective, self.inference = vae, objective, inference
+        self.make_optimizer, self.schedule = optimizer, schedule
+        self.seed, self.gradient_clip = seed, gradient_clip
+        self.evaluation_samples, self.labels = evaluation_samples, labels
+        self.description = description or {}
+        self.step, self.steps = 0, 1
+        self.evaluator: Evaluator | None = None
+
+    def infer(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Approximation:
+        """q for a batch, with the trained inference strategy."""
+        with torch.set_grad_enabled(self.inference.needs_gradient):
+            return self.inference.posterior(self.vae, self.objective, x, noise)
+
+    def parameter_group(self, group: Group) -> list[nn.Parameter]:
+        """The trainable parameters of a group."""
+        parameters = {
+            "all": list(self.vae.parameters()),
+            "model": self.vae.model_parameters(),
+            "posterior": self.vae.posterior_parameters(),
+        }[group]
+        return [parameter for parameter in parameters if parameter.requires_grad]
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.make_optimizer(self.parameter_group(group)) for group in self.inference.groups]
+
+    def on_train_start(self) -> None:
+        self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        optimizers = self.optimizers()
+        assert isinstance(optimizers, pl.core.optimizer.LightningOptimizer | list)
+        listed = optimizers if isinstance(optimizers, list) else [optimizers]
+        self._optimizers = dict(zip(self.inference.groups, listed, strict=True))
+        for optimizer in listed:
+            for settings in optimizer.param_groups:
+                settings.setdefault("initial_lr", settings["lr"])
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        step = self.step
+        self.objective.advance(step, self.steps)
+        factor = self.schedule(step, self.steps)
+        for optimizer in self._optimizers.values():
+            for settings in optimizer.param_groups:
+                settings["lr"] = factor * settings["initial_lr"]
+        value = self.inference.update(
+            self.vae, self.objective, batch.x, self._noise(step, 0, len(batch.x)), self._minimise, self._draw
+        )
+        self.step = step + 1
+        if step % self.trainer.log_every_n_steps == 0 or self.device.type == "cpu":
+            bound = value.mean()
+            if not torch.isfinite(bound):
+                raise UserError(
+                    f"The training bound became {float(bound)} at step {step} (learning rate "
+                    f"{factor * self._base_rate():.3g}). Lower optimizer.lr, or lower gradient_clip; the checkpoints "
+                    "written before are intact."
+                )
+            if step % self.trainer.log_every_n_steps == 0:
+                self.log("train/bound", bound, prog_bar=True)
+                self.log("train/learning_rate", factor * self._base_rate())
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluator = Evaluator(self.vae, self.infer, self.evaluation_samples, self.labels, with_w=False)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        assert self.evaluator is not None
+        self.evaluator.update(batch.x, batch.y)
+
+    def on_validation_epoch_end(self) -> None:
+        assert self.evaluator is not None
+        measures = self.evaluator.compute()
+        latent = measures["latent"]["z"]
+        self.log("valid/bound", measures["elbo"], prog_bar=True)
+        self.log("valid/active_units", latent["au"], prog_bar=True)
+        self.log("valid/log_likelihood", measures["ll"]["mean"])
+        self.log("valid/kl", latent["kl"])
+        if "mi" in latent:
+            self.log("valid/mutual_information", latent["mi"], prog_bar=True)
+        if "joint" in measures["latent"]:
+            self.log("valid/kl_joint", measures["latent"]["joint"]["kl"])
+            self.log("valid/active_units_w", measures["latent"]["w"]["au"])
+        if measures["accuracy"] is not None:
+            self.log("valid/accuracy", measures["accuracy"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["lid_vae"] = {**self.description, "step": self.step}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.step = checkpoint["lid_vae"]["step"]
+
+    def _noise(self, step: int, draw: int, batch: int) -> Tensor:
+        rng = generator(self.seed, "noise", step, draw, device=self.device)
+        return self.vae.posterior.draw_noise(self.objective.samples, batch, rng)
+
+    def _draw(self, number: int) -> tuple[Tensor, Tensor]:
+        """The ``number``-th extra batch (1, 2, ...) of the present step."""
+        stream = self.trainer.datamodule.stream()  # type: ignore[attr-defined]
+        x = stream.batch(self.step, draw=number).x
+        return x, self._noise(self.step, number, len(x))
+
+    def _minimise(self, loss: Tensor, group: Group) -> None:
+        optimizer = self._optimizers[group]
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        if self.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameter_group(group), self.gradient_clip)
+        optimizer.step()
+
+    def _base_rate(self) -> float:
+        return next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]

@@ -1,0 +1,62 @@
+"""Approximating families as the configuration names them: what is left to say once model and data are known."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from lid_vae.distribution.components import Support
+from lid_vae.distribution.flow_gaussian import Bijection, Exponential
+from lid_vae.errors import UserError
+from lid_vae.posterior.amortized import AmortizedPosterior
+from lid_vae.posterior.base import Posterior
+from lid_vae.posterior.bernoulli import BernoulliPosterior
+from lid_vae.posterior.encoder import Encoder
+from lid_vae.posterior.realnvp import RealNVP
+
+__all__ = ["Family", "gaussian_family", "realnvp_family"]
+
+MixtureName = Literal["conditional", "enumerate"]
+MakeEncoder = Callable[[Sequence[int]], Encoder]
+Family = Callable[[Sequence[int], int, int | None, Support], Posterior]
+"""(shape of an example, latent dimension, categories of the prior or None, support of w) -> posterior."""
+
+
+def gaussian_family(encoder: MakeEncoder, mixture: MixtureName = "conditional") -> Family:
+    """Diagonal Gaussian; log-normal where w is positive; factorised Bernoulli where w is binary."""
+
+    def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
+        enumerated = _enumerated(mixture, categories)
+        if support == "binary":
+            return BernoulliPosterior(encoder(shape), latent_dimension, enumerated)
+        flow = [Exponential()] if support == "positive" else []
+        return AmortizedPosterior(encoder(shape), latent_dimension, flow, enumerated)
+
+    return build
+
+
+def realnvp_family(
+    encoder: MakeEncoder,
+    width: int,
+    couplings: int = 2,
+    hidden_layers: int = 1,
+    mixture: MixtureName = "conditional",
+) -> Family:
+    """A Gaussian pushed through RealNVP, the paper's family for images. Refuses binary latents."""
+
+    def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
+        if support == "binary":
+            raise UserError(
+                "RealNVP is a density on real numbers and cannot serve binary latents (prior.component=bernoulli). "
+                "Use family=gaussian, which becomes a factorised Bernoulli there."
+            )
+        flow: list[Bijection] = [RealNVP(latent_dimension, width, couplings, hidden_layers)]
+        if support == "positive":
+            flow.append(Exponential())
+        return AmortizedPosterior(encoder(shape), latent_dimension, flow, _enumerated(mixture, categories))
+
+    return build
+
+
+def _enumerated(mixture: str, categories: int | None) -> int | None:
+    if mixture not in ("conditional", "enumerate"):
+        raise UserError(f"family.mixture={mixture} is not known. Use conditional or enumerate.")
+    return categories if mixture == "enumerate" else None
