@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 NAMED = ("experiment", "model", "data", "family")
 
 # What may differ between two runs that are the same run: where it runs, what it shows, and the seed, which has a folder
-# of its own (with the nodes that follow it).
+# of its own (with the nodes that follow it). A star stands for any name.
 IGNORED = (
     "seed",
     "data.train_seed",
@@ -39,6 +40,7 @@ IGNORED = (
     "retry",
     "ensemble",
     "hydra",
+    "callbacks.*.dirpath",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
@@ -50,12 +52,17 @@ IGNORED = (
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """``config`` as plain types with every reference filled in, as seed 0 would have it: the same for every seed."""
+    """``config`` as plain types, every reference filled in, as the hash wants it: the same for every seed and place.
+
+    References to the seed find 0 and those to a path its name; this is not the configuration to store.
+    """
     config = copy.deepcopy(config)
     with read_write(config), open_dict(config):
         config.pop("hydra", None)
         if "seed" in config:
             config.seed = 0
+        if "paths" in config:
+            config.paths = {str(key): str(key) for key in config.paths}
     resolved = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
@@ -63,15 +70,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 def config_hash(resolved: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of what matters in a resolved configuration: all but ``IGNORED``."""
-    kept = copy.deepcopy(dict(resolved))
-    for path in IGNORED:
-        *parents, last = path.split(".")
-        node: Any = kept
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict):
-            node.pop(last, None)
-    text = json.dumps(_canonical(kept), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_canonical(_kept(resolved)), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
@@ -132,6 +131,15 @@ def _stored_hash(folder: Path) -> str | None:
         return None
     stored = result.get("config_hash") if isinstance(result, dict) else None
     return stored if isinstance(stored, str) else None
+
+
+def _kept(node: Any, prefix: str = "") -> Any:
+    """``node`` less the ``IGNORED`` paths."""
+    if not isinstance(node, Mapping):
+        return node
+    paths = {key: f"{prefix}{key}" for key in node}
+    ignored = {key for key, path in paths.items() if any(fnmatchcase(path, pattern) for pattern in IGNORED)}
+    return {key: _kept(value, f"{paths[key]}.") for key, value in node.items() if key not in ignored}
 
 
 def _canonical(value: Any) -> Any:
