@@ -18,7 +18,7 @@ class PPCA:
     """z ~ N(0, I_L);  x | z ~ N(mean + z' weight, noise_variance I_D), in float64. Tipping and Bishop (1999).
 
     ``weight`` [L, D] has one row per latent direction, as in the paper's z'w; ``noise_variance`` is sigma^2;
-    ``mean`` is [D] (zero in the paper). Raises ``UserError`` where the shapes disagree, a value is not finite or the noise
+    ``mean`` is [D] (zero in the paper). Raises ``UserError`` where shapes disagree, a value is not finite or the noise
     is not positive.
     """
 
@@ -90,6 +90,20 @@ class PPCA:
         """
         m_NL, s_L = self.posterior_mean(x), self.posterior_covariance.diagonal()
         return 0.5 * (m_NL.square() + s_L - 1 - s_L.log())
+
+    def likelihood_variance(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N L"]:
+        """Var of log p(x | z) over z_d ~ prior, nats squared: 0 only where the likelihood is constant in z_d.
+
+        In principal axes log p(x | z) is a constant plus one function a z_d - b z_d^2 / 2 for each direction, whose
+        variance under N(0, 1) is a^2 + b^2 / 2.
+        """
+        a_NL = (self._checked(x) - self.mean) @ self.weight.T / self.noise_variance
+        return a_NL.square() + 0.5 * (self.weight.square().sum(1) / self.noise_variance).square()
+
+    def posterior_mean_variance(self, covariance: Float[Tensor, "D D"]) -> Float[Tensor, " L"]:
+        """Var_x E[z_d | x] for x of this covariance: Burda et al. (2016) call a direction active from 0.01."""
+        gain_LD = self.posterior_covariance @ self.weight / self.noise_variance
+        return (gain_LD @ covariance * gain_LD).sum(1)
 
     def in_principal_axes(self) -> "PPCA":
         """The same p(x), with z rotated so that p(z | x) has independent coordinates, the most informed one first."""
