@@ -19,7 +19,9 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def explain_os_error(error: OSError, path: str | os.PathLike[str] | None = None) -> str:
     """One paragraph on a failed file operation: the path, the reason, and how to mend it."""
-    name = path if path is not None else error.filename
+    # Where a copy or a rename fails for want of room or leave, the second name, its target, is the one that counts.
+    target = error.filename2 if error.errno in (*_FULL, *_REFUSED) else None
+    name = path if path is not None else target or error.filename
     where = "a file" if name is None else str(os.fspath(name))
     reason = error.strerror or str(error)
     if error.errno in _FULL:

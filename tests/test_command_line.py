@@ -320,6 +320,43 @@ def test_a_bug_keeps_its_traceback(run):
     assert "IndexError" in err
 
 
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("trainer.max_epochs=abc", "not a number, which is what belongs there. Write one, as in trainer.max_epochs=3."),
+        ("force=maybe", "force=maybe is neither true nor false"),
+        ("model=gmvae", None),
+        ("trainer.max_epochs=4", None),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_when_the_run_fails(run, argument, words):
+    def body(cfg):
+        raise TypeError("cannot compare")
+
+    status, _, _, err = run(argument, "-m", "seed=0-1", body=body)
+    assert status == 1
+    if words is None:
+        assert err.count("Traceback") == 2
+    else:
+        assert words in err
+        assert "Traceback" not in err
+    assert run(argument)[0] == 0  # text may be right, and is left to those who read it
+
+
+class MisconfigurationException(Exception):
+    """By the name of Lightning's."""
+
+
+def test_a_device_that_is_not_there(run):
+    def body(cfg):
+        raise MisconfigurationException("No supported gpu backend found!")
+
+    status, _, _, err = run(body=body)
+    assert status == 1
+    assert "No supported gpu" in err
+    assert "Traceback" not in err
+
+
 def test_full_error_on_request(run, monkeypatch):
     def body(cfg):
         raise UserError("Unlucky.")

@@ -99,6 +99,12 @@ def test_a_missing_file_is_named(tmp_path):
     assert str(tmp_path / "x.json") in str(missing.value)
 
 
+def test_a_copy_that_finds_the_disk_full_names_its_target():
+    error = OSError(errno.ENOSPC, "No space left on device", "/tmp/x", None, "/runs/best.ckpt")
+    assert "/runs/best.ckpt" in explain_os_error(error)
+    assert "/tmp/x" in explain_os_error(OSError(errno.ENOENT, "No such file", "/tmp/x", None, "/runs/best.ckpt"))
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EIO])
 def test_every_reason_has_a_way_to_mend_it(code):
     text = explain_os_error(OSError(code, os.strerror(code), "/a/b"))

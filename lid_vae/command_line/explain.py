@@ -23,6 +23,9 @@ def explain(error: BaseException, kind: str) -> str | None:
     # Before OSError: Hydra's error for a missing configuration file is one.
     if isinstance(error, CompactHydraException | OmegaConfBaseException):
         return _explain_configuration(error)
+    # Named, not imported, to keep torch out: Lightning's error for a device or an option that it cannot serve.
+    if type(error).__name__ == "MisconfigurationException":
+        return f"{_one_line(error)} Correct the options under trainer; --cfg job shows them all."
     if isinstance(error, yaml.YAMLError):
         return f"A configuration file is not YAML. Correct it: {_one_line(error)}."
     if isinstance(error, OSError) and (error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT)):
@@ -46,8 +49,7 @@ def _explain_instantiation(error: InstantiationException, kind: str) -> str | No
     known = explain(root, kind)
     if known is not None:
         return known
-    # Named, not imported, to keep torch out: Lightning's error for a device or an option that it cannot serve.
-    if isinstance(root, TypeError | ValueError) or type(root).__name__ == "MisconfigurationException":
+    if isinstance(root, TypeError | ValueError):
         keys = [line.partition("full_key:")[2].strip() for line in str(error).splitlines() if "full_key:" in line]
         place = f"the options under {keys[0]}" if keys and keys[0] else "the options"
         return f"Could not build an object from {place}: {_one_line(root)} Correct them; --cfg job shows them all."

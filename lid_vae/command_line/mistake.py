@@ -1,4 +1,4 @@
-"""Find the option or choice on the command line that does not exist, and the nearest that does."""
+"""Find what is wrong on the command line: an option or choice that does not exist, text where a number belongs."""
 
 import difflib
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lid_vae.command_line.arguments import is_multirun, split
 
-__all__ = ["find_mistake"]
+__all__ = ["find_mistake", "find_odd_value"]
 
 _OTHER_CONFIGURATION = ("--config-", "-cp", "-cn", "-cd")
 
@@ -34,6 +34,30 @@ def find_mistake(kind: str, conf: Path, arguments: Sequence[str]) -> str | None:
             return _Options(kind).find_mistake(overrides, is_multirun(flags, overrides))
     except (HydraException, OmegaConfBaseException, OSError):
         return None  # the configuration itself is broken: Hydra's own message is the better one
+
+
+def find_odd_value(kind: str, overrides: Sequence[str]) -> str | None:
+    """A paragraph on the first option that has text where the configuration has a number or a truth value, or None.
+
+    To be called inside Hydra's run, after it has failed: text may be right, as in trainer.devices=auto.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        groups = compose(kind, return_hydra_config=True).hydra.runtime.choices
+        defaults = compose(kind, [str(override.input_line) for override in parsed if override.key_or_group in groups])
+    except (HydraException, OmegaConfBaseException):
+        return None  # another configuration than ours, as by --config-name
+    for override in parsed:
+        name = override.key_or_group
+        value: Any = override.value()
+        usual = None if name in groups else OmegaConf.select(defaults, name)
+        if not isinstance(value, str) or "${" in value:
+            continue
+        if isinstance(usual, bool):
+            return f"{name}={value} is neither true nor false. Write {name}=true or {name}=false."
+        if isinstance(usual, int | float):
+            return f"{name}={value} is not a number, which is what belongs there. Write one, as in {name}={usual}."
+    return None
 
 
 class _Options:

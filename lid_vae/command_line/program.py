@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.command_line.arguments import rewrite
 from lid_vae.command_line.explain import explain
-from lid_vae.command_line.mistake import find_mistake
+from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.sweep.run_folder import CONF
 from lid_vae.sweep.sweeper import RunFailed
 
@@ -44,6 +44,10 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
     except KeyboardInterrupt:
         print(f"{kind}.py: interrupted.", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of --help | head has gone. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except Exception as error:
         if job.full_error == "1":
             raise
@@ -77,7 +81,7 @@ class Job:
                 # Imported here, and not above, so that --help and --cfg do not wait for torch.
                 return getattr(importlib.import_module("lid_vae.experiment"), self.kind)(cfg)
             except Exception as error:
-                text = None if self.full_error == "1" else explain(error, self.kind)
+                text = None if self.full_error == "1" else self._explain(error)
                 if text is None:
                     traceback.print_exc()
                 else:
@@ -87,6 +91,13 @@ class Job:
                     raise RunFailed(headline.strip().split("\n")[0]) from None
                 # Past Hydra, which would add lines of its own.
                 raise SystemExit(1) from None
+
+    def _explain(self, error: Exception) -> str | None:
+        text = explain(error, self.kind)
+        if text is None and isinstance(error, TypeError | ValueError):
+            odd = find_odd_value(self.kind, HydraConfig.get().overrides.task)
+            return odd and f"{odd} The run ended with {type(error).__name__}: {error}."
+        return text
 
     def _mention_unused_sweep(self) -> None:
         params = (HydraConfig.get().sweeper or {}).get("params")
