@@ -4,6 +4,7 @@ __all__ = ["as_bytes", "as_images", "class_numbers", "pick", "read_arrays", "rea
 
 import math
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 
 from lid_vae.errors import UserError
 from lid_vae.shapes import Int, Tensor
+
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -21,22 +24,23 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     if path.suffix not in (".npy", ".npz", ".mat"):
         raise UserError(f"{path} is no folder, and no .npy, .npz or .mat file.")
-    try:
-        if path.suffix == ".mat":
-            from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError, loadmat  # here, because importing scipy.io takes a moment
 
-            return {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.stem: loaded}
-        with loaded:
-            return dict(loaded)
+    try:
+        with path.open("rb") as handle:
+            if path.suffix == ".mat":
+                return {name: array for name, array in loadmat(handle).items() if not name.startswith("__")}
+            loaded = np.load(handle, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {path.stem: loaded}
+            with loaded:
+                return dict(loaded)
     except NotImplementedError as error:
         raise UserError(
             f"{path} is a MATLAB 7.3 file, which is HDF5 and not read here. In MATLAB, save it again with "
             f"save(..., '-v7'); or convert it to .npy."
         ) from error
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, KeyError, IndexError) as error:
+    except (*_UNREADABLE, MatReadError) as error:
         why = "it holds Python objects, which are never loaded" if "pickle" in str(error).lower() else str(error)
         raise UserError(f"{path} cannot be read as arrays of numbers: {why}. Save plain numeric arrays.") from error
 

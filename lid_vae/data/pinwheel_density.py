@@ -12,8 +12,9 @@ from lid_vae.shapes import Float, Int, Tensor
 
 _TURN = 2 * math.pi
 _DEVIATIONS = 10.0  # a radius further from 1 than this many standard deviations counts as impossible
-_BISECTIONS = 50  # from a cell of the grid to float64 rounding
-_TABLE = 2**22  # values in a table of [points, angles], 32 MB
+_ANGLES = 256  # at least so many for each point
+_POINTS = 2048  # at a time
+_BISECTIONS = 45  # from a cell of the grid to float64 rounding
 
 
 def warp(u: Float[Tensor, "*N 2"], angle: Float[Tensor, "*N"], rate: float) -> Float[Tensor, "*N 2"]:
@@ -76,13 +77,10 @@ class PinwheelLaw:
         by |1 + rate exp(r) t|. Roots are bracketed on a grid of angles and bisected.
         """
         rho_max = math.hypot(1 + _DEVIATIONS * self.radial, _DEVIATIONS * self.tangential)
-        # between two angles of the grid the left side advances by at most a quarter of 2 pi / K
-        angles = math.ceil(4 * self.classes * (1 + self.rate * rho_max * math.exp(rho_max)))
-        grid = torch.linspace(-math.pi, math.pi, max(angles, 256) + 1, dtype=torch.float64)
         result = torch.full(x.shape[:1], -math.inf, dtype=torch.float64)
-        possible = (x.double().norm(dim=1) <= rho_max * 10 / self.scale).nonzero().squeeze(1)
-        for rows in possible.split(max(1, _TABLE // len(grid))):
-            result[rows] = self._log_density(x[rows].double(), grid)
+        possible = x.double().norm(dim=1) <= rho_max * 10 / self.scale
+        if possible.any():
+            result[possible] = self._log_density(x[possible].double())
         return result
 
     def expected_log_density(self) -> float:
@@ -98,24 +96,13 @@ class PinwheelLaw:
         x = warp(base, torch.zeros(len(base), dtype=torch.float64), self.rate) * (10 / self.scale)
         return (torch.outer(weight, weight).flatten() * self.log_density(x)).sum().item()
 
-    def _log_density(self, x: Float[Tensor, "N 2"], grid: Float[Tensor, " A"]) -> Float[Tensor, " N"]:
+    def _log_density(self, x: Float[Tensor, "N 2"]) -> Float[Tensor, " N"]:
         stretch = 10 / self.scale
-        rho = x.norm(dim=1) / stretch
-        theta = torch.atan2(x[:, 1], x[:, 0])
-
-        def arms_passed(phi: Tensor, rho: Tensor, theta: Tensor) -> Tensor:
-            """A whole number exactly where ``phi`` is a root."""
-            return (phi - self.rate * torch.exp(rho * phi.cos()) - theta) * (self.classes / _TURN)
-
-        floor = arms_passed(grid, rho[:, None], theta[:, None]).floor()
-        point, cell = (floor[:, 1:] != floor[:, :-1]).nonzero(as_tuple=True)
-        whole = torch.maximum(floor[point, cell], floor[point, cell + 1])
-        rising = floor[point, cell + 1] > floor[point, cell]
-
-        low, high = grid[cell], grid[cell + 1]
+        rho, theta = x.norm(dim=1) / stretch, torch.atan2(x[:, 1], x[:, 0])
+        point, low, high, whole, rising = self._bracket(rho, theta)
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            beyond = (arms_passed(middle, rho[point], theta[point]) >= whole) == rising
+            beyond = (self._arms_passed(middle, rho[point], theta[point]) >= whole) == rising
             low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
         phi = (low + high) / 2
 
@@ -128,3 +115,23 @@ class PinwheelLaw:
         total = torch.zeros_like(rho).index_add(0, point, torch.exp(terms - top[point]))
         constant = math.log(_TURN * self.radial * self.tangential * self.classes * stretch**2)
         return top + total.log() - constant
+
+    def _arms_passed(self, phi: Tensor, rho: Tensor, theta: Tensor) -> Tensor:
+        """A whole number exactly where ``phi`` is a root for the point at (rho, theta)."""
+        return (phi - self.rate * torch.exp(rho * phi.cos()) - theta) * (self.classes / _TURN)
+
+    def _bracket(self, rho: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Of each root: its point, an angle below and one above, the whole number, whether it is passed upwards."""
+        found = []
+        for rows in rho.argsort().split(_POINTS):
+            reach = rho[rows[-1]].item()
+            # from one angle to the next, at most a quarter of the way between two arms
+            angles = math.ceil(4 * self.classes * (1 + self.rate * reach * math.exp(reach)))
+            grid = torch.linspace(-math.pi, math.pi, max(angles, _ANGLES) + 1, dtype=torch.float64)
+            floor = self._arms_passed(grid, rho[rows, None], theta[rows, None]).floor()
+            left, right = floor[:, :-1], floor[:, 1:]
+            row, cell = (left != right).nonzero(as_tuple=True)
+            whole, rising = torch.maximum(left, right)[row, cell], (right > left)[row, cell]
+            found.append((rows[row], grid[cell], grid[cell + 1], whole, rising))
+        point, low, high, whole, rising = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return point, low, high, whole, rising

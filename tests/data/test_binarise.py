@@ -1,0 +1,62 @@
+"""Bernoulli pixels: the right means, the ends exact, and evaluation the same every time."""
+
+import pytest
+import torch
+
+from lid_vae.data.binarise import Dynamic, Fixed, Unbinarised, bernoulli, binarisation
+from lid_vae.data.split import Split
+from lid_vae.errors import UserError
+from lid_vae.noise import generator
+
+LEVELS = Split(torch.arange(256, dtype=torch.uint8).expand(4000, 256).contiguous())
+
+
+def test_each_grey_level_is_the_mean_of_its_draws() -> None:
+    draws = bernoulli(LEVELS.x, generator(0, "test"))
+    p = torch.arange(256) / 255
+    z = (draws.double().mean(0) - p) / (p * (1 - p) / len(LEVELS)).sqrt()
+    # 254 nearly normal deviates beyond 5.5 by chance: probability 1e-5
+    assert z[1:-1].abs().max() < 5.5
+    # and their squares, chi-square with 254 degrees of freedom (variance 508), beyond 5.5 deviations: below 1e-5
+    assert abs(z[1:-1].square().sum() - 254) < 5.5 * 508**0.5
+
+
+def test_black_stays_black_and_white_stays_white() -> None:
+    draws = bernoulli(LEVELS.x, generator(1, "test"))
+    assert not draws[:, 0].any()
+    assert draws[:, 255].all()
+
+
+@pytest.mark.parametrize("name", ["dynamic", "fixed"])
+def test_evaluation_is_one_draw_of_the_data_seed(name: str) -> None:
+    chosen = binarisation(name)
+    first, again = (chosen.evaluation(LEVELS, seed=0, part="test").x for _ in range(2))
+    assert torch.equal(first, again)
+    assert set(first.unique().tolist()) == {0, 255}
+    assert not torch.equal(first, chosen.evaluation(LEVELS, seed=1, part="test").x)
+    assert not torch.equal(first, chosen.evaluation(LEVELS, seed=0, part="valid").x)
+
+
+def test_dynamic_draws_anew_and_fixed_does_not() -> None:
+    rngs = [generator(0, step) for step in range(2)]
+    dynamic, fixed = Dynamic(), Fixed()
+    assert not torch.equal(*(dynamic.prepare(dynamic.training(LEVELS, 0).x, rng) for rng in rngs))
+    assert torch.equal(*(fixed.prepare(fixed.training(LEVELS, 0).x, rng) for rng in rngs))
+
+
+def test_fixed_trains_on_the_pixels_that_it_evaluates() -> None:
+    assert torch.equal(Fixed().training(LEVELS, 0).x, Fixed().evaluation(LEVELS, 0, "train").x)
+
+
+@pytest.mark.parametrize("name", ["none", None])
+def test_none_keeps_grey_levels(name: str | None) -> None:
+    chosen = binarisation(name)
+    assert isinstance(chosen, Unbinarised)
+    assert not chosen.binary
+    grey = chosen.prepare(chosen.training(LEVELS, 0).x[:1], generator(0))
+    assert torch.allclose(grey, torch.arange(256) / 255, atol=1e-7)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UserError, match=r"data.binarise=threshold .* dynamic, fixed, none"):
+        binarisation("threshold")

@@ -1,0 +1,50 @@
+"""conf/data and lid_vae/data say the same: every option, every default, and a class that can be built."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from lid_vae.data import ArrayDataModule
+
+FOLDER = Path(__file__).parents[2] / "conf" / "data"
+NAMES = ["pinwheel", "digits", "mnist", "fashion_mnist", "omniglot", "images"]
+
+
+def config(name: str, *overrides: str) -> DictConfig:
+    around = OmegaConf.create({"seed": 7, "paths": {"data": "/data/root"}})
+    merged = OmegaConf.merge(around, OmegaConf.load(FOLDER / f"{name}.yaml"), OmegaConf.from_dotlist(list(overrides)))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_and_defaults_are_those_of_the_class(name: str) -> None:
+    node = config(name, "data.path=own.npy" if name == "images" else "seed=7").data
+    parameters = inspect.signature(get_class(node._target_)).parameters
+    assert set(node) - {"_target_"} == set(parameters)
+    given_elsewhere = {"root", "train_seed", "path"}
+    for option in set(parameters) - given_elsewhere:
+        assert node[option] == parameters[option].default, option
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_overrides_work_literally(name: str) -> None:
+    extra = ["data.path=own.npy"] if name == "images" else []
+    cfg = config(name, "data.seed=1", "data.train_size=20000", *extra)
+    module = instantiate(cfg.data)
+    assert isinstance(module, ArrayDataModule)
+    assert (module.name, module.seed, module.train_seed, module.train_size) == (cfg.data_name, 1, 7, 20_000)
+    assert str(module.root) == "/data/root"
+    assert (cfg.data_name, cfg.latent_dimension > 0) == (name, True)
+
+
+def test_categories_are_as_many_as_labels() -> None:
+    for name in ("pinwheel", "digits"):
+        cfg = config(name)
+        module = instantiate(cfg.data)
+        module.setup()
+        assert cfg.categories == module.label_count
+        assert cfg.latent_dimension <= module.features

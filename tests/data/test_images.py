@@ -1,0 +1,96 @@
+"""The data module on a user's own images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.io import savemat
+
+from lid_vae.data import Images
+from lid_vae.errors import UserError
+
+X = np.random.default_rng(0).integers(0, 256, (50, 4, 6), dtype=np.uint8)
+Y = np.arange(50) % 3 + 7
+
+
+def ready(path: Path, **options: object) -> Images:
+    module = Images(str(path), **options)
+    module.setup()
+    return module
+
+
+def everything(module: Images) -> torch.Tensor:
+    return torch.cat([module.train.x, module.valid.x, module.test.x])
+
+
+def test_an_array_with_labels_is_divided_in_tenths(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=X, kind=Y)
+    module = ready(tmp_path / "own.npz", labels="kind")
+    assert (len(module.train), len(module.valid), len(module.test)) == (41, 4, 5)
+    assert (module.label_count, module.image_shape, module.features) == (3, (4, 6), 24)
+    assert sorted(everything(module).tolist()) == sorted(X.reshape(50, 24).tolist())
+    label_of = {tuple(row): label - 7 for row, label in zip(X.reshape(50, 24).tolist(), Y.tolist(), strict=True)}
+    assert [label_of[tuple(row)] for row in module.train.x.tolist()] == module.train.y.tolist()
+
+
+def test_matlab_with_images_in_columns(tmp_path: Path) -> None:
+    savemat(tmp_path / "own.mat", {"ff": X.reshape(50, 24).T / 255.0})
+    module = ready(tmp_path / "own.mat", shape=[4, 6], valid_size=10, test_size=15)
+    assert (len(module.train), len(module.valid), len(module.test)) == (25, 10, 15)
+    assert module.train.y is None
+    assert sorted(everything(module).tolist()) == sorted(X.reshape(50, 24).tolist())
+
+
+def test_a_folder_with_labels_in_a_file(tmp_path: Path) -> None:
+    for index, image in enumerate(X):
+        Image.fromarray(image).save(tmp_path / f"{index:03d}.png")
+    np.save(tmp_path / "labels.npy", Y)
+    module = ready(tmp_path, labels=str(tmp_path / "labels.npy"))
+    assert module.label_count == 3
+    assert sorted(everything(module).tolist()) == sorted(X.reshape(50, 24).tolist())
+    assert ready(tmp_path).label_count is None
+
+
+def test_a_folder_of_labelled_sub_folders(tmp_path: Path) -> None:
+    for index, image in enumerate(X):
+        (tmp_path / f"kind{Y[index]}").mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / f"kind{Y[index]}" / f"{index}.png")
+    module = ready(tmp_path, size=8)
+    assert (module.label_count, module.image_shape) == (3, (8, 8))
+    with pytest.raises(UserError, match="sub-folder for each label"):
+        ready(tmp_path, labels="labels.txt")
+
+
+def test_a_path_inside_the_data_root(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", X)
+    module = Images("own.npy", root=str(tmp_path), size=[2, 3])
+    module.setup()
+    assert module.image_shape == (2, 3)
+    with pytest.raises(UserError, match=r"data.path=other.npy does not exist"):
+        Images("other.npy", root=str(tmp_path)).setup()
+
+
+@pytest.mark.parametrize("option", [{"key": "x"}, {"shape": [4, 6]}, {"maximum": 1}])
+def test_options_of_arrays_are_refused_for_a_folder(tmp_path: Path, option: dict) -> None:
+    with pytest.raises(UserError, match=f"data.{next(iter(option))} is for array files"):
+        ready(tmp_path, **option)
+
+
+def test_labels_of_another_length_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=X, kind=Y[:-1])
+    with pytest.raises(UserError, match=r"50 images, and labels of shape \(49,\) in kind"):
+        ready(tmp_path / "own.npz", labels="kind")
+
+
+@pytest.mark.parametrize("size", [0, [3], [3, 4, 5], [3, -1]])
+def test_sizes_that_are_none_are_refused(size: object) -> None:
+    with pytest.raises(UserError, match=r"data.size=\["):
+        Images("own.npy", size=size)
+
+
+def test_too_few_images_to_divide_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", X[:2])
+    with pytest.raises(UserError, match="leaves no training data"):
+        ready(tmp_path / "own.npy")

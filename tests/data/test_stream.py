@@ -1,0 +1,155 @@
+"""Training batches are functions of (seed, step), and a run resumed in mid-epoch sees those of an uninterrupted one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from lid_vae.data import Batch, Digits, Split, TrainStream
+from lid_vae.data.binarise import Dynamic
+from lid_vae.data.stream import SplitLoader, StreamLoader
+
+GREY = torch.arange(23 * 4, dtype=torch.uint8).reshape(23, 4) + 80
+SPLIT = Split(GREY, torch.arange(23))
+
+
+def stream(seed: int = 0, batch_size: int = 5, split: Split = SPLIT) -> TrainStream:
+    return TrainStream(split, batch_size, seed, Dynamic().prepare)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return torch.equal(a.x, b.x) and torch.equal(a.index, b.index) and torch.equal(a.y, b.y)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    seed=st.integers(0, 2**40),
+    asked=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), min_size=1, max_size=8),
+    batch_size=st.integers(1, 30),
+)
+def test_a_batch_does_not_depend_on_what_was_asked_before(
+    seed: int, asked: list[tuple[int, int]], batch_size: int
+) -> None:
+    used = stream(seed, batch_size)
+    for step, draw in asked:
+        assert same(used.batch(step, draw), stream(seed, batch_size).batch(step, draw))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**40), epoch=st.integers(0, 5), batch_size=st.integers(1, 40), size=st.integers(1, 23))
+def test_an_epoch_visits_no_row_twice_and_leaves_out_less_than_a_batch(
+    seed: int, epoch: int, batch_size: int, size: int
+) -> None:
+    part = stream(seed, batch_size, SPLIT.rows(torch.arange(size)))
+    rows = torch.cat([part.batch(epoch * len(part) + place).index for place in range(len(part))])
+    assert len(rows.unique()) == len(rows)
+    assert len(rows) == (size if size < batch_size else size - size % batch_size)
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    orders = [stream(seed, 23).batch(epoch).index.tolist() for seed in range(3) for epoch in range(3)]
+    assert len({tuple(order) for order in orders}) == 9
+
+
+def test_rows_labels_and_values_belong_together() -> None:
+    bright = Split(torch.full((23, 4), 255, dtype=torch.uint8) * (torch.arange(23)[:, None] % 2).byte(), SPLIT.y)
+    batch = stream(split=bright).batch(7)
+    assert torch.equal(batch.y, batch.index)
+    assert torch.equal(batch.x, (batch.index % 2).float()[:, None].expand(-1, 4))
+    assert batch.x.dtype == torch.float32
+
+
+def test_pixels_are_drawn_anew_in_each_epoch() -> None:
+    whole = stream(batch_size=23)
+    first, second = (whole.batch(epoch) for epoch in range(2))
+    assert not torch.equal(first.x[first.index.argsort()], second.x[second.index.argsort()])
+
+
+def test_further_draws_are_batches_of_their_own() -> None:
+    batches = [stream(batch_size=20).batch(3, draw) for draw in range(4)]
+    assert len({tuple(batch.index.tolist()) for batch in batches}) == 4
+    assert all(len(batch.index) == 20 for batch in batches)
+
+
+def test_real_values_pass_without_labels() -> None:
+    points = Split(torch.randn(10, 2, generator=torch.Generator().manual_seed(0)))
+    batch = TrainStream(points, 4, 0, lambda x, rng: x).batch(1)
+    assert batch.y is None
+    assert torch.equal(batch.x, points.x[batch.index])
+
+
+def test_a_loader_yields_epoch_after_epoch() -> None:
+    loader = StreamLoader(stream())
+    seen = [batch for _ in range(2) for batch in loader]
+    assert len(loader) == 4
+    assert all(same(batch, stream().batch(step)) for step, batch in enumerate(seen))
+    assert len(seen) == 8
+
+
+def test_a_split_loader_keeps_all_rows_in_order_and_starts_again() -> None:
+    loader = SplitLoader(SPLIT, 10)
+    for _ in range(2):
+        batches = list(loader)
+        assert [len(batch.x) for batch in batches] == [10, 10, 3]
+        assert len(loader) == 3
+        assert torch.equal(torch.cat([batch.index for batch in batches]), torch.arange(23))
+        assert torch.equal(torch.cat([batch.x for batch in batches]), GREY / 255)
+
+
+class Recorder(LightningModule):
+    """Remembers its training batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[Batch] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        self.seen.append(batch)
+        return self.weight * batch.x.mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None: ...
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(folder: Path, *, resume_from: Path | None = None, epochs: int = 3, steps: int = -1) -> list[Batch]:
+    module = Recorder()
+    trainer = Trainer(
+        max_epochs=epochs,
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=[ModelCheckpoint(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)],
+    )
+    trainer.fit(module, datamodule=Digits(batch_size=300, train_seed=5), ckpt_path=resume_from)
+    return module.seen
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("step", [1, 3, 4, 6, 8, 11])  # four steps an epoch: within epochs and at their ends
+def test_lightning_resumes_with_the_batches_of_the_uninterrupted_run(tmp_path: Path, step: int) -> None:
+    whole = fit(tmp_path / "whole")
+    assert len(whole) == 12
+    checkpoint = tmp_path / "whole" / f"step={step}.ckpt"
+    state = torch.load(checkpoint, weights_only=True)["loops"]["fit_loop"]["state_dict"]
+    assert state["combined_loader"] == [{"step": step}]
+    rest = fit(tmp_path / "rest", resume_from=checkpoint)
+    assert len(rest) == 12 - step
+    assert all(same(a, b) for a, b in zip(rest, whole[step:], strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_lightning_stopped_by_steps_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole")
+    part = fit(tmp_path / "part", steps=6, epochs=-1)
+    rest = fit(tmp_path / "rest", resume_from=tmp_path / "part" / "step=6.ckpt")
+    assert all(same(a, b) for a, b in zip(part + rest, whole, strict=True))
