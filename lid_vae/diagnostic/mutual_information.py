@@ -11,7 +11,7 @@ from lid_vae.shapes import Float, Tensor
 __all__ = ["CategoricalMutualInformation", "MutualInformation"]
 
 TINY = 1e-300
-PAIRS = 20_000_000
+PAIRS = 5_000_000
 
 
 class CategoricalMutualInformation(Metric):
@@ -136,13 +136,17 @@ class MutualInformation(Metric):
         lower, upper = [], []
         for start in range(0, examples, rows):
             piece = statistic[start : start + rows]
-            density = (piece @ flat + flat_offset).unflatten(-1, (examples, categories)).logsumexp(-1)
+            density = torch.addmm(flat_offset, piece, flat)
+            if categories > 1:
+                density = density.unflatten(-1, (examples, categories)).logsumexp(-1)
             index = torch.arange(start, start + len(piece), device=piece.device).unsqueeze(-1)
-            own = density.gather(-1, index).squeeze(-1)
-            lower.append(own - (density.logsumexp(-1) - log(examples)))
-            others = density.scatter(-1, index, float("-inf"))
-            upper.append(own - (others.logsumexp(-1) - log(max(examples - 1, 1))))
-        return torch.cat(lower), torch.cat(upper)
+            own = density.gather(-1, index)
+            peak = density.max(-1, keepdim=True).values
+            others = density.sub_(peak).exp_().scatter_(-1, index, 0.0).sum(-1, keepdim=True)
+            total = others + (own - peak).exp()
+            lower.append(own - peak - total.log() + log(examples))
+            upper.append(own - peak - others.clamp_min(TINY).log() + log(max(examples - 1, 1)))
+        return torch.cat(lower).squeeze(-1), torch.cat(upper).squeeze(-1)
 
 
 def _negentropy(probability: Float[Tensor, "B K"], reference: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:

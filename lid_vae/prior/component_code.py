@@ -16,8 +16,9 @@ __all__ = ["ComponentCode", "regular_code"]
 class ComponentCode(nn.Module):
     """beta of shape [K, M], the image of the one-hot z.
 
-    ``regular``: fixed unit vectors times a learned size >= ``floor`` > 0, so that the categories differ whatever is
-    learned (injectivity needs no more, in particular not M >= K). ``learned``: free, as in the paper.
+    ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a learned size >= ``floor`` > 0, so
+    that the categories differ whatever is learned (injectivity needs no more, in particular not M >= K). The rotation
+    matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as in the paper.
     Start near-symmetric (``size`` 0.05 to 0.2): with means of size 1 in 64 dimensions one component takes all.
     """
 
@@ -39,6 +40,7 @@ class ComponentCode(nn.Module):
         self.kind, self.floor = kind, floor
         if kind == "regular":
             self.register_buffer("points", regular_code(categories, dimension))
+            self.skew = nn.Parameter(torch.zeros(dimension, dimension))
             self.raw_size = nn.Parameter(inverse_softplus(torch.tensor(float(size - floor))))
         elif kind == "learned":
             self.weight = nn.Parameter(torch.randn(categories, dimension) * size / dimension**0.5)
@@ -48,7 +50,8 @@ class ComponentCode(nn.Module):
     def forward(self) -> Float[Tensor, "K M"]:
         if self.kind == "learned":
             return self.weight
-        return self.points * (self.floor + positive(self.raw_size))
+        rotation = torch.linalg.matrix_exp(self.skew - self.skew.mT)
+        return self.points @ rotation * (self.floor + positive(self.raw_size))
 
     @torch.no_grad()
     def separation(self) -> float:
