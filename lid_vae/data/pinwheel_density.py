@@ -17,7 +17,7 @@ _POINTS = 2048  # at a time
 _BISECTIONS = 45  # from a cell of the grid to float64 rounding
 
 
-def warp(u: Float[Tensor, "*N 2"], angle: Float[Tensor, "*N"], rate: float) -> Float[Tensor, "*N 2"]:
+def warp(u: Float[Tensor, "*N 2"], angle: Float[Tensor, "*#N"], rate: float) -> Float[Tensor, "*N 2"]:
     """Johnson's map of u = (r, t), turned clockwise by ``angle + rate * exp(r)``.
 
     Lengths are kept, so |x|^2 = r^2 + t^2, and the determinant of the Jacobian is 1 + rate exp(r) t: along t the map

@@ -1,0 +1,56 @@
+"""For every test: shapes and types of signatures checked at run time, one thread, and properties searched repeatably."""
+
+from collections.abc import Iterator
+
+import jaxtyping
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+# Rooms whose arguments are tensors and options; those above take Hydra's containers, which beartype cannot read.
+CHECKED = (
+    "classical",
+    "data",
+    "diagnostic",
+    "distribution",
+    "inference",
+    "likelihood",
+    "map",
+    "module",
+    "noise",
+    "objective",
+    "posterior",
+    "prior",
+    "vae",
+)
+jaxtyping.install_import_hook([f"lid_vae.{room}" for room in CHECKED], "signatures.typechecker")
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=25,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than they bring to tensors as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def unchecked_where_refused(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of what is refused give wrong names, types and shapes on purpose: there the program's own checks must speak."""
+    if "refused" not in request.node.name:
+        yield
+        return
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
