@@ -68,4 +68,4 @@ class LeakyReLU(ConvexActivation):
         return F.leaky_relu(a, LEAK)
 
     def slope(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        return torch.where(a > 0, 1.0, LEAK).to(a.dtype)
+        return torch.full_like(a, LEAK).masked_fill(a > 0, 1.0)
