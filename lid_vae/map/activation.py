@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lid_vae.map.positive import softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ConvexActivation", "LeakyReLU", "SharpSoftplus", "SquaredLeakyReLU"]
@@ -41,7 +42,7 @@ class SharpSoftplus(ConvexActivation):
 
     def value(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
         sharpness = self.log_sharpness.exp()
-        return F.softplus(sharpness * a) / sharpness
+        return softplus(sharpness * a) / sharpness
 
     def slope(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
         return torch.sigmoid(self.log_sharpness.exp() * a)

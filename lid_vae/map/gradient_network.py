@@ -1,12 +1,11 @@
 """Gradient networks: monotone networks whose forward pass is itself the gradient of a convex function."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.monotone import MonotoneMap
-from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.map.positive import inverse_softplus, positive, softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["GradientNetwork"]
@@ -56,5 +55,5 @@ class GradientNetwork(MonotoneMap):
     def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         projected = (u @ self.weight.mT).unsqueeze(-2)
         sharpness = self.log_sharpness.exp()
-        terms = positive(self.raw_height) / sharpness * F.softplus(sharpness * (projected - self.threshold))
+        terms = positive(self.raw_height) / sharpness * softplus(sharpness * (projected - self.threshold))
         return terms.sum((-1, -2))
