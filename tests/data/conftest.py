@@ -1,13 +1,12 @@
-"""Where the tests find real corpora (LID_VAE_DATA, else the repository's data/), and one thread for small tensors."""
+"""Where the tests find real corpora: LID_VAE_DATA, else the repository's data/."""
 
-__all__ = ["corpus", "one_thread"]
+__all__ = ["corpus"]
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +20,3 @@ def corpus() -> Callable[[str], str]:
         return str(root)
 
     return find
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine cost more than they bring to tensors as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -17,7 +17,8 @@ def test_the_three_parts_are_the_1797_images() -> None:
     assert sorted(found) == sorted([*map(int, row), int(label)] for row, label in zip(levels, labels, strict=True))
 
 
-def test_the_ends_of_the_grey_scale_are_black_and_white() -> None:
+def test_the_17_levels_are_rounded_with_halves_to_even() -> None:
     module = Digits()
     module.setup()
-    assert (module.train.x.min(), module.train.x.max()) == (0, 255)
+    expected = [0, 16, 32, 48, 64, 80, 96, 112, 128, 143, 159, 175, 191, 207, 223, 239, 255]
+    assert torch.cat([module.train.x, module.test.x]).unique().tolist() == expected

@@ -110,8 +110,8 @@ def test_other_shapes_are_refused(array: np.ndarray, shape: tuple[int, int] | No
         (np.array([0, 1, 1], np.uint8), None, [0, 255, 255]),
         (np.array([False, True]), None, [0, 255]),
         (np.array([0, 0.2, 1]), None, [0, 51, 255]),
-        (np.array([0.0, 51.4, 255.0]), 255, [0, 51, 255]),
-        (np.array([0, 8, 16]), 16, [0, 128, 255]),
+        (np.array([0.0, 51.4, 255.0]), 255.0, [0, 51, 255]),
+        (np.array([0, 8, 16]), 16.0, [0, 128, 255]),
     ],
 )
 def test_ranges(values: np.ndarray, maximum: float | None, expected: list[int]) -> None:
@@ -125,8 +125,8 @@ def test_ranges(values: np.ndarray, maximum: float | None, expected: list[int]) 
         (np.array([0.0, 255.0]), None, "from 0 to 255, outside the range 0 to 1 of float64 images"),
         (np.array([-1, 4]), None, "from -1 to 4, outside the range 0 to 255"),
         (np.array([0, 256]), None, "outside the range 0 to 255"),
-        (np.array([0, 17]), 16, "outside the range 0 to 16"),
-        (np.array([0, 17]), 0, "data.maximum=0 must be above 0"),
+        (np.array([0, 17]), 16.0, "outside the range 0 to 16"),
+        (np.array([0, 17]), 0.0, "data.maximum=0.0 must be above 0"),
         (np.array(["a"]), None, "not real numbers"),
         (np.array([1j]), None, "not real numbers"),
         (np.zeros((0, 4)), None, "is empty"),

@@ -35,6 +35,14 @@ def test_an_array_with_labels_is_divided_in_tenths(tmp_path: Path) -> None:
     assert [label_of[tuple(row)] for row in module.train.x.tolist()] == module.train.y.tolist()
 
 
+def test_both_held_out_parts_come_from_the_data_seed(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", X)
+    one, again, other = (ready(tmp_path / "own.npy", seed=seed) for seed in (0, 0, 1))
+    for part in ("valid", "test"):
+        assert torch.equal(getattr(one, part).x, getattr(again, part).x)
+        assert not torch.equal(getattr(one, part).x, getattr(other, part).x)
+
+
 def test_matlab_with_images_in_columns(tmp_path: Path) -> None:
     savemat(tmp_path / "own.mat", {"ff": X.reshape(50, 24).T / 255.0})
     module = ready(tmp_path / "own.mat", shape=[4, 6], valid_size=10, test_size=15)
@@ -72,7 +80,7 @@ def test_a_path_inside_the_data_root(tmp_path: Path) -> None:
         Images("other.npy", root=str(tmp_path)).setup()
 
 
-@pytest.mark.parametrize("option", [{"key": "x"}, {"shape": [4, 6]}, {"maximum": 1}])
+@pytest.mark.parametrize("option", [{"key": "x"}, {"shape": [4, 6]}, {"maximum": 1.0}])
 def test_options_of_arrays_are_refused_for_a_folder(tmp_path: Path, option: dict) -> None:
     with pytest.raises(UserError, match=f"data.{next(iter(option))} is for array files"):
         ready(tmp_path, **option)

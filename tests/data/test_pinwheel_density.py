@@ -28,7 +28,9 @@ def mass(law: PinwheelLaw, radii: int, angles: int) -> float:
     return ((density * radius).sum() * (limit / radii) * (2 * math.pi / angles)).item()
 
 
-@pytest.mark.parametrize("law", [PinwheelLaw(), PinwheelLaw(classes=3, radial=0.2, tangential=0.1, rate=0.5, scale=1)])
+@pytest.mark.parametrize(
+    "law", [PinwheelLaw(), PinwheelLaw(classes=3, radial=0.2, tangential=0.1, rate=0.5, scale=1.0)]
+)
 def test_the_density_integrates_to_one(law: PinwheelLaw) -> None:
     assert mass(law, 150, 150) == pytest.approx(1, abs=2e-5)
 
@@ -115,6 +117,6 @@ def test_expected_log_density() -> None:
 @pytest.mark.parametrize("option", ["classes", "radial", "tangential", "scale"])
 def test_numbers_that_are_no_spread_are_refused(option: str) -> None:
     with pytest.raises(UserError, match=f"data.{option}=0"):
-        PinwheelLaw(**{option: 0})
-    with pytest.raises(UserError, match=r"data.rate=-1"):
-        PinwheelLaw(rate=-1)
+        PinwheelLaw(**{option: 0 if option == "classes" else 0.0})
+    with pytest.raises(UserError, match=r"data.rate=-1.0"):
+        PinwheelLaw(rate=-1.0)

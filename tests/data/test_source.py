@@ -84,6 +84,7 @@ def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path)
     (tmp_path / "a.bin.part").write_bytes(PAYLOAD[:1000])
     fetch(tmp_path, [RemoteFile("a.bin", SUM, (f"{server.url}/whole",))])
     assert (tmp_path / "a.bin").read_bytes() == PAYLOAD
+    assert server.ranges == ["bytes=1000-"]
 
 
 def test_a_complete_part_only_takes_its_name(server: Server, tmp_path: Path) -> None:

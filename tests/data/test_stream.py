@@ -63,10 +63,11 @@ def test_rows_labels_and_values_belong_together() -> None:
     assert batch.x.dtype == torch.float32
 
 
-def test_pixels_are_drawn_anew_in_each_epoch() -> None:
-    whole = stream(batch_size=23)
-    first, second = (whole.batch(epoch) for epoch in range(2))
-    assert not torch.equal(first.x[first.index.argsort()], second.x[second.index.argsort()])
+def test_pixels_are_drawn_anew_for_each_seed_step_and_draw() -> None:
+    alike = Split(torch.full((23, 64), 128, dtype=torch.uint8))
+    keys = [(seed, step, draw) for seed in range(2) for step in (0, 1, 9) for draw in range(3)]
+    drawn = [stream(seed, 1, alike).batch(step, draw).x for seed, step, draw in keys]
+    assert len({tuple(x.flatten().tolist()) for x in drawn}) == len(keys)
 
 
 def test_further_draws_are_batches_of_their_own() -> None:
@@ -118,11 +119,14 @@ class Recorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(folder: Path, *, resume_from: Path | None = None, epochs: int = 3, steps: int = -1) -> list[Batch]:
+def fit(
+    folder: Path, *, resume_from: Path | None = None, epochs: int = 3, steps: int = -1, reload: int = 0
+) -> list[Batch]:
     module = Recorder()
     trainer = Trainer(
         max_epochs=epochs,
         max_steps=steps,
+        reload_dataloaders_every_n_epochs=reload,
         accelerator="cpu",
         logger=False,
         enable_progress_bar=False,
@@ -153,3 +157,9 @@ def test_lightning_stopped_by_steps_goes_on_where_it_stopped(tmp_path: Path) -> 
     part = fit(tmp_path / "part", steps=6, epochs=-1)
     rest = fit(tmp_path / "rest", resume_from=tmp_path / "part" / "step=6.ckpt")
     assert all(same(a, b) for a, b in zip(part + rest, whole, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_loaders_made_anew_in_each_epoch_begin_with_it(tmp_path: Path) -> None:
+    whole, anew = fit(tmp_path / "whole"), fit(tmp_path / "anew", reload=1)
+    assert all(same(a, b) for a, b in zip(anew, whole, strict=True))
