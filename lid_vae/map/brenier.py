@@ -3,7 +3,7 @@
 from typing import Literal
 
 from lid_vae.map.icnn import ConvexPotential
-from lid_vae.map.monotone import MonotoneMap
+from lid_vae.map.monotone import MonotoneMap, check_start
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["BrenierMap"]
@@ -11,6 +11,9 @@ __all__ = ["BrenierMap"]
 
 class BrenierMap(MonotoneMap):
     """g(u) = grad f(u) + mu u + b with f an input convex neural network; a bijection of R^D for every parameter value.
+
+    With ``activation="paper"`` and more than one hidden layer, grad f jumps at the kinks of the leaky ReLU: g stays
+    injective with the same constant, but its image has gaps, and the later layers' biases get no gradient.
 
     >>> g = BrenierMap(features=2, width=64, hidden_layers=2)
     >>> g(torch.randn(10, 2)).shape
@@ -32,6 +35,7 @@ class BrenierMap(MonotoneMap):
         strong_convexity_floor: float = 0.01,
     ) -> None:
         super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor)
+        check_start(sharpness, curvature)
         self.network = ConvexPotential(
             features,
             width,

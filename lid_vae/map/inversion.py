@@ -24,34 +24,41 @@ def invert_monotone(
 
     The problem is strongly convex, so damped Newton steps converge from anywhere (Boyd and Vandenberghe 2004, 9.5).
     Rows stop once |gradient(u) - x| <= tolerance (1 + |x|) or once rounding stops the descent. Raises ``UserError`` if a
-    row ends further away than the square root of the tolerance, which happens only where x is not finite.
+    row ends further away than the square root of the tolerance: where x is not finite, or where the gradient jumps (the
+    paper's activations) and x lies in the gap.
     """
     target = x.reshape(-1, x.shape[-1])
     u = torch.zeros_like(target)
     bound = tolerance * (1 + target.norm(dim=-1))
+    last = torch.full_like(bound, torch.inf)
     active = torch.arange(len(target), device=x.device)
     for _ in range(STEPS):
         point, goal = u[active], target[active]
         residual = gradient(point) - goal
-        busy = residual.norm(dim=-1) > bound[active]
-        active, point, goal, residual = active[busy], point[busy], goal[busy], residual[busy]
+        norm = residual.norm(dim=-1)
+        busy, slow = norm > bound[active], norm > last[active] / 2
+        last[active] = norm
+        active, point, goal, residual, slow = active[busy], point[busy], goal[busy], residual[busy], slow[busy]
         if len(active) == 0:
             break
         hessian = torch.func.vmap(torch.func.jacfwd(gradient))(point)
         direction = -torch.linalg.solve(hessian, residual)
-        moved, step = _line_search(potential, point, goal, direction, residual)
+        step, resolved = _line_search(potential, point, goal, direction, residual)
         u[active] = point + step[:, None] * direction
-        active = active[moved]
+        active = active[resolved | ~slow]
     error = (gradient(u) - target).norm(dim=-1)
     if not bool((error <= tolerance**0.5 * (1 + target.norm(dim=-1))).all()):
-        raise UserError(f"The inverse did not converge: residual {float(error.max()):.3g}. Is the input finite?")
+        raise UserError(
+            f"The inverse did not converge: residual {float(error.max()):.3g}. The input is not finite, or is not in the "
+            "image of the map: with map.activation=paper the image has gaps, with map.activation=softplus it has none."
+        )
     return u.reshape(x.shape)
 
 
 def _line_search(
     potential: Callable[[Tensor], Tensor], point: Tensor, goal: Tensor, direction: Tensor, residual: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Step lengths by backtracking, and which rows still descend."""
+    """Step lengths by backtracking, and in which rows the descent still exceeds rounding."""
 
     def value(v: Tensor) -> Tensor:
         return potential(v) - (goal * v).sum(-1)
@@ -64,4 +71,4 @@ def _line_search(
         if not bool(short.any()):
             break
         step = torch.where(short, step / 2, step)
-    return step > 1e-11, step
+    return step, (step > 1e-11) & (-step * decrease > slack / 100)
