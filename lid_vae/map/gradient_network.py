@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.monotone import MonotoneMap
+from lid_vae.map.monotone import MonotoneMap, check_start
 from lid_vae.map.positive import inverse_softplus, positive, softplus
 from lid_vae.shapes import Float, Tensor
 
@@ -34,6 +34,7 @@ class GradientNetwork(MonotoneMap):
         super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor)
         if hidden_layers < 1:
             raise UserError(f"A gradient network needs at least one hidden layer, got {hidden_layers}.")
+        check_start(sharpness, curvature)
         active = active_features or features
         self.weight = nn.Parameter(torch.randn(width, features) / active**0.5)
         self.log_sharpness = nn.Parameter(torch.full((hidden_layers, width), float(sharpness)).log())

@@ -11,7 +11,7 @@ from lid_vae.map.inversion import invert_monotone
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["MonotoneMap"]
+__all__ = ["MonotoneMap", "check_start"]
 
 
 class MonotoneMap(InjectiveMap, ABC):
@@ -70,3 +70,12 @@ class MonotoneMap(InjectiveMap, ABC):
 
     def align(self, data: Float[Tensor, "N D"]) -> None:
         """Nothing here is taken from the data."""
+
+
+def check_start(sharpness: float, curvature: float) -> None:
+    """Raises ``UserError`` unless both are positive: their logarithms start parameters."""
+    if not (sharpness > 0 and curvature > 0):
+        raise UserError(
+            f"A map needs sharpness > 0 and curvature > 0, got sharpness={sharpness} and curvature={curvature}. "
+            "Use map.sharpness=10 and map.curvature=1."
+        )
