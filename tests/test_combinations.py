@@ -1,0 +1,164 @@
+"""Every model x data x family x objective trains and evaluates, or is refused in a paragraph."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from lid_vae.errors import UserError
+from lid_vae.experiment import build_data, build_module, evaluate_split
+from lid_vae.noise import generator
+
+CONF = str(Path(__file__).parents[1] / "conf")
+MODELS = ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"]
+COMPONENTS = ["gaussian", "log_normal", "gamma", "bernoulli"]
+DATA = ["pinwheel", "digits"]
+FAMILIES = ["family=gaussian", "family=realnvp"]
+MIXTURES = ["conditional", "enumerate"]
+OBJECTIVES = ["objective=elbo", "objective=elbo objective.beta=0.2", "objective=importance_weighted"]
+MAPS = [None, "mlp", "brenier", "gradient_network"]
+SMALL = {
+    "pinwheel": ["data.per_class=40", "data.valid_size=20", "data.test_size=30", "data.batch_size=16"],
+    "digits": ["data.train_size=60", "data.batch_size=16"],
+}
+
+
+def configure(*overrides: str) -> DictConfig:
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return compose("train", ["choices=null", "width=16", *overrides])
+
+
+def two_steps(overrides: list[str], data_name: str) -> dict:
+    cfg = configure(*overrides, f"data={data_name}", *SMALL[data_name])
+    data = build_data(cfg)
+    module = build_module(cfg, data, list(data.image_shape or (data.features,)), data.label_count)
+    batch = data.stream().batch(0)
+    noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
+    groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}
+    before = [parameter.detach().clone() for parameter in module.parameter_group("all")]
+
+    def minimise(loss, group):
+        groups[group].zero_grad()
+        loss.backward()
+        groups[group].step()
+
+    def draw(number):
+        raise AssertionError("amortised inference needs no extra batches")
+
+    for _ in range(2):  # the flow's inner weights move from the second step on: its output layer starts at zero
+        value = module.inference.update(module.vae, module.objective, batch.x, noise, minimise, draw)
+    assert value.shape == (len(batch.x),)
+    assert torch.isfinite(value).all()
+    moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]
+    assert all(moved), "training moves every parameter"
+    return evaluate_split(module, data, "test", samples=4)
+
+
+def sound(measures: dict, mixture: str | None) -> None:
+    assert measures["ll"]["mean"] >= measures["elbo"] - 1e-9
+    z = measures["latent"]["z"]
+    assert 0 <= z["au"] <= 1
+    assert z["mi"] <= z["mi_upper"] + 1e-9
+    if "w" in measures["latent"]:
+        assert z["mi_upper"] <= z["kl"] + 1e-9
+        assert sum(z["usage"]) == pytest.approx(1.0)
+
+
+def all_combinations():
+    for model, data, family, mixture, objective in product(MODELS, DATA, FAMILIES, MIXTURES, OBJECTIVES):
+        for component in COMPONENTS if model == "lidmvae" else [None]:
+            if mixture == "enumerate" and model in ("vae", "lidvae"):
+                continue  # no categories to enumerate: the option has no bearing
+            yield model, data, family, mixture, objective, component
+
+
+def pairwise(rows):
+    """A greedy subset in which every pair of values that occurs in ``rows`` still occurs."""
+    rows = list(rows)
+
+    def pairs(row):
+        return {(i, row[i], j, row[j]) for i in range(len(row)) for j in range(i)}
+
+    missing = set().union(*map(pairs, rows))
+    while missing:
+        best = max(rows, key=lambda row: len(pairs(row) & missing))
+        missing -= pairs(best)
+        yield best
+
+
+def check(row) -> None:
+    model, data, family, mixture, objective, component = row
+    overrides = [f"model={model}", family, f"family.mixture={mixture}", *objective.split()]
+    if component is not None:
+        overrides.append(f"prior.component={component}")
+    if component == "bernoulli":
+        if family == "family=realnvp":
+            with pytest.raises(UserError, match="family=gaussian"):
+                two_steps(overrides, data)
+            return
+        if "importance_weighted" in objective:
+            with pytest.raises(UserError, match="objective=elbo"):
+                two_steps(overrides, data)
+            return
+        with pytest.raises(UserError, match=r"objective\.samples=4"):
+            two_steps(overrides, data)
+        overrides.append("objective.samples=4")
+    sound(two_steps(overrides, data), mixture)
+
+
+@pytest.mark.parametrize("row", list(pairwise(all_combinations())), ids=lambda row: "-".join(map(str, row)))
+def test_every_pair_of_choices(row):
+    check(row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", list(all_combinations()), ids=lambda row: "-".join(map(str, row)))
+def test_every_combination(row):
+    check(row)
+
+
+@pytest.mark.parametrize("model", ["lidvae", "lidgmvae", "lidmvae"])
+@pytest.mark.parametrize("depth", [3, 4])
+@pytest.mark.parametrize("map_", ["brenier", "gradient_network"])
+def test_deeper_forms(model, depth, map_):
+    sound(two_steps([f"model={model}", f"map={map_}", f"map.depth={depth}"], "digits"), None)
+
+
+@pytest.mark.parametrize("lift", ["pad", "random", "pca"])
+def test_lifts(lift):
+    sound(two_steps(["model=lidgmvae", f"map.lift={lift}"], "digits"), None)
+
+
+def test_convolutional_encoder():
+    sound(two_steps(["model=gmvae", "encoder=convolutional"], "digits"), None)
+
+
+REFUSED = [
+    (["model=lidgmvae", "map=mlp"], "LIDGMVAE needs an injective map, got MLP"),
+    (["model=lidvae", "map=mlp"], "LIDVAE needs an injective map, got MLP"),
+    (["model=lidmvae", "map=linear"], "LIDMVAE needs an injective map, got LinearMap"),
+    (["model=gmvae", "prior=standard_normal"], "GMVAE has a categorical z"),
+    (["model=vae", "prior=gaussian_mixture"], "VAE has a continuous z"),
+    (["model=lidgmvae", "prior=exponential_family_mixture"], "LIDGMVAE has Gaussian components"),
+    (["model=lidgmvae", "latent_dimension=3"], "Use latent_dimension=2 or less"),
+    (["model=lidgmvae", "latent_dimension=1", "map.depth=1"], "map.depth=2 or more"),
+    (["model=lidgmvae", "map.lift=svd"], "map.lift=svd is not known"),
+    (["model=lidgmvae", "family.couplings=1"], "family.couplings=1"),
+    (["model=lidgmvae", "likelihood=bernoulli"], "Use likelihood=gaussian"),
+    (["model=lidgmvae", "objective.beta=-1"], "objective.beta=-1"),
+    (["model=lidgmvae", "encoder=convolutional"], "Use encoder=mlp"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), REFUSED, ids=[" ".join(row[0]) for row in REFUSED])
+def test_refused(overrides, message):
+    with pytest.raises(Exception) as caught:
+        two_steps(overrides, "pinwheel")
+    error = caught.value
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    assert error is not None, caught.value
+    assert message in str(error)
