@@ -1,4 +1,4 @@
-"""For every test: shapes and types of signatures checked at run time, one thread, and properties searched repeatably."""
+"""For every test: signatures checked at run time, one thread, and properties searched repeatably."""
 
 from collections.abc import Iterator
 
@@ -36,6 +36,11 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # torch.func.jacfwd scripts a function when it is first called, which some releases of PyTorch call deprecated.
+    config.addinivalue_line("filterwarnings", "ignore:.torch.jit.script. is deprecated:FutureWarning")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """Threads that wait for each other cost more than they bring to tensors as small as these."""
@@ -47,7 +52,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def unchecked_where_refused(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tests of what is refused give wrong names, types and shapes on purpose: there the program's own checks must speak."""
+    """Tests of what is refused give wrong names and shapes on purpose: there the program's own checks must speak."""
     if "refused" not in request.node.name:
         yield
         return

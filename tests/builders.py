@@ -1,0 +1,43 @@
+"""Small models for the tests, with parameters far from where training starts them."""
+
+import torch
+from torch import nn
+
+from lid_vae.map import BrenierMap, GradientNetwork
+from lid_vae.map.monotone import MonotoneMap
+from lid_vae.noise import generator
+
+__all__ = ["MONOTONE", "make_monotone", "normal", "randomise"]
+
+MONOTONE = [f"{activation} {skips}" for activation in ("softplus", "paper") for skips in ("none", "last", "all")] + [
+    "gradient network"
+]
+
+
+def normal(*shape: int, key: object = 0) -> torch.Tensor:
+    """Standard normal numbers in float64, a function of the shape and the key."""
+    return torch.randn(shape, generator=generator("test", str(key), *shape), dtype=torch.float64)
+
+
+def randomise(module: nn.Module, key: object, spread: float = 1.0) -> nn.Module:
+    """In float64, every parameter drawn from N(0, spread^2): the laws hold for all of them."""
+    rng = generator("randomise", str(key))
+    module.double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(spread * torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+    return module
+
+
+def make_monotone(
+    kind: str, features: int = 3, hidden_layers: int = 3, active: int | None = None, width: int = 6
+) -> MonotoneMap:
+    """A monotone map of a kind in ``MONOTONE``, as training starts it, from seed 0, in float64."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if kind == "gradient network":
+            return GradientNetwork(features, width, hidden_layers, active_features=active).double()
+        activation, skips = kind.split()
+        return BrenierMap(
+            features, width, hidden_layers, active_features=active, skips=skips, activation=activation
+        ).double()

@@ -1,0 +1,55 @@
+"""Lifts: orthonormal columns, distances kept, principal directions, and fewer dimensions refused."""
+
+import pytest
+import torch
+from builders import normal
+from sklearn.decomposition import PCA
+
+from lid_vae.errors import UserError
+from lid_vae.map import Lift, pad_lift, pca_lift, random_lift
+
+DATA = normal(200, 6) * torch.tensor([1.0, 5.0, 0.2, 3.0, 0.5, 2.0]) + 10
+
+
+@pytest.mark.parametrize(
+    "lift", [pad_lift(3, 6), random_lift(3, 6), pca_lift(3, DATA), pad_lift(4, 4), pca_lift(6, DATA)]
+)
+def test_columns_are_orthonormal_and_distances_kept(lift: Lift) -> None:
+    features = lift.weight.shape[1]
+    torch.testing.assert_close(lift.weight.mT @ lift.weight, torch.eye(features), atol=1e-6, rtol=0)
+    a, b = normal(2, 10, features).float()
+    torch.testing.assert_close((lift(a) - lift(b)).norm(dim=1), (a - b).norm(dim=1))
+
+
+def test_pad_keeps_the_numbers_and_appends_zeros() -> None:
+    u = normal(4, 2).float()
+    torch.testing.assert_close(pad_lift(2, 5)(u), torch.nn.functional.pad(u, (0, 3)))
+
+
+def test_pca_is_scikit_learns() -> None:
+    oracle = torch.as_tensor(PCA(3).fit(DATA.numpy()).components_).T
+    lift = pca_lift(3, DATA).weight.double()
+    torch.testing.assert_close((lift * oracle).sum(0).abs(), torch.ones(3).double(), atol=1e-6, rtol=0)
+    assert bool((lift.gather(0, lift.abs().argmax(0, keepdim=True)) > 0).all())
+
+
+def test_random_lifts_are_uniform_over_signs_and_directions() -> None:
+    # Entries of a uniform orthonormal 4 x 2 matrix have mean 0 and variance 1/4; 4000 draws, false alarms 1e-4.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        draws = torch.stack([random_lift(2, 4).weight for _ in range(4000)])
+    assert float(draws.mean(0).abs().max()) < 4.3 * 0.5 / 4000**0.5  # the largest of eight
+    assert float((draws.square().mean(0) - 0.25).abs().max()) < 4.3 * 0.18 / 4000**0.5
+
+
+@pytest.mark.parametrize("make", [pad_lift, random_lift, lambda m, d: pca_lift(m, DATA[:, :d])])
+def test_fewer_dimensions_are_refused(make) -> None:
+    with pytest.raises(UserError, match=r"got 5 -> 4, which cannot be injective. Use a latent dimension of at most 4"):
+        make(5, 4)
+
+
+def test_other_matrices_are_refused() -> None:
+    with pytest.raises(UserError, match="5 -> 4"):
+        Lift(torch.eye(4, 5))
+    with pytest.raises(UserError, match=r"orthonormal columns. Use pad_lift, random_lift or pca_lift"):
+        Lift(2 * torch.eye(4, 2))
