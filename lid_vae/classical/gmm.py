@@ -63,8 +63,8 @@ class GaussianMixture:
     Raises ``UserError`` for parameters that are not finite or scales that are not positive.
     """
 
-    mean: tuple[float, float]
-    scale: tuple[float, float]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
     concentration: tuple[float, float] = (5.0, 5.0)
 
     def __post_init__(self) -> None:
@@ -110,21 +110,23 @@ class GaussianMixture:
         return weight_posterior(likelihood.log_prob, likelihood.slope, self.concentration)
 
     def sample(self, alpha: float, count: int, generator: torch.Generator) -> Float[Tensor, " N"]:
-        """``count`` draws of x at this weight."""
+        """``count`` draws of x at this weight. Raises ``UserError`` for a weight outside 0 to 1."""
+        if not 0 <= alpha <= 1:
+            raise UserError(f"A mixture's weight alpha lies between 0 and 1, got {alpha}.")
         z_N = (torch.rand(count, generator=generator, dtype=torch.float64) >= alpha).long()
         noise_N = torch.randn(count, generator=generator, dtype=torch.float64)
         mean, scale = (torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.scale))
         return mean[z_N] + scale[z_N] * noise_N
 
 
-def compress(x: Float[Tensor, " N"], bins: int = 2048) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
+def compress(x: Float[Tensor, " N"], bins: int = 1024) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
     """Fewer, weighted examples in place of x: sums of a smooth function over the data hardly change.
 
     The range is cut into ``bins`` equal bins and each bin's points are replaced by the two-point Gauss rule that keeps
-    their number and first three moments. For a bin width h and a log density that varies over a length s, the sum over
-    N points moves by less than N (h / s)^4 / 384 times its fourth derivative in units of s: about 1e-6 nats at
-    N = 100,000, 2,048 bins and s a thirtieth of the range. Used to search for a maximum quickly; what is reported is
-    computed on the data themselves. Returns points and counts, [P] with P at most 2 ``bins``.
+    their number and first three moments. For a bin width h, N points and a log density whose fourth derivative is at
+    most F, the sum moves by less than N F h^4 / 384; in practice by far less, since the bins' errors differ in sign: at
+    N = 100,000 by less than 1e-6 nats for the paper's three data sets. Returns points and counts, [P], with P at most
+    2 ``bins``.
     """
     _check(x)
     x = x.to(torch.float64)

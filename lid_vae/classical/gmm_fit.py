@@ -6,6 +6,7 @@ from math import log
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from lid_vae.classical.gmm import GaussianMixture, compress
 from lid_vae.classical.quadrature import weight_posterior
@@ -47,7 +48,9 @@ def fit_mixture(
     floor = scale_floor * scale
     collapsed = collapsed_mixture(x, concentration)
     light_value = collapsed.posterior(*light).log_evidence
-    found = [_climb(start, *light, concentration, floor) for start in _starts(x, concentration)]
+    # In L-BFGS-B, BLAS threads wait on matrices of four numbers: with two of them the search took six times as long.
+    with threadpool_limits(1, user_api="blas"):
+        found = [_climb(start, *light, concentration, floor) for start in _starts(x, concentration)]
     theta, best = max(found, key=lambda pair: pair[1])
     value = collapsed.posterior(x).log_evidence
     # A split that shrinks to nothing stops within 1e-8 nats of that point, and the light data may err by 1e-5.

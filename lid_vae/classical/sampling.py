@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import torch
+from torch.nn.functional import logsigmoid
 
 from lid_vae.classical.gmm import GaussianMixture, WeightLikelihood
 from lid_vae.errors import UserError
@@ -84,21 +85,27 @@ def require_pyro() -> None:
 def _chain(
     likelihood: WeightLikelihood, mixture: GaussianMixture, key: tuple[int | str, ...], samples: int, warmup: int
 ) -> Float[Tensor, " S"]:
-    import pyro
-    from pyro.distributions import Beta
     from pyro.infer import MCMC, NUTS
 
-    prior = torch.tensor(mixture.concentration, dtype=torch.float64)
-    reference = float(
-        likelihood.log_prob(prior[:1] / prior.sum())
-    )  # a constant, so that the potential keeps its digits
+    first, second = mixture.concentration
+    reference = float(likelihood.log_prob(torch.tensor([first / (first + second)], dtype=torch.float64)))
 
-    def model() -> None:
-        alpha = pyro.sample("alpha", Beta(*prior))
-        pyro.factor("data", likelihood.log_prob(alpha[None])[0] - reference)
+    def potential(state: dict[str, Tensor]) -> Tensor:
+        """-log p(logit alpha | x) up to a constant: a Beta density in the logit is alpha^a (1 - alpha)^b."""
+        logit = state["logit"]
+        prior = first * logsigmoid(logit) + second * logsigmoid(-logit)
+        return reference - prior - likelihood.log_prob(logit.sigmoid()[None])[0]
 
     with torch.random.fork_rng(devices=[]):  # Pyro draws from the process's generator
         torch.manual_seed(derive_seed(*key))
-        sampler = MCMC(NUTS(model), num_samples=samples, warmup_steps=warmup, disable_progbar=True)
+        start = 4 * torch.rand((), dtype=torch.float64) - 2
+        # A potential and not a Pyro model: the same sampler, without tracing the model at each step, twice as fast.
+        sampler = MCMC(
+            NUTS(potential_fn=potential),
+            num_samples=samples,
+            warmup_steps=warmup,
+            initial_params={"logit": start},
+            disable_progbar=True,
+        )
         sampler.run()
-    return sampler.get_samples()["alpha"]
+    return sampler.get_samples()["logit"].sigmoid()

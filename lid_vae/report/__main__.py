@@ -1,0 +1,118 @@
+"""``python -m lid_vae.report figure=3`` draws one of the paper's figures; ``--help`` lists the options."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.errors import ConfigCompositionException, OverrideParseException
+from omegaconf import DictConfig
+
+from lid_vae.command_line.arguments import rewrite, split
+from lid_vae.command_line.explain import explain
+from lid_vae.command_line.mistake import find_mistake
+from lid_vae.errors import UserError
+from lid_vae.sweep.run_folder import CONF
+
+__all__ = ["main"]
+
+PROGRAM = "python -m lid_vae.report"
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the figure that the arguments choose, or build tables from the folders among them.
+
+    Exit status: 0; 1 after an error, told in a paragraph, or, with ``strict=true``, after a problem.
+    """
+    typed = list(sys.argv[1:] if argv is None else argv)
+    before = sys.argv, os.environ.get(FULL_ERROR)
+    arguments: list[str] = []
+    try:
+        folders = [word for word in split(typed)[1] if "=" not in word and not word.startswith("~")]
+        if folders:
+            return make_tables([Path(folder) for folder in folders])
+        arguments = [full_choice(argument) for argument in rewrite(typed)]
+        # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
+        sys.argv, os.environ[FULL_ERROR] = [PROGRAM, *arguments], "1"
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="report")(Job(before[1] == "1"))()
+    except Exception as error:
+        text = None
+        if isinstance(error, ConfigCompositionException | OverrideParseException):
+            text = find_mistake("report", CONF, arguments)
+        text = text or explain(error, "report")
+        if text is None or before[1] == "1":
+            raise
+        print(f"{PROGRAM}: {text}", file=sys.stderr)
+        raise SystemExit(1) from None
+    finally:
+        sys.argv = before[0]
+        os.environ.pop(FULL_ERROR, None)
+        if before[1] is not None:
+            os.environ[FULL_ERROR] = before[1]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One figure, called by Hydra once for each combination of the options."""
+
+    full_error: bool
+
+    def __call__(self, cfg: DictConfig) -> None:
+        try:
+            problems = draw(cfg)
+        except Exception as error:
+            text = None if self.full_error else explain(error, "report")
+            if text is None:
+                traceback.print_exc()
+            else:
+                print(f"{PROGRAM}: {text}", file=sys.stderr)
+            raise SystemExit(1) from None  # past Hydra, which would add lines of its own
+        if problems and cfg.strict:
+            raise SystemExit(1)
+
+
+def full_choice(argument: str) -> str:
+    """``figure=3`` as ``figure=figure_3``: Hydra reads a bare 3 as a number, which is not the name of a choice."""
+    key, _, value = argument.partition("=")
+    if key != "figure":
+        return argument
+    return f"{key}=" + ",".join(f"figure_{choice}" if choice.isdecimal() else choice for choice in value.split(","))
+
+
+def draw(cfg: DictConfig) -> Sequence[str]:
+    """Draw ``cfg.figure``; say what was written and what went wrong, and return the latter."""
+    import torch  # here, so that --help and --cfg do not wait for it
+    from threadpoolctl import threadpool_limits
+
+    if cfg.get("figure") is None:
+        raise UserError("Choose a figure: figure=3, figure=4 or figure=theorem_1. --help lists the options.")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(cfg.threads)
+    try:
+        with threadpool_limits(cfg.threads):
+            outcome = hydra.utils.instantiate(cfg.figure, _convert_="all").draw(Path(cfg.output), cfg.seed)
+    finally:
+        torch.set_num_threads(threads)
+    if outcome.text:
+        print(outcome.text)
+    for path in outcome.files:
+        print(path)
+    for problem in outcome.problems:
+        print(f"{PROGRAM}: {problem}", file=sys.stderr)
+    return outcome.problems
+
+
+def make_tables(folders: Sequence[Path]) -> None:
+    """Tables from the results in run folders."""
+    raise UserError(
+        f"This command draws figures and does not yet build tables from a folder such as {folders[0]}. Choose a "
+        f"figure: {PROGRAM} figure=3"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The drawing of Figures 3 and 4 and of Theorem 1: from numbers and posteriors to matplotlib figures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lid_vae.classical.ppca import PPCA
+from lid_vae.report.classical_gmm import Panel
+from lid_vae.report.classical_numbers import Number
+from lid_vae.report.classical_ppca import FIT, PAPER
+from lid_vae.report.classical_theorem import KL, VARIATION
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["draw_mixture", "draw_ppca", "draw_ppca_sweeps", "draw_theorem"]
+
+PRIOR, EXACT, SAMPLED, VARIATIONAL = "black", "C0", "C1", "C3"
+DIRECTION = ("C0", "C2", "C4", "C5")
+
+
+def draw_ppca(
+    cases: Sequence[tuple[str, PPCA, PPCA, Float[Tensor, "N D"]]], numbers: Sequence[Number], example: int
+) -> Figure:
+    """For each case (name, paper's parameters, fit, data): the likelihood surface of one sample and its posteriors."""
+    figure = Figure(figsize=(10.5, 3.3 * len(cases)), layout="constrained")
+    axes = figure.subplots(len(cases), 3, squeeze=False)
+    for row, (name, paper, fitted, x_ND) in zip(axes, cases, strict=True):
+        _likelihood_surface(row[0], paper, x_ND[example])
+        row[0].set_title(f"{name}: likelihood of one sample", fontsize=9)
+        for axis, parameters, model in ((row[1], PAPER, paper), (row[2], FIT, fitted)):
+            _direction_posteriors(axis, model, x_ND[example], _values(numbers, name, parameters, "KL of direction"))
+            at = "at the paper's parameters" if parameters == PAPER else f"at the fit to {len(x_ND)} samples"
+            axis.set_title(f"its posterior {at}", fontsize=9)
+    return figure
+
+
+def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure:
+    """KL against the noise variance, and the idle direction's KL against the number of samples."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    names = sorted({n.quantity for n in noise})
+    for color, name in zip(DIRECTION, names, strict=False):
+        for parameters, style in ((PAPER, "o"), (FIT, "x")):
+            rows = [n for n in noise if n.quantity == name and n.parameters == parameters]
+            at = [n.at for n in rows]
+            label = f"{name[6:]}, {'true parameters' if parameters == PAPER else 'fit'}"
+            left.plot(at, [n.value for n in rows], style, color=color, markersize=4, label=label)
+            if parameters == PAPER:
+                left.plot(at, [n.exact for n in rows], color=color, linewidth=1)
+    left.set(xscale="log", yscale="log", xlabel="noise variance", ylabel="KL from the prior (nats)")
+    left.set_title("the posterior tends to the prior as the noise grows", fontsize=9)
+    left.legend(fontsize=7)
+    kl = [n for n in sizes if n.unit == "nats" and n.method != "large-sample law"]
+    law = [n for n in sizes if n.method == "large-sample law"]
+    error = [2 * n.standard_error for n in kl]
+    right.errorbar(
+        [n.at for n in kl], [n.value for n in kl], error, fmt="o", color="C2", label="mean of fits, ± 2 s.e."
+    )
+    right.plot([n.at for n in law], [n.value for n in law], color="C2", linewidth=1, label="large-sample law")
+    right.axhline(0.01, color="0.5", linewidth=0.8, linestyle=":", label="0.01 nats")
+    for n in sizes:
+        if n.unit == "directions":
+            right.annotate(f"{n.value:g}", (n.at, 1.35 * _at(kl, n.at)), ha="center", fontsize=8)
+    right.set(xscale="log", yscale="log", xlabel="samples", ylabel="KL of the idle direction (nats)")
+    right.set_title("at the fit: number = active directions, of " + str(len(names)), fontsize=9)
+    right.legend(fontsize=7)
+    return figure
+
+
+def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequence[Number]) -> Figure:
+    """Likelihood and posteriors at the paper's parameters (above) and at the fit (below)."""
+    names = list(dict.fromkeys(panel.case for panel in panels))
+    figure = Figure(figsize=(3.3 * (1 + len(names)), 6.4), layout="constrained")
+    axes = figure.subplots(2, 1 + len(names), squeeze=False)
+    _mixture_likelihoods(axes[0, 0], [panel for panel in panels if panel.parameters == PAPER])
+    for color, name in zip(("C2", "C4", "C0"), names, strict=False):
+        rows = [n for n in sizes if n.case == name]
+        axes[1, 0].plot(
+            [n.at for n in rows], [max(n.value, 1e-3) for n in rows], "o-", color=color, markersize=3, label=name
+        )
+    axes[1, 0].set(xscale="log", xlabel="samples", ylabel="KL from the prior (nats)")
+    axes[1, 0].set_title("the paper's parameters: KL by samples", fontsize=9)
+    axes[1, 0].legend(fontsize=7)
+    for panel in panels:
+        axis = axes[0 if panel.parameters == PAPER else 1, 1 + names.index(panel.case)]
+        _weight_posteriors(axis, panel)
+        title = f"{panel.case}, the paper's parameters" if panel.parameters == PAPER else f"{panel.case}, fitted"
+        title += "".join(f"\n({n.value:.0%} of {n.method} collapse)" for n in share if _belongs(n, panel))
+        axis.set_title(title, fontsize=9)
+    figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    return figure
+
+
+def draw_theorem(numbers: Sequence[Number]) -> Figure:
+    """KL against separation, and against the variation of the likelihood."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for color, case in zip(("C0", "C4", "C5", "C2"), dict.fromkeys(n.case for n in numbers), strict=False):
+        kl = [n for n in numbers if n.case == case and n.quantity == KL]
+        variation = [n.value for n in numbers if n.case == case and n.quantity == VARIATION]
+        value = [n.value for n in kl]
+        left.plot([n.at for n in kl], value, "o-", markersize=3, color=color, label=case)
+        right.plot(variation, value, "o", markersize=3, color=color, label=case)
+    curve = np.logspace(-3, 0.5, 50)
+    right.plot(curve, curve**2 / 2, color="0.5", linewidth=1, label="variation² / 2")
+    left.set(xlabel="separation of the means, or weight, over the noise's deviation", ylabel="KL from the prior (nats)")
+    right.set(xlabel="variation of the log-likelihood over the prior (nats)", ylabel="KL from the prior (nats)")
+    for axis in (left, right):
+        axis.set_xscale("symlog", linthresh=1e-3)
+        axis.set_yscale("symlog", linthresh=1e-6)
+        axis.set_xlim(left=0)
+        axis.set_ylim(bottom=0)
+        axis.legend(fontsize=7)
+    left.set_title("from not identifiable (0) to identifiable", fontsize=9)
+    right.set_title("zero together, and only there", fontsize=9)
+    return figure
+
+
+def _likelihood_surface(axis: Axes, model: PPCA, x_D: Float[Tensor, " D"]) -> None:
+    grid = torch.linspace(-3, 3, 121, dtype=torch.float64)
+    z_GG2 = torch.stack(torch.meshgrid(grid, grid, indexing="xy"), -1)
+    square_GG = (x_D - model.mean - z_GG2 @ model.weight[:2]).square().sum(-1)
+    relative_GG = (0.5 * (square_GG.min() - square_GG) / model.noise_variance).exp()
+    axis.contourf(grid, grid, relative_GG, levels=np.linspace(0, 1, 11), cmap="Blues")
+    axis.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+
+
+def _direction_posteriors(axis: Axes, model: PPCA, x_D: Float[Tensor, " D"], kl: Sequence[float]) -> None:
+    z = torch.linspace(-4, 4, 400, dtype=torch.float64)
+    prior = (-0.5 * z**2).exp() / (2 * torch.pi) ** 0.5
+    axis.plot(z, prior, color=PRIOR, linestyle="--", zorder=3, label="prior")
+    mean_L, variance_L = model.posterior_mean(x_D[None])[0], model.posterior_covariance.diagonal()
+    for d, color in zip(range(len(mean_L)), DIRECTION, strict=False):
+        density = torch.distributions.Normal(mean_L[d], variance_L[d].sqrt()).log_prob(z).exp()
+        axis.plot(z, density, color=color, label=f"$z_{d + 1}$: KL {kl[d]:.2f}")
+    axis.set(xlabel="$z$", ylabel="density", ylim=(0, None))
+    axis.legend(fontsize=8, loc="upper right")
+
+
+def _mixture_likelihoods(axis: Axes, panels: Sequence[Panel]) -> None:
+    alpha = torch.linspace(0.002, 0.998, 250, dtype=torch.float64)
+    for color, panel in zip(("C2", "C4", "C0"), panels, strict=False):
+        per_example = panel.exact.log_likelihood(alpha) / len(panel.x)
+        axis.plot(alpha, per_example - per_example.max(), color=color, label=panel.case)
+    axis.set(xlabel=r"$\alpha$", ylabel="log-likelihood per sample (nats)", ylim=(-1.5, 0.05))
+    axis.set_title("the paper's parameters: likelihood less its maximum", fontsize=9)
+    axis.legend(fontsize=7)
+
+
+def _weight_posteriors(axis: Axes, panel: Panel) -> None:
+    """The peak; and, where it is narrow, an inset with the whole interval, where the prior can be seen."""
+    reach = 6 * panel.exact.standard_deviation
+    low, high = max(0.0, panel.exact.mean - reach), min(1.0, panel.exact.mean + reach)
+    top = 1.3 * float(panel.exact.log_density(torch.tensor([panel.exact.mode], dtype=torch.float64)).exp())
+    _posterior_curves(axis, panel, low, high)
+    axis.set(xlabel=r"$\alpha$", ylabel="density", xlim=(low, high), ylim=(0, top))
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    if high - low < 0.5:
+        inset = axis.inset_axes((0.68, 0.6, 0.3, 0.36))
+        _posterior_curves(inset, panel, 0.0, 1.0)
+        inset.set(xlim=(0, 1), ylim=(0, 6), xticks=[0, 1], yticks=[])
+        inset.tick_params(labelsize=7)
+    axis.text(0.03, 0.97, f"KL {panel.exact.kl:.2f}", transform=axis.transAxes, va="top", fontsize=9)
+
+
+def _posterior_curves(axis: Axes, panel: Panel, low: float, high: float) -> None:
+    width = max(panel.exact.standard_deviation, 1e-4)
+    near = torch.linspace(panel.exact.mean - 6 * width, panel.exact.mean + 6 * width, 600, dtype=torch.float64)
+    alpha = torch.cat([torch.linspace(low, high, 400, dtype=torch.float64), near]).clamp(1e-6, 1 - 1e-6).unique()
+    prior = torch.distributions.Beta(*torch.tensor(panel.mixture.concentration, dtype=torch.float64))
+    if panel.chains is not None:
+        draws = panel.chains.alpha.flatten().numpy()
+        axis.hist(draws, bins=40, density=True, color=SAMPLED, alpha=0.4, label="NUTS")
+    axis.plot(alpha, panel.exact.log_density(alpha).exp(), color=EXACT, linewidth=2, label="exact (quadrature)")
+    variational = panel.variational.distribution.log_prob(alpha).exp()
+    axis.plot(alpha, variational, color=VARIATIONAL, linestyle=":", label="mean field")
+    axis.plot(alpha, prior.log_prob(alpha).exp(), color=PRIOR, linestyle="--", linewidth=1, label="prior")
+
+
+def _values(numbers: Sequence[Number], case: str, parameters: str, quantity: str) -> list[float]:
+    return [
+        n.value for n in numbers if (n.case, n.parameters) == (case, parameters) and n.quantity.startswith(quantity)
+    ]
+
+
+def _at(numbers: Sequence[Number], at: float) -> float:
+    return next(n.value for n in numbers if n.at == at)
+
+
+def _belongs(number: Number, panel: Panel) -> bool:
+    return (number.case, number.parameters) == (panel.case, panel.parameters) and number.unit == ""

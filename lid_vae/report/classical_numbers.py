@@ -1,0 +1,79 @@
+"""The numbers of a figure, each with its exact reference beside it, as text and as CSV."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from math import nan
+
+__all__ = ["Number", "as_csv", "as_text"]
+
+COLUMNS = (
+    "case",
+    "parameters",
+    "quantity",
+    "method",
+    "at",
+    "value",
+    "exact",
+    "difference",
+    "standard_error",
+    "unit",
+    "exact_source",
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a figure and what it should be.
+
+    ``at`` is the place on a sweep's axis; ``exact`` comes from ``exact_source``, by another way than ``value``;
+    ``standard_error`` is that of ``value`` where it is an average over random draws. NaN where there is none.
+    """
+
+    case: str
+    parameters: str
+    quantity: str
+    method: str
+    value: float
+    exact: float = nan
+    exact_source: str = ""
+    unit: str = "nats"
+    standard_error: float = nan
+    at: float = nan
+
+    @property
+    def difference(self) -> float:
+        """``value`` less ``exact``."""
+        return self.value - self.exact
+
+
+def as_csv(numbers: Sequence[Number]) -> str:
+    """One line for each number; an empty field where there is none."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number in numbers:
+        writer.writerow([_exactly(getattr(number, column)) for column in COLUMNS])
+    return text.getvalue()
+
+
+def as_text(numbers: Sequence[Number]) -> str:
+    """A table for the terminal, without the sweeps' points."""
+    rows: list[tuple[str, ...]] = [("case", "parameters", "quantity", "method", "value", "exact", "s.e.", "unit")]
+    for n in numbers:
+        if n.at != n.at:
+            shown = (_briefly(v) for v in (n.value, n.exact, n.standard_error))
+            rows.append((n.case, n.parameters, n.quantity, n.method, *shown, n.unit))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _exactly(value: object) -> object:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.12g}"
+    return value
+
+
+def _briefly(value: float) -> str:
+    return "" if value != value else f"{value:.5g}"

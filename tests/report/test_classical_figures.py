@@ -1,0 +1,193 @@
+"""Figures 3 and 4 and Theorem 1's curve at small sizes: numbers against references, files, and the command line."""
+
+import csv
+from importlib.util import find_spec
+from math import isnan
+
+import pytest
+import torch
+
+from lid_vae.classical import sampling
+from lid_vae.classical.ppca import fit
+from lid_vae.errors import UserError
+from lid_vae.noise import generator
+from lid_vae.report.__main__ import full_choice, main
+from lid_vae.report.classical_figures import Figure4
+from lid_vae.report.classical_gmm import Clusters, Nuts, make_panels
+from lid_vae.report.classical_gmm import sample_size_sweep as mixture_sweep
+from lid_vae.report.classical_numbers import Number, as_csv, as_text
+from lid_vae.report.classical_ppca import (
+    FIT,
+    PAPER,
+    Truth,
+    large_sample_law,
+    noise_sweep,
+    numbers_at,
+    sample_size_sweep,
+)
+
+needs_pyro = pytest.mark.skipif(find_spec("pyro") is None, reason="needs Pyro: pip install -e '.[bayes]'")
+ONE = Truth([[1.5, -1.0, 0.5, 1.0, -0.5]], 0.5)
+TWO = Truth([[1.5, -1.0, 0.5, 1.0, -0.5], [0.0, 1.0, 1.0, -0.5, 1.5]], 0.5)
+SINGLE = Clusters(0.15, (-1.0, -1.0), (1.0, 1.0))
+OVERLAPPING = Clusters(0.15, (-0.5, 0.5), (1.0, 1.0))
+SEPARATED = Clusters(0.15, (-10.0, 10.0), (1.0, 1.0))
+FEWER = ["~figure.clusters.separated_clusters", "figure.samples=200"]
+SMALL_4 = ["figure=4", *FEWER, "figure.replicates.count=2", "figure.nuts.chains=0"]
+
+
+def near(number: Number, errors: float = 4.5) -> bool:
+    """Equal to its reference: to rounding, or within that many standard errors (4.5: false alarm below 1e-5)."""
+    return abs(number.difference) <= (1e-9 if isnan(number.standard_error) else errors * number.standard_error + 1e-12)
+
+
+@pytest.mark.parametrize("truth", [ONE, TWO], ids=["1-d", "2-d"])
+@pytest.mark.parametrize("parameters", [PAPER, FIT])
+def test_figure_3s_numbers_are_their_references(truth, parameters):
+    x = truth.model.sample(500, generator("figure 3"))
+    model = truth.with_directions(2) if parameters == PAPER else fit(x, 2, center=False)
+    numbers = {n.quantity: n for n in numbers_at("case", parameters, model, x)}
+    information = numbers.pop("I(x; z)")
+    assert all(near(n) for n in numbers.values())
+    assert 0.95 * information.exact < information.value <= information.exact
+    assert numbers["KL of direction 1"].value > 0.5
+    idle = numbers["KL of direction 2"].value
+    if truth is TWO:
+        assert idle > 0.5
+    elif parameters == PAPER:
+        assert idle == 0.0
+    else:
+        assert 0.02 < idle < 0.15
+
+
+def test_figure_3s_sweeps_follow_their_references():
+    noise = noise_sweep(TWO, 2, 400, [0.1, 10.0, 1000.0], seed=0)
+    assert all(near(n) for n in noise)
+    first = [n.value for n in noise if n.parameters == PAPER and n.quantity.endswith("1")]
+    assert first[0] > 1 > first[1] > first[2]
+    assert first[2] < 0.01
+    sizes = sample_size_sweep(ONE, 2, [500, 50_000], repeats=8, seed=0)
+    kl = {n.at: n for n in sizes if n.method.startswith("mean") and n.unit == "nats"}
+    law = {n.at: n.value for n in sizes if n.method == "large-sample law"}
+    for at, number in kl.items():
+        assert abs(number.difference) < 1e-9
+        assert abs(number.value - law[at]) < 5 * number.standard_error
+
+
+def test_the_large_sample_law_of_two_idle_features():
+    """k = 2 has a closed form: half the gap of G's two eigenvalues, sqrt((g_11 - g_22)^2 / 4 + g_12^2), Rayleigh(1)."""
+    assert large_sample_law(2, 1) == pytest.approx((torch.pi / 2) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("clusters", [SINGLE, OVERLAPPING, SEPARATED], ids=["single", "overlapping", "separated"])
+def test_figure_4s_quadrature_is_its_reference(clusters):
+    panels = make_panels("case", clusters, 300, Nuts(chains=0), seed=0)
+    assert [panel.parameters for panel in panels] == [PAPER, FIT]
+    for number in (n for panel in panels for n in panel.numbers()):
+        if number.method == "quadrature":
+            assert abs(number.difference) < 1e-7, number
+    for number in mixture_sweep("case", clusters, 300, seed=0):
+        assert abs(number.difference) < 1e-7, number
+
+
+@needs_pyro
+def test_chains_that_did_not_mix_are_told_and_under_strict_an_error(tmp_path, capsys):
+    short = ["figure=4", *FEWER, "figure.replicates.count=0", "figure.nuts={chains: 2, samples: 8, warmup: 0}"]
+    with pytest.raises(SystemExit) as error:
+        main([*short, f"output={tmp_path}", "strict=true"])
+    assert error.value.code == 1
+    assert "The chains did not mix for single Gaussian at paper: R-hat" in capsys.readouterr().err
+    assert (tmp_path / "figure-4.csv").exists()
+
+
+@needs_pyro
+@pytest.mark.slow
+def test_figure_4_as_the_paper_has_it():
+    """All three at 10^5 samples: NUTS within three standard errors of the quadrature, alpha within 0.005 of 0.15."""
+    for name, clusters in (("single", SINGLE), ("overlapping", OVERLAPPING), ("separated", SEPARATED)):
+        for panel in make_panels(name, clusters, 100_000, Nuts(), seed=0):
+            assert panel.chains.mixed
+            for number in panel.numbers():
+                if number.method == "quadrature":
+                    assert abs(number.difference) < 1e-7, number
+                if number.method == "NUTS" and number.quantity == "posterior mean":
+                    assert abs(number.difference) < 3 * number.standard_error, number
+            if name == "separated":
+                assert abs(panel.exact.mean - 0.15) < 0.005
+            if name == "single" and panel.parameters == PAPER:
+                assert panel.exact.kl < 1e-12
+
+
+def test_without_pyro_figure_4_says_so_before_it_works(monkeypatch, tmp_path):
+    monkeypatch.setattr(sampling, "find_spec", lambda name: None)
+    figure = Figure4({"single": vars(SINGLE)}, 100_000, vars(Nuts()), {"of": [], "count": 0, "samples": 2})
+    with pytest.raises(UserError, match=r"pip install -e '\.\[bayes\]'.*figure\.nuts\.chains=0"):
+        figure.draw(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stems"),
+    [
+        (
+            [
+                "figure=3",
+                "figure.samples=50",
+                "figure.repeats=2",
+                "figure.sample_sizes=[20]",
+                "figure.noise_variances=[1]",
+            ],
+            ["figure-3", "figure-3-sweeps"],
+        ),
+        (SMALL_4, ["figure-4"]),
+        (["figure=theorem_1", "figure.mixture_samples=[20]", "figure.ppca_samples=20"], ["theorem-1"]),
+    ],
+)
+def test_the_command_writes_pdf_png_and_csv_and_repeats(arguments, stems, tmp_path, capsys):
+    for folder in ("first", "second"):
+        main([*arguments, "seed=3", f"output={tmp_path / folder}"])
+    names = {path.name for path in (tmp_path / "first").iterdir()}
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png", "csv")}
+    assert all((tmp_path / "first" / n).read_bytes() == (tmp_path / "second" / n).read_bytes() for n in names)
+    printed = capsys.readouterr().out
+    assert all(str(tmp_path / "first" / name) in printed for name in names)
+    with open(tmp_path / "first" / f"{stems[0]}.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["value"] for row in rows)
+    assert all(row["exact_source"] for row in rows if row["exact"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Choose a figure: figure=3, figure=4 or figure=theorem_1."),
+        (["figure=5"], "There is no figure called figure_5."),
+        (["figure=3", "figure.sampels=3"], "There is no option figure.sampels. Did you mean figure.samples?"),
+        (["figure=3", "figure.samples=3"], "more samples than dimensions, got 3 samples of 5"),
+        (["figure=3", "figure.latent=5"], "below the data's 5 features, got 5"),
+        (["figure=3", "figure.latent=1"], "The data have 2 true directions, the model only 1."),
+        (["figure=3", "figure.example=500"], "figure.example=500 is not one of the 500 samples"),
+        (["figure=4", "figure.clusters.single_Gaussian.scale=[1,0]", "figure.nuts.chains=0"], "both above 0"),
+        (["figure=4", "figure.samples=1", "figure.nuts.chains=0"], "at least two samples"),
+        (["runs/some/folder"], "does not yet build tables from a folder such as runs/some/folder."),
+    ],
+)
+def test_mistakes_are_refused_in_a_paragraph(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([*arguments, f"output={tmp_path}"])
+    assert error.value.code == 1
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_number_is_the_name_of_a_choice():
+    assert full_choice("figure=3") == "figure=figure_3"
+    assert full_choice("figure=3,theorem_1") == "figure=figure_3,theorem_1"
+    assert full_choice("seed=3") == "seed=3"
+
+
+def test_csv_and_text_leave_out_what_is_not_there():
+    number = Number("case", PAPER, "KL", "quadrature", 0.25, unit="nats")
+    assert as_csv([number]).splitlines()[1] == "case,paper,KL,quadrature,,0.25,,,,nats,"
+    assert as_text([number, Number("sweep", PAPER, "KL", "", 1.0, at=2.0)]).count("\n") == 1
