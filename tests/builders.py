@@ -3,11 +3,13 @@
 import torch
 from torch import nn
 
+from lid_vae.distribution import Exponential, FlowGaussian
 from lid_vae.map import BrenierMap, GradientNetwork
 from lid_vae.map.monotone import MonotoneMap
 from lid_vae.noise import generator
+from lid_vae.posterior import RealNVP
 
-__all__ = ["MONOTONE", "make_monotone", "normal", "randomise"]
+__all__ = ["MONOTONE", "flow_gaussian", "make_monotone", "normal", "randomise"]
 
 MONOTONE = [f"{activation} {skips}" for activation in ("softplus", "paper") for skips in ("none", "last", "all")] + [
     "gradient network"
@@ -41,3 +43,24 @@ def make_monotone(
         return BrenierMap(
             features, width, hidden_layers, active_features=active, skips=skips, activation=activation
         ).double()
+
+
+def flow_gaussian(
+    categories: int | None, flow: str = "none", samples: int = 2, batch: int = 4, dimension: int = 3, key: object = 0
+) -> tuple[FlowGaussian, torch.Tensor]:
+    """A random q of a kind (``none``, ``exponential``, ``realnvp`` or ``both``), with noise for it."""
+    shape = (categories or 1, batch, dimension)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        real_nvp = randomise(RealNVP(dimension, 5), f"{key} flow", 0.5)
+    bijections = {
+        "none": [],
+        "exponential": [Exponential()],
+        "realnvp": [real_nvp],
+        "both": [real_nvp, Exponential()],
+    }[flow]
+    log_category = None
+    if categories is not None:
+        log_category = torch.log_softmax(normal(categories, batch, key=f"{key} category"), 0)
+    mean, scale = normal(*shape, key=f"{key} mean"), (0.5 * normal(*shape, key=f"{key} scale")).exp()
+    return FlowGaussian(mean, scale, log_category, bijections), normal(samples, *shape, key=f"{key} noise")
