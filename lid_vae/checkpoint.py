@@ -31,7 +31,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError) as error:
         raise UserError(
-            f"{path} is truncated or damaged ({str(error).splitlines()[0][:120]}). Copy it again, or train the run again."
+            f"{path} is truncated or damaged ({str(error).splitlines()[0][:120]}). "
+            "Copy it again, or train the run again."
         ) from error
     if not isinstance(checkpoint, dict) or "lid_vae" not in checkpoint or "state_dict" not in checkpoint:
         raise UserError(

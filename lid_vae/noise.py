@@ -1,4 +1,4 @@
-"""Random numbers as functions of a key: a run repeats, resumes and stacks over seeds because nothing hidden advances."""
+"""Random numbers as functions of a key: runs repeat, resume and stack over seeds, as nothing hidden advances."""
 
 from hashlib import blake2b
 

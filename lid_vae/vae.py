@@ -1,4 +1,4 @@
-"""A variational autoencoder: prior, likelihood and posterior, the log terms of its bound, and its two parameter groups."""
+"""A variational autoencoder: prior, likelihood and posterior, the log terms of its bound, two parameter groups."""
 
 from typing import NamedTuple
 
@@ -68,9 +68,7 @@ class VAE(nn.Module):
             )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
 
-    def terms(
-        self, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
-    ) -> LogTerms:
+    def terms(self, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
         """The log terms at the draws that ``noise`` gives."""
         prior = self.prior()
         sample = q.sample(noise)
@@ -95,7 +93,9 @@ class VAE(nn.Module):
     def category_probability(
         self, q: Approximation, sample: LatentSample, prior: LatentDistribution | None = None
     ) -> Float[Tensor, "S B K"] | None:
-        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x). None without categories."""
+        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x). None without
+        categories.
+        """
         if q.log_category is not None:
             return q.log_category.exp().mT.unsqueeze(0)
         prior = self.prior() if prior is None else prior

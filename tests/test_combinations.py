@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from lid_vae.errors import UserError
@@ -155,7 +156,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("overrides", "message"), REFUSED, ids=[" ".join(row[0]) for row in REFUSED])
 def test_refused(overrides, message):
-    with pytest.raises(Exception) as caught:
+    with pytest.raises((UserError, InstantiationException)) as caught:
         two_steps(overrides, "pinwheel")
     error = caught.value
     while error is not None and not isinstance(error, UserError):

@@ -1,4 +1,4 @@
-"""Mutual information I_q(x; z) under the whole set's aggregate posterior, never a mini-batch's (which caps it at log B)."""
+"""Mutual information I_q(x; z) under the whole set's aggregate posterior; a mini-batch's would cap it at log B."""
 
 from math import log
 
@@ -75,8 +75,10 @@ class MutualInformation(Metric):
     """I_q(x; w) of a latent whose q(w | x) is an exponential family, or a K-fold mixture of one, for every x. Nats.
 
     One draw w_i ~ q(w | x_i) for each example, and q(w) the average over all N examples:
-    ``compute``: E[log q(w_i | x_i) - log (1/N) sum_n q(w_i | x_n)], for the data distribution a lower bound, at most log N;
-    ``upper``: the sum leaves out n = i (Poole et al. 2019, section 2). Each is an average over examples and has a standard error.
+    ``compute``: E[log q(w_i | x_i) - log (1/N) sum_n q(w_i | x_n)], for the data distribution a lower bound, at most
+    log N;
+    ``upper``: the sum leaves out n = i (Poole et al. 2019, section 2). Each is an average over examples and has a
+    standard error.
     Invariant under a bijection of w, so a posterior with one flow for all x is measured before the flow.
     """
 

@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from lid_vae.distribution.gaussian import normal_log_prob
 from lid_vae.shapes import Float, Int, Tensor
 
-__all__ = ["BernoulliComponents", "Components", "GammaComponents", "GaussianComponents", "LogNormalComponents", "Support"]
+__all__ = [
+    "BernoulliComponents",
+    "Components",
+    "GammaComponents",
+    "GaussianComponents",
+    "LogNormalComponents",
+    "Support",
+]
 
 Support = Literal["real", "positive", "binary"]
 

@@ -23,16 +23,15 @@ class GaussianObservation(ObservationDistribution):
         return normal_log_prob(x, self.mean, self.scale).sum(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(
-            self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
         return self.mean + self.scale * noise
 
 
 class GaussianLikelihood(Likelihood):
     """x | w ~ N(map(w), sigma^2 I), sigma learned, at least ``scale_floor``.
 
-    Start with small noise: at sigma = 1 the noise explains everything and identifiable and classical models collapse alike.
+    Start with small noise: at sigma = 1 the noise explains everything and identifiable and classical models collapse
+    alike.
     """
 
     binary = False

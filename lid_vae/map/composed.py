@@ -1,6 +1,7 @@
-"""Compositions of monotone maps and lifts, g_n(beta_n' ... g_2(beta_2' g_1(u))): any depth, injective by construction."""
+"""Compositions of monotone maps and lifts, g_n(beta_n' ... g_2(beta_2' g_1(u))), injective at any depth."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -91,8 +92,8 @@ def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[in
         )
     if depth < 1 or (depth == 1 and in_features != out_features):
         raise UserError(
-            f"map.depth={depth} cannot take {in_features} dimensions to {out_features}: a Brenier map keeps the dimension "
-            "and lifts stand between two maps. Use map.depth=2 or more."
+            f"map.depth={depth} cannot take {in_features} dimensions to {out_features}: a Brenier map keeps the "
+            "dimension and lifts stand between two maps. Use map.depth=2 or more."
         )
     ratio = out_features / in_features
     return [round(in_features * ratio ** (k / max(depth - 1, 1))) for k in range(depth)]
@@ -114,8 +115,8 @@ def composed_brenier(
 ) -> ComposedMap:
     """``depth`` Brenier maps of ``hidden_layers`` hidden layers each; equation (16) of the supplement is depth 2.
 
-    ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``lift=pca`` takes the directions of
-    the last lift from the data in ``align``, and is ``random`` until then, as are the lifts before the last.
+    ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``lift=pca`` takes the directions
+    of the last lift from the data in ``align``, and is ``random`` until then, as are the lifts before the last.
     """
 
     def build(features: int, active: int, last: bool) -> MonotoneMap:
@@ -180,5 +181,5 @@ def _compose(
     if lift not in ("pad", "random", "pca"):
         raise UserError(f"map.lift={lift} is not known. Use one of pad, random, pca.")
     make = pad_lift if lift == "pad" else random_lift
-    lifts = [make(small, large) for small, large in zip(dimensions[:-1], dimensions[1:], strict=True)]
+    lifts = [make(small, large) for small, large in pairwise(dimensions)]
     return ComposedMap(maps, lifts, align_last=lift == "pca")

@@ -14,7 +14,8 @@ __all__ = ["GradientNetwork"]
 class GradientNetwork(MonotoneMap):
     """g(u) = W' phi(W u) + mu u + b, phi increasing in each unit: Chaudhari, Pranav and Moura (2023; 2025, GradNet).
 
-    phi_i(t) = sum_l c_il sigmoid(s_il t + b_il) with c, s > 0 and ``hidden_layers`` terms a unit. A cascade of elementwise
+    phi_i(t) = sum_l c_il sigmoid(s_il t + b_il) with c, s > 0 and ``hidden_layers`` terms a unit. A cascade of
+    elementwise
     layers over one shared W gives increasing functions of (W u)_i too, so this sum is the same family, with the
     closed-form potential sum_il c_il / s_il softplus(s_il t_i + b_il).
     """

@@ -16,7 +16,9 @@ SLOPE_OF_SLOPE = 0.4  # E[sigma''(a)] of a sharp softplus for a ~ N(0, 1): the s
 
 
 class ConvexPotential(nn.Module):
-    """A convex f: R^D -> R.  z_1 = s(A_1 u + b_1);  z_k = s(W_k z_{k-1} + A_k u + b_k);  f(u) = sum_k c_k' z_k,  W, c > 0.
+    """A convex f: R^D -> R.
+
+    z_1 = s(A_1 u + b_1);  z_k = s(W_k z_{k-1} + A_k u + b_k);  f(u) = sum_k c_k' z_k  with W, c > 0.
 
     Every layer feeds the potential through its own c_k. ``skips`` says which layers read the input besides the first:
     ``none``, ``last`` or ``all``; each costs one more product with a D-column matrix in either direction.
@@ -37,7 +39,9 @@ class ConvexPotential(nn.Module):
         sharpness: float = 10.0,
         curvature: float = 1.0,
     ) -> None:
-        """``active_features`` M: how many directions the argument has; ``curvature``: size of the Hessian at the start."""
+        """``active_features`` M: how many directions the argument has; ``curvature``: size of the Hessian at the
+        start.
+        """
         super().__init__()
         if hidden_layers < 1:
             raise UserError(f"A convex potential needs at least one hidden layer, got {hidden_layers}.")
@@ -101,9 +105,7 @@ class ConvexPotential(nn.Module):
         assert result is not None
         return result
 
-    def _layers(
-        self, u: Tensor, inputs: dict[str, Tensor], last_value: bool
-    ) -> list[tuple[Tensor, Tensor | None]]:
+    def _layers(self, u: Tensor, inputs: dict[str, Tensor], last_value: bool) -> list[tuple[Tensor, Tensor | None]]:
         """Pre-activation and activation of every layer; the last activation only on demand."""
         layers: list[tuple[Tensor, Tensor | None]] = []
         value: Tensor | None = None

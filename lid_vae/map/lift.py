@@ -59,6 +59,6 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> Lift:
 def _check_dimensions(in_features: int, out_features: int) -> None:
     if out_features < in_features:
         raise UserError(
-            f"A lift goes from fewer dimensions to more, got {in_features} -> {out_features}, which cannot be injective. "
-            f"Use a latent dimension of at most {out_features}."
+            f"A lift goes from fewer dimensions to more, got {in_features} -> {out_features}, which cannot be "
+            f"injective. Use a latent dimension of at most {out_features}."
         )

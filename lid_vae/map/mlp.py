@@ -1,5 +1,7 @@
 """The classical decoder map: a plain multilayer perceptron, which promises nothing."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -20,7 +22,7 @@ class MLP(Map):
         self.in_features, self.out_features, self.hidden_layers = in_features, out_features, hidden_layers
         sizes = [in_features] + [width] * hidden_layers
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in pairwise(sizes):
             linear = nn.Linear(fan_in, fan_out)
             nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
             nn.init.zeros_(linear.bias)

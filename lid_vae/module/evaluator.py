@@ -1,4 +1,4 @@
-"""One fixed ruler for every model: bound, log-likelihood, KL, mutual information, active units and accuracy of a split."""
+"""One fixed ruler for every model: bound, log-likelihood, KL, mutual information, active units, accuracy."""
 
 from collections.abc import Callable
 from math import log, prod
@@ -32,7 +32,8 @@ class Evaluator:
     """Accumulates the measures over batches; the noise of batch number i is a function of i alone.
 
     ``infer(x, noise)`` gives q for a batch. ``samples`` is S: importance samples for the log-likelihood, and draws for
-    every expectation under q. All S draws of a batch pass the decoder in pieces of at most ``rows`` rows, so memory is bounded.
+    every expectation under q. All S draws of a batch pass the decoder in pieces of at most ``rows`` rows, so memory is
+    bounded.
     Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
@@ -102,7 +103,9 @@ class Evaluator:
                 self._add_categories(q, halves, y)
 
     def compute(self) -> dict[str, Any]:
-        """``elbo``, ``ll`` {mean, se, samples}, ``latent`` {z, w: {au, kl, mi, mi_upper, mi_se}}, ``accuracy`` and more; nats."""
+        """``elbo``, ``ll`` {mean, se, samples}, ``latent`` {z, w: {au, kl, mi, mi_upper, mi_se}}, ``accuracy`` and
+        more; nats.
+        """
         ll = float(self.likelihood.compute())
         result: dict[str, Any] = {
             "examples": int(self.bound.count),

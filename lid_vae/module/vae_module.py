@@ -27,7 +27,8 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 class VAEModule(pl.LightningModule):
     """Trains a ``VAE`` by an ``Objective`` and an ``Inference`` strategy. Abstract: each variant adds its ``promise``.
 
-    Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly. ``schedule``
+    Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
+    ``schedule``
     multiplies the learning rate, by batches. ``gradient_clip`` bounds the gradient's norm (None: no bound).
     ``evaluation_samples`` is S at validation. ``description`` travels in every checkpoint, so that it describes itself.
     Raises ``UserError`` if the parts break the variant's promise, and on a loss that is not finite.
@@ -98,7 +99,8 @@ class VAEModule(pl.LightningModule):
             self.vae, self.objective, batch.x, self._noise(step, 0, len(batch.x)), self._minimise, self._draw
         )
         self.step = step + 1
-        if step % self.trainer.log_every_n_steps == 0 or self.device.type == "cpu":
+        interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if step % interval == 0 or self.device.type == "cpu":
             bound = value.mean()
             if not torch.isfinite(bound):
                 raise UserError(
@@ -106,7 +108,7 @@ class VAEModule(pl.LightningModule):
                     f"{factor * self._base_rate():.3g}). Lower optimizer.lr, or lower gradient_clip; the checkpoints "
                     "written before are intact."
                 )
-            if step % self.trainer.log_every_n_steps == 0:
+            if step % interval == 0:
                 self.log("train/bound", bound, prog_bar=True)
                 self.log("train/learning_rate", factor * self._base_rate())
 

@@ -12,7 +12,9 @@ __all__ = ["ELBO"]
 
 
 class ELBO(Objective):
-    """E_q log p(x | w) - beta KL(q || p). beta = 1: Kingma and Welling (2014), eq. 3; else beta-VAE, Higgins et al. (2017).
+    """E_q log p(x | w) - beta KL(q || p).
+
+    beta = 1: Kingma and Welling (2014), eq. 3; else beta-VAE, Higgins et al. (2017).
 
     ``beta`` is a number or a schedule (annealing). KL is in closed form where there is one, unless ``closed_form`` is
     False; else it is sampled. Raises ``UserError`` for a negative beta or no samples.

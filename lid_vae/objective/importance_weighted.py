@@ -23,7 +23,9 @@ class ImportanceWeighted(Objective):
     def __init__(self, samples: int = 5) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(f"The importance-weighted bound needs at least one sample, got objective.samples={samples}.")
+            raise UserError(
+                f"The importance-weighted bound needs at least one sample, got objective.samples={samples}."
+            )
         self.samples = samples
 
     def forward(

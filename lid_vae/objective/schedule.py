@@ -40,7 +40,9 @@ class Linear(Schedule):
 
 @dataclass(frozen=True)
 class Cyclical(Schedule):
-    """``cycles`` times: linear from ``start`` to ``end`` over ``share`` of the cycle, then constant (Fu et al. 2019)."""
+    """``cycles`` times: linear from ``start`` to ``end`` over ``share`` of the cycle, then constant (Fu et al.
+    2019).
+    """
 
     start: float = 0.0
     end: float = 1.0

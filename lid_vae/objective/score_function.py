@@ -1,7 +1,5 @@
 """Gradients through draws that carry none: the score function with a leave-one-out baseline."""
 
-import torch
-
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import LogTerms

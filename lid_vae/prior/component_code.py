@@ -16,7 +16,8 @@ __all__ = ["ComponentCode", "regular_code"]
 class ComponentCode(nn.Module):
     """beta of shape [K, M], the image of the one-hot z.
 
-    ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a learned size >= ``floor`` > 0, so
+    ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a learned size >= ``floor`` > 0,
+    so
     that the categories differ whatever is learned (injectivity needs no more, in particular not M >= K). The rotation
     matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as in the paper.
     Start near-symmetric (``size`` 0.05 to 0.2): with means of size 1 in 64 dimensions one component takes all.
@@ -73,7 +74,9 @@ def regular_code(categories: int, dimension: int) -> Float[Tensor, "K M"]:
         vectors, values, _ = torch.linalg.svd(centred)
         simplex = vectors[:, : k - 1] * values[: k - 1]
         simplex = simplex / simplex.norm(dim=1, keepdim=True)
-        rotation, _ = torch.linalg.qr(torch.randn(m, m, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+        rotation, _ = torch.linalg.qr(
+            torch.randn(m, m, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        )
         return (simplex @ rotation[: k - 1]).float() if m > 2 else nn.functional.pad(simplex, (0, m - k + 1)).float()
     if m == 1:
         return torch.linspace(-1, 1, k).unsqueeze(-1)

@@ -18,6 +18,7 @@ from lid_vae.errors import UserError
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.prior.base import Prior
 from lid_vae.prior.component_code import ComponentCode
+from lid_vae.shapes import Tensor
 
 __all__ = ["ExponentialFamilyMixture"]
 
@@ -31,11 +32,13 @@ SPREAD_FLOOR = 0.02
 
 
 class ExponentialFamilyMixture(Prior):
-    """Uniform p(z); components ``gaussian``, ``log_normal``, ``gamma`` or ``bernoulli`` that share their second parameter.
+    """Uniform p(z); ``gaussian``, ``log_normal``, ``gamma`` or ``bernoulli`` components, their second parameter shared.
 
     The code shifts the mean (Gaussian), the mean of the logarithm (log-normal), the log concentration (Gamma) or the
     logits (Bernoulli). Each family is minimal, so different codes are different distributions.
     """
+
+    log_mixing: Tensor
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from lid_vae.distribution.latent import Mixture
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.prior.base import Prior
 from lid_vae.prior.component_code import ComponentCode
+from lid_vae.shapes import Tensor
 
 __all__ = ["GaussianMixture"]
 
@@ -20,6 +21,8 @@ class GaussianMixture(Prior):
     """Uniform p(z) over K categories; component means from a ``ComponentCode``; a learned scale for each dimension."""
 
     support: Support = "real"
+
+    log_mixing: Tensor
 
     def __init__(
         self,
