@@ -36,10 +36,10 @@ class ELBO(Objective):
         terms = vae.terms(x, q, noise)
         if self.closed_form and terms.kl is not None and terms.reparametrised:
             return terms.expectation(terms.log_likelihood).mean(0) - self.beta * terms.kl
-        divergence = terms.log_posterior - terms.log_prior
-        value = terms.expectation(terms.log_likelihood - self.beta * divergence)
+        reward = terms.log_likelihood - self.beta * (terms.log_posterior - terms.log_prior)
+        value = terms.expectation(reward)
         if not terms.reparametrised:
-            value = with_score_gradient(value, terms)
+            value = with_score_gradient(value, reward, terms)
         return value.mean(0)
 
     def advance(self, step: int, steps: int) -> None:
