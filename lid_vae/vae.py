@@ -66,6 +66,11 @@ class VAE(nn.Module):
                 f"The posterior enumerates {posterior.categories} categories and the prior has {prior.categories}. "
                 "Use family.mixture=conditional, or a mixture prior of as many categories."
             )
+        if posterior.support != prior.support:
+            raise UserError(
+                f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Take "
+                "the posterior from a family (family=gaussian, family=realnvp), which follows the prior."
+            )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
 
     def terms(self, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
@@ -93,8 +98,9 @@ class VAE(nn.Module):
     def category_probability(
         self, q: Approximation, sample: LatentSample, prior: LatentDistribution | None = None
     ) -> Float[Tensor, "S B K"] | None:
-        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x). None without
-        categories.
+        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x).
+
+        None without categories.
         """
         if q.log_category is not None:
             return q.log_category.exp().mT.unsqueeze(0)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lid_vae.distribution.approximation import Parameters
-from lid_vae.distribution.flow_gaussian import Bijection, FlowGaussian
+from lid_vae.distribution.flow_gaussian import Bijection, Exponential, FlowGaussian
 from lid_vae.map.positive import positive
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
@@ -40,6 +40,7 @@ class AmortizedPosterior(Posterior):
         super().__init__()
         self.encoder, self.latent_dimension, self.categories = encoder, latent_dimension, categories
         self.flow = nn.ModuleList(flow)
+        self.support = "positive" if flow and isinstance(flow[-1], Exponential) else "real"
         self.head = nn.Linear(encoder.out_features, 2 * latent_dimension * (categories or 1))
         nn.init.normal_(self.head.weight, std=0.3 / encoder.out_features**0.5)
         nn.init.zeros_(self.head.bias)

@@ -6,16 +6,18 @@ import torch
 from torch import nn
 
 from lid_vae.distribution.approximation import Approximation, Parameters
+from lid_vae.distribution.components import Support
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["Posterior"]
 
 
 class Posterior(nn.Module, ABC):
-    """Amortised q. ``categories`` is K where q(z | x) is enumerated, else None."""
+    """Amortised q. ``categories`` is K where q(z | x) is enumerated, else None. ``support`` is where w lies."""
 
     latent_dimension: int
     categories: int | None
+    support: Support
 
     @abstractmethod
     def encode(self, x: Float[Tensor, "B D"]) -> Parameters:

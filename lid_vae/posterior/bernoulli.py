@@ -5,6 +5,7 @@ from torch import nn
 
 from lid_vae.distribution.approximation import Parameters
 from lid_vae.distribution.bernoulli import BernoulliApproximation
+from lid_vae.distribution.components import Support
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
 from lid_vae.shapes import Float, Tensor
@@ -17,6 +18,8 @@ class BernoulliPosterior(Posterior):
 
     Draws carry no gradient: the objectives use a leave-one-out score-function estimator, which needs two samples.
     """
+
+    support: Support = "binary"
 
     def __init__(self, encoder: Encoder, latent_dimension: int, categories: int | None = None) -> None:
         super().__init__()

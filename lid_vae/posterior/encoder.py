@@ -24,8 +24,9 @@ class Encoder(nn.Module, ABC):
 
 
 class MLPEncoder(Encoder):
-    """``hidden_layers`` hidden layers of ``width`` ReLU units; ``shape`` is that of one example, (D,) or (height,
-    width).
+    """``hidden_layers`` hidden layers of ``width`` ReLU units.
+
+    ``shape`` is that of one example, (D,) or (height, width).
     """
 
     def __init__(self, shape: Sequence[int], width: int, hidden_layers: int = 2) -> None:
