@@ -24,9 +24,8 @@ def invert_monotone(
 
     The problem is strongly convex, so damped Newton steps converge from anywhere (Boyd and Vandenberghe 2004, 9.5).
     Rows stop once |gradient(u) - x| <= tolerance (1 + |x|) or once rounding stops the descent. Raises ``UserError`` if
-    a
-    row ends further away than the square root of the tolerance: where x is not finite, or where the gradient jumps (the
-    paper's activations) and x lies in the gap.
+    a row ends further away than the square root of the tolerance: where x is not finite, or where the gradient jumps
+    (the paper's activations) and x lies in the gap.
     """
     target = x.reshape(-1, x.shape[-1])
     u = torch.zeros_like(target)
@@ -50,8 +49,8 @@ def invert_monotone(
     error = (gradient(u) - target).norm(dim=-1)
     if not bool((error <= tolerance**0.5 * (1 + target.norm(dim=-1))).all()):
         raise UserError(
-            f"The inverse did not converge: residual {float(error.max()):.3g}. The input is not finite, or is not "
-            "in the image of the map: with map.activation=paper the image has gaps, with map.activation=softplus it has none."
+            f"The inverse did not converge: residual {float(error.max()):.3g}. The input is not finite, or is not in the "
+            "image of the map: with map.activation=paper the image has gaps, with map.activation=softplus it has none."
         )
     return u.reshape(x.shape)
 

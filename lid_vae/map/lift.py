@@ -21,7 +21,7 @@ class Lift(nn.Module):
         super().__init__()
         _check_dimensions(weight.shape[1], weight.shape[0])
         gram = weight.double().mT @ weight.double()
-        if not torch.allclose(gram, torch.eye(weight.shape[1], dtype=torch.float64), atol=1e-4):
+        if not torch.allclose(gram, torch.eye(len(gram)).to(gram), atol=1e-4):
             raise UserError("A lift needs a matrix with orthonormal columns. Use pad_lift, random_lift or pca_lift.")
         self.register_buffer("weight", weight)
 

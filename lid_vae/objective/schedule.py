@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import cos, pi
 
+from lid_vae.errors import UserError
+
 __all__ = ["Constant", "Cosine", "Cyclical", "Linear", "Schedule", "WarmupCosine"]
 
 
@@ -40,14 +42,22 @@ class Linear(Schedule):
 
 @dataclass(frozen=True)
 class Cyclical(Schedule):
-    """``cycles`` times: linear from ``start`` to ``end`` over ``share`` of the cycle, then constant (Fu et al.
-    2019).
+    """``cycles`` times: linear from ``start`` to ``end`` over ``share`` of the cycle, then constant.
+
+    Fu et al. (2019). Raises ``UserError`` for no cycles, or a share that is not in (0, 1].
     """
 
     start: float = 0.0
     end: float = 1.0
     cycles: int = 4
     share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1 or not 0 < self.share <= 1:
+            raise UserError(
+                f"A cyclical schedule needs cycles >= 1 and 0 < share <= 1, got cycles={self.cycles} and "
+                f"share={self.share}. Use cycles=4 and share=0.5."
+            )
 
     def __call__(self, step: int, steps: int) -> float:
         length = max(steps / self.cycles, 1)
@@ -67,10 +77,17 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class WarmupCosine(Schedule):
-    """Linear from 0 over the first ``warmup`` share of training, then half a cosine to ``end``."""
+    """Linear from 0 over the first ``warmup`` share of training, then half a cosine to ``end``.
+
+    Raises ``UserError`` for a share that is not in [0, 1).
+    """
 
     warmup: float = 0.02
     end: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup < 1:
+            raise UserError(f"Warm-up takes a share of training in [0, 1), got warmup={self.warmup}. Use warmup=0.02.")
 
     def __call__(self, step: int, steps: int) -> float:
         progress = min((step + 1) / max(steps, 1), 1.0)

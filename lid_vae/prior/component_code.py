@@ -17,9 +17,8 @@ class ComponentCode(nn.Module):
     """beta of shape [K, M], the image of the one-hot z.
 
     ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a learned size >= ``floor`` > 0,
-    so
-    that the categories differ whatever is learned (injectivity needs no more, in particular not M >= K). The rotation
-    matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as in the paper.
+    so that the categories differ whatever is learned (injectivity needs no more, in particular not M >= K). The
+    rotation matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as in the paper.
     Start near-symmetric (``size`` 0.05 to 0.2): with means of size 1 in 64 dimensions one component takes all.
     """
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from lid_vae.distribution.components import GaussianComponents, Support
 from lid_vae.distribution.latent import Mixture
+from lid_vae.errors import UserError
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.prior.base import Prior
 from lid_vae.prior.component_code import ComponentCode
@@ -18,7 +19,10 @@ SCALE_FLOOR = 0.02
 
 
 class GaussianMixture(Prior):
-    """Uniform p(z) over K categories; component means from a ``ComponentCode``; a learned scale for each dimension."""
+    """Uniform p(z) over K categories; component means from a ``ComponentCode``; a learned scale for each dimension.
+
+    Raises ``UserError`` for a scale that is not above its floor of 0.02.
+    """
 
     support: Support = "real"
 
@@ -33,6 +37,8 @@ class GaussianMixture(Prior):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
+        if not scale > SCALE_FLOOR:
+            raise UserError(f"Components need a scale above {SCALE_FLOOR}, got prior.scale={scale}. Use prior.scale=1.")
         self.categories, self.latent_dimension = categories, latent_dimension
         self.code = ComponentCode(categories, latent_dimension, code, size)
         self.raw_scale = nn.Parameter(inverse_softplus(torch.full((latent_dimension,), scale - SCALE_FLOOR)))
