@@ -76,9 +76,8 @@ class MutualInformation(Metric):
 
     One draw w_i ~ q(w | x_i) for each example, and q(w) the average over all N examples:
     ``compute``: E[log q(w_i | x_i) - log (1/N) sum_n q(w_i | x_n)], for the data distribution a lower bound, at most
-    log N;
-    ``upper``: the sum leaves out n = i (Poole et al. 2019, section 2). Each is an average over examples and has a
-    standard error.
+    log N; ``upper``: the sum leaves out n = i (Poole et al. 2019, section 2). Each is an average over examples and has
+    a standard error.
     Invariant under a bijection of w, so a posterior with one flow for all x is measured before the flow.
     """
 

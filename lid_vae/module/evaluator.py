@@ -33,8 +33,7 @@ class Evaluator:
 
     ``infer(x, noise)`` gives q for a batch. ``samples`` is S: importance samples for the log-likelihood, and draws for
     every expectation under q. All S draws of a batch pass the decoder in pieces of at most ``rows`` rows, so memory is
-    bounded.
-    Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
+    bounded. Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
     def __init__(

@@ -49,4 +49,7 @@ class Promise:
                     "Use model=lidmvae, or prior=gaussian_mixture."
                 )
         if self.sequence:
-            raise UserError(f"{self.variant} models sequences, and {type(vae.likelihood).__name__} has none.")
+            raise UserError(
+                f"{self.variant} models sequences, and {type(vae.likelihood).__name__} has none. "
+                f"Use model={'lidvae' if self.injective else 'vae'} for data without an order."
+            )
