@@ -49,7 +49,7 @@ def invert_monotone(
     error = (gradient(u) - target).norm(dim=-1)
     if not bool((error <= tolerance**0.5 * (1 + target.norm(dim=-1))).all()):
         raise UserError(
-            f"The inverse did not converge: residual {float(error.max()):.3g}. The input is not finite, or is not in the "
+            f"The inverse did not converge: residual {float(error.max()):.3g}. The input is not finite, or not in the "
             "image of the map: with map.activation=paper the image has gaps, with map.activation=softplus it has none."
         )
     return u.reshape(x.shape)
