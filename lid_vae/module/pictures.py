@@ -1,26 +1,45 @@
-"""Pictures of a trained model: its latents, coloured by label."""
+"""The picture of a trained model: all its panels on one page."""
 
+import io
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import torch
+from matplotlib.figure import Figure
 
 from lid_vae.data.base import ArrayDataModule
+from lid_vae.files import write_atomic
+from lid_vae.module.panels import panels
+from lid_vae.module.portrait import Portrait, take_portrait
 from lid_vae.module.vae_module import VAEModule
-from lid_vae.noise import generator
 
-__all__ = ["draw_run"]
+__all__ = ["draw_portrait", "draw_run"]
+
+EXAMPLES = 2000
+SIDE = 4.2
+ROW = 4.0
 
 
 def draw_run(module: VAEModule, data: ArrayDataModule, path: Path) -> Path:
-    """The first two latent dimensions of a test batch."""
-    figure, axes = plt.subplots(figsize=(5, 5))
-    batch = next(iter(data.batches("test", 2000)))
-    rng = generator("picture", device=batch.x.device)
-    noise = module.vae.posterior.draw_noise(1, len(batch.x), rng)
-    with torch.no_grad():
-        w = module.infer(batch.x, noise).sample(noise).w[0, 0].cpu()
-    axes.scatter(w[:, 0], w[:, 1], s=2, c=None if batch.y is None else batch.y.cpu(), cmap="tab10")
-    figure.savefig(path)
-    plt.close(figure)
+    """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
+    page = io.BytesIO()
+    draw_portrait(take_portrait(module, data, "test", EXAMPLES)).savefig(page, format="png", dpi=110)
+    write_atomic(path, page.getvalue())
     return path
+
+
+def draw_portrait(portrait: Portrait) -> Figure:
+    """Panels side by side, at most four sides wide."""
+    shown = list(panels(portrait).values())
+    total = sum(panel.width for panel in shown)
+    rows = 1 if total <= ROW and portrait.image_shape is None else 2
+    columns = -(-int(total) // rows)
+    figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), layout="constrained")
+    figure.suptitle(portrait.title, fontsize=11)
+    places = figure.add_gridspec(rows, columns)
+    row, column = 0, 0
+    for panel in shown:
+        if column + panel.width > columns:
+            row, column = row + 1, 0
+        width = int(panel.width)
+        panel.draw(figure.add_subfigure(places[row, column : column + width]))
+        column += width
+    return figure

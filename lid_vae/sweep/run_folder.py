@@ -41,6 +41,8 @@ IGNORED = (
     "ensemble",
     "hydra",
     "callbacks.*.dirpath",
+    "callbacks.panels",
+    "callbacks.progress",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",

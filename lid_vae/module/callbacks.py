@@ -1,0 +1,56 @@
+"""Pictures at validation, for the loggers that take them."""
+
+import pytorch_lightning as pl
+from matplotlib.figure import Figure
+
+from lid_vae.data.base import ArrayDataModule
+from lid_vae.errors import UserError
+from lid_vae.module.drawing import render
+from lid_vae.module.loggers import picture_loggers
+from lid_vae.module.panels import panels
+from lid_vae.module.portrait import take_portrait
+from lid_vae.module.vae_module import VAEModule
+
+__all__ = ["Panels"]
+
+SIDE = 3.6
+
+
+class Panels(pl.Callback):
+    """Sends samples, reconstructions, latents and the use of the categories to TensorBoard and wandb.
+
+    Every ``every``-th validation of the run (0: never), from ``examples`` rows of the validation split. The noise is
+    keyed and no generator of the run advances, so a run is bit for bit the same with and without its pictures.
+    Raises ``UserError`` for negative ``every`` and for no examples.
+    """
+
+    def __init__(self, every: int = 1, examples: int = 1000) -> None:
+        if every < 0 or examples < 1:
+            raise UserError(
+                f"Panels need every >= 0 and at least one example, got callbacks.panels.every={every} and "
+                f"callbacks.panels.examples={examples}."
+            )
+        self.every, self.examples = every, examples
+        self.validations = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.validations = state_dict["validations"]
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking or not isinstance(pl_module, VAEModule):
+            return
+        self.validations += 1
+        loggers = picture_loggers(trainer.loggers)
+        data = getattr(trainer, "datamodule", None)
+        if not self.every or self.validations % self.every or not loggers or not isinstance(data, ArrayDataModule):
+            return
+        portrait = take_portrait(pl_module, data, "valid", self.examples)
+        for name, panel in panels(portrait).items():
+            figure = Figure(figsize=(SIDE * panel.width, SIDE), layout="constrained")
+            panel.draw(figure)
+            image = render(figure)
+            for logger in loggers:
+                logger.log_image(f"valid/{name}", [image], pl_module.step)

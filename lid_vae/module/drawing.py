@@ -1,0 +1,142 @@
+"""Drawing on matplotlib axes: scatter plots by class, densities, grids of images, heat maps. Arrays in, ink out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+__all__ = [
+    "colours",
+    "draw_bars",
+    "draw_clouds",
+    "draw_contours",
+    "draw_heat_map",
+    "draw_images",
+    "draw_marks",
+    "render",
+]
+
+# Paul Tol's "muted" scheme (SRON/EPS/TN/09-002, 2021) and black: told apart with any common colour blindness.
+PALETTE = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#DDCC77",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+    "#000000",
+)
+PLAIN, PALE = "#332288", "0.8"
+NAMED = 12
+OUTLINE = withStroke(linewidth=2.5, foreground="white")
+
+
+def colours(classes: np.ndarray | None, count: int) -> str | list[str]:
+    """A colour for each of ``count`` examples, by class; they come round again after ten classes."""
+    return [PLAIN] * count if classes is None else [PALETTE[int(c) % len(PALETTE)] for c in classes]
+
+
+def draw_clouds(
+    axis: Axes,
+    points: np.ndarray,
+    classes: np.ndarray | None,
+    reference: np.ndarray | None = None,
+    names: bool = True,
+) -> None:
+    """Points [B, 1] as a histogram or [B, 2] as a scatter plot, coloured by class, before a pale ``reference``.
+
+    Up to twelve classes are named at their medians, where ``names`` is true.
+    """
+    if points.shape[1] == 1:
+        _histograms(axis, points[:, 0], classes, None if reference is None else reference[:, 0])
+        return
+    if reference is not None:
+        axis.scatter(reference[:, 0], reference[:, 1], s=3, color=PALE, linewidths=0)
+    size = np.clip(10_000 / len(points), 5, 15)
+    axis.scatter(points[:, 0], points[:, 1], s=size, c=colours(classes, len(points)), alpha=0.6, linewidths=0)
+    if names and classes is not None and 1 < len(present := np.unique(classes)) <= NAMED:
+        for c in present:
+            x, y = np.median(points[classes == c], 0)
+            text = axis.text(x, y, str(c), ha="center", va="center", fontsize=11, fontweight="bold", zorder=4)
+            text.set_path_effects([OUTLINE])
+
+
+def draw_contours(axis: Axes, x: np.ndarray, y: np.ndarray, log_density: np.ndarray, inks: Sequence[str]) -> None:
+    """For each density of ``log_density`` [K, G, G] the lines one and two standard deviations out, were it Gaussian."""
+    for density, ink in zip(log_density, inks, strict=True):
+        relative = density - density.max()
+        axis.contour(x, y, relative, levels=[-2.0, -0.5], colors=[ink], linewidths=[0.8, 1.2], linestyles="solid")
+
+
+def draw_marks(axis: Axes, points: np.ndarray, inks: Sequence[str]) -> None:
+    """Crosses with a white edge."""
+    axis.scatter(points[:, 0], points[:, 1], s=60, c=list(inks), marker="X", edgecolors="white", linewidths=1, zorder=3)
+
+
+def draw_images(axis: Axes, images: np.ndarray, columns: int, names: Sequence[str] | None = None) -> None:
+    """Images [N, height, width] of values in [0, 1] in rows of ``columns``, dark for 1; ``names`` in their corners."""
+    count, height, width = images.shape
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    for number, image in enumerate(images):
+        top, left = number // columns * (height + 1) + 1, number % columns * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = image
+        if names is not None:
+            axis.text(left, top, names[number], fontsize=7, va="top", color="#882255")
+    axis.imshow(np.ma.masked_invalid(sheet), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    axis.set_axis_off()
+
+
+def draw_bars(axis: Axes, heights: np.ndarray, inks: str | Sequence[str], line: np.ndarray | float) -> None:
+    """Bars and, across them, a dashed line (or a step for each bar)."""
+    place = np.arange(len(heights))
+    axis.bar(place, heights, color=inks, width=0.8)
+    level = np.broadcast_to(line, len(heights))
+    axis.hlines(level, place - 0.5, place + 0.5, colors="black", linestyles="dashed", linewidth=0.9)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_heat_map(axis: Axes, table: np.ndarray) -> None:
+    """Shares in [0, 1], darker for more; written out where there is room."""
+    axis.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.set_yticks(range(len(table)))
+    if max(table.shape) > NAMED:
+        return
+    for (row, column), share in np.ndenumerate(table):
+        if share >= 0.005:
+            ink = "white" if share > 0.6 else "black"
+            axis.text(column, row, f"{share:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7, color=ink)
+
+
+def render(figure: Figure) -> np.ndarray:
+    """The figure as an RGB image [height, width, 3] of bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _histograms(axis: Axes, values: np.ndarray, classes: np.ndarray | None, reference: np.ndarray | None) -> None:
+    pool = values if reference is None else np.concatenate([values, reference])
+    low, high = np.quantile(pool, [0.002, 0.998])
+    edges = list(np.linspace(low, high, 60))
+    if reference is not None:
+        axis.hist(reference, edges, density=True, color=PALE)
+    present = [None] if classes is None else list(np.unique(classes))
+    parts = [values if c is None else values[classes == c] for c in present]
+    axis.hist(
+        parts,
+        edges,
+        weights=[np.full(len(part), 1 / len(values) / (edges[1] - edges[0])) for part in parts],
+        histtype="step",
+        stacked=len(parts) > 1,
+        color=colours(None if classes is None else np.array(present), len(parts)),
+        linewidth=1.5,
+    )
+    axis.set_yticks([])

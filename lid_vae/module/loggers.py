@@ -1,0 +1,88 @@
+"""What a run says to its loggers at the end, and pictures for those that take them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from lid_vae.module.tensorboard_logger import TensorBoardLogger
+
+__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "finished_on_error", "picture_loggers"]
+
+
+@runtime_checkable
+class PictureLogger(Protocol):
+    """A logger that takes images: TensorBoard's and wandb's."""
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+        """RGB images [height, width, 3] of bytes."""
+
+
+def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
+    """Those of ``loggers`` that take images."""
+    return [logger for logger in loggers if isinstance(logger, PictureLogger)]
+
+
+def finish_loggers(loggers: Iterable[Logger], result: Mapping[str, Any] | None, picture: Path | None = None) -> None:
+    """Close every logger; first, where there is a ``result``, its measures and ``picture`` are logged.
+
+    Without a result the run counts as failed. Every run must come here, since a wandb run that is not finished keeps
+    the process from ending, and the next seed from a clean start.
+    """
+    for logger in loggers:
+        if result is not None and isinstance(logger, PictureLogger):
+            step = int(result["steps"])
+            if picture is not None:
+                logger.log_image("picture", [_pixels(picture)], step)
+            if isinstance(logger, WandbLogger):
+                logger.experiment.summary.update(final_metrics(result))
+            elif isinstance(logger, Logger):
+                logger.log_metrics(final_metrics(result), step)
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=0 if result is not None else 1)
+        else:
+            logger.finalize("failed" if result is None else "success")
+        if isinstance(logger, TensorBoardLogger):
+            logger.close()
+
+
+@contextmanager
+def finished_on_error(loggers: Iterable[Logger]) -> Iterator[None]:
+    """Finishes ``loggers`` as those of a failed run on any way out but the ordinary one."""
+    try:
+        yield
+    except BaseException:
+        finish_loggers(loggers, None)
+        raise
+
+
+def final_metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    """The measures of ``result`` under the names that validation logs, ``valid`` replaced by the split."""
+    z = result["latent"]["z"]
+    w = result["latent"].get("w", {})
+    measures = {
+        "bound": result.get("elbo"),
+        "log_likelihood": result["ll"]["mean"],
+        "log_likelihood_se": result["ll"].get("se"),
+        "active_units": z["au"],
+        "kl": z["kl"],
+        "mutual_information": z.get("mi"),
+        "mutual_information_upper": z.get("mi_upper"),
+        "kl_joint": result["latent"].get("joint", {}).get("kl"),
+        "active_units_w": w.get("au"),
+        "kl_w": w.get("kl"),
+        "accuracy": result.get("accuracy"),
+        "bits_per_dimension": result.get("bits_per_dimension"),
+    }
+    split = result.get("split", "test")
+    return {f"{split}/{name}": float(value) for name, value in measures.items() if value is not None}
+
+
+def _pixels(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,180 @@
+"""The panels of a picture: latents, samples, reconstructions, use of the categories, activity of the latents."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+
+from lid_vae.module.drawing import (
+    PLAIN,
+    colours,
+    draw_bars,
+    draw_clouds,
+    draw_contours,
+    draw_heat_map,
+    draw_images,
+    draw_marks,
+)
+from lid_vae.module.portrait import Portrait
+
+__all__ = ["Panel", "panels"]
+
+COLUMNS = 10
+
+
+class Panel(NamedTuple):
+    """``draw(figure)`` fills a figure or a part of one that is ``width`` times as wide as it is high."""
+
+    draw: Callable[[FigureBase], None]
+    width: float = 1.0
+
+
+def panels(portrait: Portrait) -> dict[str, Panel]:
+    """What there is to show of a model, by name: points and images, with and without categories and labels."""
+    images = portrait.image_shape is not None
+    shown = {"latents": Panel(lambda figure: _latents(figure, portrait))}
+    if images:
+        shown["samples"] = Panel(lambda figure: _image_samples(figure, portrait))
+        shown["reconstructions"] = Panel(lambda figure: _reconstructions(figure, portrait))
+    else:
+        shown["samples"] = Panel(lambda figure: _points(figure, portrait), 2.0)
+    if portrait.category_BK is not None:
+        shown["usage"] = Panel(lambda figure: _usage(figure, portrait))
+        if images:
+            shown["categories"] = Panel(lambda figure: _decoded(figure, portrait))
+    if images or portrait.category_BK is None:
+        shown["activity"] = Panel(lambda figure: _activity(figure, portrait))
+    return shown
+
+
+def _latents(figure: FigureBase, portrait: Portrait) -> None:
+    axis = figure.subplots()
+    symbol = r"\log w" if portrait.support == "positive" else "w"
+    what = "posterior means of $w$" if portrait.support == "binary" else f"posterior draws of ${symbol}$"
+    inks = _category_inks(portrait)
+    project, names = _directions(portrait.u_BM, symbol)
+    if portrait.grid is not None:
+        grey = ["0.45"] * len(portrait.grid[2])
+        draw_contours(axis, *portrait.grid, inks or grey)
+        draw_clouds(axis, portrait.u_BM, portrait.class_B)
+        _title(axis, f"{what}; lines: prior")
+    else:
+        prior = None if portrait.support == "binary" else project(portrait.prior_NM)
+        draw_clouds(axis, project(portrait.u_BM), portrait.class_B, prior)
+        _title(axis, what + ("" if prior is None else "; grey: prior"))
+        if portrait.centre_KM is not None and len(names) == 2:
+            draw_marks(axis, project(portrait.centre_KM), inks)
+    _frame([axis], names, project(np.concatenate([portrait.u_BM, portrait.prior_NM])))
+
+
+def _points(figure: FigureBase, portrait: Portrait) -> None:
+    axes = list(figure.subplots(1, 2, sharex=True, sharey=portrait.x_BD.shape[1] > 1))
+    project, names = _directions(portrait.x_BD, "x")
+    data, samples = project(portrait.x_BD), project(portrait.sample_ND)
+    kinds = None if portrait.sample_category_N is None else portrait.class_K[portrait.sample_category_N]
+    draw_clouds(axes[0], data, portrait.class_B, names=portrait.label_B is not None)
+    draw_clouds(axes[1], samples, kinds, names=False)
+    coloured = "" if portrait.class_B is None else ", by label" if portrait.label_B is not None else ", by category"
+    _title(axes[0], f"data{coloured}")
+    _title(axes[1], "samples of the model" + ("" if kinds is None else ", by category"))
+    _frame(axes, names, np.concatenate([data, samples]))
+
+
+def _image_samples(figure: FigureBase, portrait: Portrait) -> None:
+    axis = figure.subplots()
+    draw_images(axis, _as_images(portrait, portrait.sample_ND[: COLUMNS**2]), COLUMNS)
+    _title(axis, "samples (mean of $x$ given a prior draw)")
+
+
+def _reconstructions(figure: FigureBase, portrait: Portrait) -> None:
+    axis = figure.subplots()
+    available = len(portrait.reconstruction_RD)
+    count = min(available, COLUMNS**2 // 2) // COLUMNS * COLUMNS or available
+    pairs = []
+    for start in range(0, count, COLUMNS):
+        rows = slice(start, min(start + COLUMNS, count))
+        pairs += [_as_images(portrait, portrait.x_BD[rows]), _as_images(portrait, portrait.reconstruction_RD[rows])]
+    draw_images(axis, np.concatenate(pairs), min(COLUMNS, count))
+    _title(axis, "data, and below each its reconstruction")
+
+
+def _decoded(figure: FigureBase, portrait: Portrait) -> None:
+    assert portrait.decoded_KD is not None
+    axis = figure.subplots()
+    count = len(portrait.decoded_KD)
+    columns = int(np.ceil(np.sqrt(count)))
+    names = [str(k) for k in portrait.order_K]
+    draw_images(axis, _as_images(portrait, portrait.decoded_KD[portrait.order_K]), columns, names)
+    _title(axis, "decoded prior mean of each category")
+
+
+def _usage(figure: FigureBase, portrait: Portrait) -> None:
+    assert portrait.mixing_K is not None
+    order = portrait.order_K
+    labelled = portrait.label_B is not None
+    axes = figure.subplots(1 + labelled, 1, sharex=True, squeeze=False, height_ratios=[1, 3][: 1 + labelled])[:, 0]
+    draw_bars(axes[0], portrait.usage_K[order], _category_inks(portrait, order), portrait.mixing_K[order])
+    axes[0].set_ylabel("$q(z)$")
+    _title(axes[0], "use of the categories; dashed: prior")
+    if labelled:
+        draw_heat_map(axes[1], portrait.usage_CK[:, order])
+        axes[1].set_ylabel("label")
+        _title(axes[1], "$q(z\\,|\\,$label$)$")
+    step = 1 + len(order) // 20
+    axes[-1].set_xticks(range(0, len(order), step), [str(k) for k in order[::step]], fontsize=8)
+    axes[-1].set_xlabel("category $z$")
+
+
+def _activity(figure: FigureBase, portrait: Portrait) -> None:
+    axis: Axes = figure.subplots()
+    activity = np.sort(portrait.activity_M)[::-1]
+    draw_bars(axis, np.maximum(activity, 1e-5), PLAIN, 0.01)
+    axis.set(yscale="log", ylim=(1e-5, max(2.0, 1.5 * activity.max())))
+    axis.set_xticks([])
+    axis.set_xlabel("dimension of $w$, sorted")
+    axis.set_ylabel("variance of posterior mean / prior variance")
+    active = int((activity >= 0.01).sum())
+    _title(axis, f"{active} of {len(activity)} dimensions of $w$ active (above 0.01)")
+
+
+def _frame(axes: list[Axes], names: list[str], points: np.ndarray) -> None:
+    """A square around all but the farthest points, and the names of its axes."""
+    low, high = np.quantile(points, [0.003, 0.997], axis=0)
+    centre, reach = (low + high) / 2, 0.6 * (high - low).max() + 1e-6
+    axes[0].set_xlim(centre[0] - reach, centre[0] + reach)
+    if len(names) == 2:
+        axes[0].set_ylim(centre[1] - reach, centre[1] + reach)
+        axes[0].set_ylabel(names[1])
+    for axis in axes:
+        axis.set_xlabel(names[0])
+
+
+def _title(axis: Axes, text: str) -> None:
+    axis.set_title(text, fontsize=10)
+
+
+def _category_inks(portrait: Portrait, order: np.ndarray | None = None) -> list[str]:
+    if portrait.category_BK is None:
+        return []
+    class_K = portrait.class_K if order is None else portrait.class_K[order]
+    return list(colours(class_K, len(class_K)))
+
+
+def _directions(points: np.ndarray, symbol: str) -> tuple[Callable[[np.ndarray], np.ndarray], list[str]]:
+    """How to show points in at most two dimensions, with names: as they are, else on their principal directions."""
+    dimensions = points.shape[1]
+    if dimensions <= 2:
+        return lambda values: values, [
+            f"${symbol}_{d + 1}$" if dimensions == 2 else f"${symbol}$" for d in range(dimensions)
+        ]
+    mean = points.mean(0)
+    _, _, direction_RD = np.linalg.svd(points - mean, full_matrices=False)
+    names = [f"principal direction {d + 1} of ${symbol}$" for d in range(2)]
+    return lambda values: (values - mean) @ direction_RD[:2].T, names
+
+
+def _as_images(portrait: Portrait, rows: np.ndarray) -> np.ndarray:
+    assert portrait.image_shape is not None
+    return np.clip(rows, 0, 1).reshape(-1, *portrait.image_shape)

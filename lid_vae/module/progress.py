@@ -1,0 +1,143 @@
+"""How far a run is: one line that renews itself on a terminal, one plain line for each validation elsewhere."""
+
+import sys
+import time
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, ProgressBar
+from tqdm import tqdm
+
+__all__ = ["ProgressLine", "ProgressLog", "progress"]
+
+EVERY = 10
+FORMAT = "{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+
+
+def progress(enabled: bool = True) -> Callback:
+    """The progress bar that fits standard output; where not ``enabled``, a callback that does nothing."""
+    if not enabled:
+        return Callback()
+    return ProgressLine() if sys.stdout.isatty() else ProgressLog()
+
+
+class ProgressLine(ProgressBar):
+    """``seed 0 epoch 3/40 ███ 240/3200 [00:12<02:10] bound -2.10 AU 1.00 MI 1.43``, cut to the terminal's width.
+
+    The bound is that of the last training batch logged; AU and MI are those of the last validation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+        self.bar: tqdm | None = None
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        self.bar = tqdm(
+            total=_total_batches(trainer),
+            initial=done,
+            desc=_place(trainer, pl_module),
+            bar_format=FORMAT,
+            disable=not self.enabled,
+            dynamic_ncols=True,
+            file=sys.stdout,
+        )
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.set_description_str(_place(trainer, pl_module), refresh=False)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        if self.bar is not None:
+            if self.bar.n % EVERY == 0:
+                self._show(trainer)
+            self.bar.update()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self._show(trainer)
+            self.bar.refresh()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def print(self, *args: object, sep: str = " ", **kwargs: object) -> None:
+        """Above the bar."""
+        tqdm.write(sep.join(map(str, args)), file=sys.stdout)
+
+    def _show(self, trainer: pl.Trainer) -> None:
+        assert self.bar is not None
+        names = {"train/bound": "bound", "valid/active_units": "AU", "valid/mutual_information": "MI"}
+        self.bar.set_postfix_str(_measures(trainer, names, " "), refresh=False)
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+class ProgressLog(ProgressBar):
+    """``seed 0  epoch 3/40  bound -2.104  AU 1.00  KL 1.502  MI 1.433  LL -2.011  accuracy 0.981  12 s``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+        self.start = time.perf_counter()
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.start = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking or not self.enabled:
+            return
+        names = {
+            "valid/bound": "bound",
+            "valid/active_units": "AU",
+            "valid/kl": "KL",
+            "valid/mutual_information": "MI",
+            "valid/log_likelihood": "LL",
+            "valid/accuracy": "accuracy",
+        }
+        seconds = time.perf_counter() - self.start
+        print(f"{_place(trainer, pl_module)}  {_measures(trainer, names, '  ')}  {seconds:.0f} s", flush=True)
+
+
+def _total_batches(trainer: pl.Trainer) -> float | None:
+    epochs, batches = trainer.max_epochs, trainer.num_training_batches
+    bounds = [epochs * batches] if epochs is not None and epochs >= 0 else []
+    bounds += [trainer.max_steps] if trainer.max_steps >= 0 else []
+    return min(bounds) if bounds and min(bounds) < float("inf") else None
+
+
+def _place(trainer: pl.Trainer, module: pl.LightningModule) -> str:
+    """The seed, since several may run side by side, and the epoch."""
+    seed = getattr(module, "seed", None)
+    epochs = str(trainer.max_epochs)
+    limit = f"/{epochs}" if epochs.isdigit() else ""
+    epoch = f"epoch {trainer.current_epoch + 1:{len(epochs)}}{limit}"
+    return epoch if seed is None else f"seed {seed}  {epoch}"
+
+
+def _measures(trainer: pl.Trainer, names: dict[str, str], separator: str) -> str:
+    """Those of the logged metrics that are there, by short name."""
+    values = {
+        short: float(trainer.callback_metrics[name])
+        for name, short in names.items()
+        if name in trainer.callback_metrics
+    }
+    return separator.join(f"{short} {value:.{2 if short == 'AU' else 3}f}" for short, value in values.items())
