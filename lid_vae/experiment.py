@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -21,6 +20,7 @@ from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
 from lid_vae.map.base import InjectiveMap
 from lid_vae.module.evaluator import Evaluator
+from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
 from lid_vae.quiet import quiet_lightning
@@ -82,7 +82,9 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
 
 def _check_data(binary: bool, data: ArrayDataModule) -> None:
     if binary and data.image_shape is None:
-        raise UserError(f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian.")
+        raise UserError(
+            f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian."
+        )
 
 
 def train(cfg: DictConfig) -> float:
@@ -115,25 +117,28 @@ def train(cfg: DictConfig) -> float:
     }
     start = time.perf_counter()
     last = folder / "checkpoints" / "last.ckpt"
-    trainer = instantiate(cfg.trainer)(
-        check_val_every_n_epoch=_validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch),
-        callbacks=list(instantiate(cfg.callbacks).values()),
-        logger=list((instantiate(cfg.logger) or {}).values()),
-        default_root_dir=str(folder),
-    )
-    trainer.fit(module, datamodule=data, ckpt_path=str(_resumable(last, digest)) if last.exists() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    seconds = time.perf_counter() - start
-    best = folder / "checkpoints" / "best.ckpt"
-    module.load_state_dict(load_checkpoint(best)["state_dict"])
-    module.to(trainer.strategy.root_device)
-    result = _record(cfg, module, data, digest)
-    result |= {"steps": module.step, "seconds": round(seconds, 1)}
-    result |= evaluate_split(module, data, "test", cfg.samples)
-    result["validation"] = evaluate_split(module, data, "valid", cfg.samples)
-    picture = _draw(folder, module, data)
-    write_json_atomic(folder / "result.json", result)
+    loggers = list((instantiate(cfg.logger) or {}).values())
+    with finished_on_error(loggers):
+        trainer = instantiate(cfg.trainer)(
+            check_val_every_n_epoch=_validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch),
+            callbacks=list(instantiate(cfg.callbacks).values()),
+            logger=loggers,
+            default_root_dir=str(folder),
+        )
+        trainer.fit(module, datamodule=data, ckpt_path=str(_resumable(last, digest)) if last.exists() else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        seconds = time.perf_counter() - start
+        best = folder / "checkpoints" / "best.ckpt"
+        module.load_state_dict(load_checkpoint(best)["state_dict"])
+        module.to(trainer.strategy.root_device)
+        result = _record(cfg, module, data, digest)
+        result |= {"steps": module.step, "seconds": round(seconds, 1)}
+        result |= evaluate_split(module, data, "test", cfg.samples)
+        result["validation"] = evaluate_split(module, data, "valid", cfg.samples)
+        picture = _draw(folder, module, data)
+        write_json_atomic(folder / "result.json", result)
+    finish_loggers(loggers, result, picture)
     if superseded is not None:
         shutil.rmtree(superseded)
     print(
@@ -246,7 +251,9 @@ def _resumable(last: Path, digest: str) -> Path:
     """``last`` if it belongs to this configuration."""
     found = load_checkpoint(last)["lid_vae"]["config_hash"]
     if found != digest:
-        raise UserError(f"{last} belongs to another configuration ({found}, not {digest}). Move it away, or use force=true.")
+        raise UserError(
+            f"{last} belongs to another configuration ({found}, not {digest}). Move it away, or use force=true."
+        )
     print(f"Resuming from {last}", flush=True)
     return last
 
