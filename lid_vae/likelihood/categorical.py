@@ -11,7 +11,7 @@ from lid_vae.shapes import Float, Int, Tensor
 __all__ = ["CategoricalLikelihood", "minimal_logits"]
 
 
-def minimal_logits(free: Float[Tensor, "*batch V-1"]) -> Float[Tensor, "*batch V"]:
+def minimal_logits(free: Float[Tensor, "*batch free"]) -> Float[Tensor, "*batch free+1"]:
     """Append a constant 0. The softmax of V free logits is not injective; of these it is."""
     return F.pad(free, (0, 1))
 
