@@ -51,7 +51,7 @@ class RealNVP(Bijection):
     """``couplings`` affine coupling layers, each after a permutation that brings the other half to the front.
 
     The scales are bounded by exp(+-2) a layer, so that no single step can make a density degenerate.
-    Raises ``UserError`` for fewer than two couplings or fewer than two dimensions.
+    Raises ``UserError`` for fewer than two couplings or dimensions, or couplings without a hidden layer.
     """
 
     def __init__(self, dimension: int, width: int, couplings: int = 2, hidden_layers: int = 1) -> None:
@@ -61,6 +61,11 @@ class RealNVP(Bijection):
         if couplings < 2:
             raise UserError(
                 f"RealNVP needs two coupling layers or more to move every dimension, got family.couplings={couplings}."
+            )
+        if hidden_layers < 1:
+            raise UserError(
+                f"A coupling needs at least one hidden layer, got family.hidden_layers={hidden_layers}. "
+                "Use family.hidden_layers=1."
             )
         swap = torch.arange(dimension).roll(-(dimension // 2))
         shuffles = [torch.randperm(dimension) if k % 2 == 0 and dimension > 2 else swap for k in range(couplings)]
