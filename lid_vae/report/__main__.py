@@ -15,6 +15,7 @@ from lid_vae.command_line.arguments import rewrite, split
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
+from lid_vae.report.table import collect, markdown
 from lid_vae.sweep.run_folder import CONF
 
 __all__ = ["main"]
@@ -89,7 +90,7 @@ def draw(cfg: DictConfig) -> Sequence[str]:
     from threadpoolctl import threadpool_limits
 
     if cfg.get("figure") is None:
-        raise UserError("Choose a figure: figure=3, figure=4 or figure=theorem_1. --help lists the options.")
+        raise UserError("Choose a figure: figure=3, 4, theorem_1 or bridge. --help lists the options.")
     threads = torch.get_num_threads()
     torch.set_num_threads(cfg.threads)
     try:
@@ -107,11 +108,8 @@ def draw(cfg: DictConfig) -> Sequence[str]:
 
 
 def make_tables(folders: Sequence[Path]) -> None:
-    """Tables from the results in run folders."""
-    raise UserError(
-        f"This command draws figures and does not yet build tables from a folder such as {folders[0]}. Choose a "
-        f"figure: {PROGRAM} figure=3"
-    )
+    """Print a table of all results below ``folders``."""
+    print(markdown(collect(folders)), end="")
 
 
 if __name__ == "__main__":
