@@ -26,7 +26,7 @@ DIGITS = {"LL": 3, "ELBO": 3, "KL": 3, "MI": 3, "s": 0}
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration measured in one way: ``values[column]`` has a number for each of ``seeds`` (None: not measured)."""
+    """One configuration measured in one way; ``values[column]`` has a number for each seed (None: not measured)."""
 
     name: str
     split: str
@@ -54,7 +54,8 @@ def collect(folders: Sequence[Path]) -> list[Row]:
             groups.setdefault(key, []).append(result)
         if not groups:
             raise UserError(
-                f"{folder} holds no result.json. Give the folder of finished runs, such as runs/default, or wait for one."
+                f"{folder} holds no result.json. Give the folder of finished runs, such as runs/default, "
+                "or wait for one."
             )
         rows += [_row(place, split, samples, results) for (place, split, samples), results in groups.items()]
     return sorted(rows, key=lambda row: (row.name, row.split, row.samples))
