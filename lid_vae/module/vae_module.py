@@ -1,6 +1,8 @@
 """The mechanics of training: noise by (seed, step), manual optimisation owned by the inference strategy, one ruler."""
 
 from collections.abc import Callable, Iterable
+from math import isfinite
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -52,6 +54,11 @@ class VAEModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.promise.check(vae)
+        if gradient_clip is not None and not gradient_clip > 0:
+            raise UserError(
+                f"gradient_clip={gradient_clip} must be above zero: a negative norm would turn every step round. "
+                "Use gradient_clip=null for no bound."
+            )
         self.automatic_optimization = False
         self.vae, self.objective, self.inference = vae, objective, inference
         self.make_optimizer, self.schedule = optimizer, schedule
@@ -76,7 +83,12 @@ class VAEModule(pl.LightningModule):
         return [parameter for parameter in parameters if parameter.requires_grad]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self.make_optimizer(self.parameter_group(group)) for group in self.inference.groups]
+        try:
+            return [self.make_optimizer(self.parameter_group(group)) for group in self.inference.groups]
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"The optimiser refuses its options: {error}. Correct optimizer.lr and the like."
+            ) from error
 
     def on_train_start(self) -> None:
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
@@ -122,6 +134,11 @@ class VAEModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         assert self.evaluator is not None
         measures = self.evaluator.compute()
+        if not isfinite(measures["elbo"]):
+            raise UserError(
+                f"The validation bound became {measures['elbo']} after step {self.step}. Lower optimizer.lr, or lower "
+                "gradient_clip; the checkpoints written before are intact."
+            )
         latent = measures["latent"]["z"]
         self.log("valid/bound", measures["elbo"], prog_bar=True)
         self.log("valid/active_units", latent["au"], prog_bar=True)
@@ -140,6 +157,9 @@ class VAEModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["lid_vae"]["step"]
+        if self._trainer is not None:
+            for callback in self._trainer.checkpoint_callbacks:
+                _relocate(checkpoint["callbacks"].get(callback.state_key, {}), getattr(callback, "dirpath", None))
 
     def _noise(self, step: int, draw: int, batch: int) -> Tensor:
         rng = generator(self.seed, "noise", step, draw, device=self.device)
@@ -161,3 +181,18 @@ class VAEModule(pl.LightningModule):
 
     def _base_rate(self) -> float:
         return next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]
+
+
+def _relocate(state: dict[str, Any], folder: str | None) -> None:
+    """A checkpoint callback forgets which checkpoint was best when its folder has moved; ``state`` follows the move."""
+    old = state.get("dirpath")
+    if folder is None or old is None or old == folder:
+        return
+
+    def moved(path: str) -> str:
+        return str(Path(folder) / Path(path).name) if path else path
+
+    for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[key] = moved(state[key])
+    state["best_k_models"] = {moved(path): score for path, score in state["best_k_models"].items()}
+    state["dirpath"] = folder
