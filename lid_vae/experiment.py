@@ -4,17 +4,19 @@ import json
 import platform
 import shlex
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lid_vae import __version__
-from lid_vae.checkpoint import load_checkpoint
+from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import ArrayDataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
@@ -24,7 +26,7 @@ from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
 from lid_vae.quiet import quiet_lightning
-from lid_vae.sweep.run_folder import config_hash, preset_config, resolve, run_folder
+from lid_vae.sweep.run_folder import config_hash, is_finished, preset_config, resolve, run_folder
 from lid_vae.vae import VAE
 
 __all__ = ["build_data", "build_module", "evaluate", "evaluate_split", "train"]
@@ -64,6 +66,7 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
         vae = VAE(prior, likelihood, posterior)
     if data is not None:
         _check_data(likelihood.binary, data)
+        _check_categories(cfg, prior.categories, data)
         map_.align(data.training_array())
         with torch.no_grad():
             w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
@@ -80,10 +83,44 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
     )
 
 
+def _check_options(cfg: DictConfig) -> None:
+    """What would be noticed only after training, or never."""
+    for name, value, least in (
+        ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
+        ("trainer.check_val_every_n_epoch", cfg.trainer.check_val_every_n_epoch, 1),
+        ("samples", cfg.samples, 2),
+        ("width", cfg.width, 1),
+        ("latent_dimension", cfg.latent_dimension, 1),
+        ("categories", cfg.categories, 1),
+    ):
+        _check_whole(name, value, least)
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
+
+
 def _check_data(binary: bool, data: ArrayDataModule) -> None:
     if binary and data.image_shape is None:
         raise UserError(
             f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian."
+        )
+
+
+def _check_categories(cfg: DictConfig, categories: int | None, data: ArrayDataModule) -> None:
+    if categories is None:
+        return
+    if categories > len(data.train):
+        raise UserError(
+            f"categories={categories} are more than the {len(data.train)} training examples of {data.name}, so that "
+            f"some would never be used. Use fewer categories, or more data."
+        )
+    labels = data.label_count
+    if labels is not None and categories > labels and not cfg.extra_categories:
+        raise UserError(
+            f"categories={categories} are more than the {labels} classes of {data.name}. Use categories={labels} or "
+            f"fewer, or say that you mean it with extra_categories=true."
         )
 
 
@@ -93,18 +130,17 @@ def train(cfg: DictConfig) -> float:
     A finished run is left alone unless ``force``; an unfinished one goes on from ``last.ckpt``.
     """
     quiet_lightning()
+    _check_options(cfg)
     folder, digest = _folder(cfg)
-    if (folder / "result.json").exists() and not cfg.force:
+    if not cfg.force and is_finished(folder, digest):
         result = read_json(folder / "result.json")
         print(f"Finished before: {folder} (force=true does it again)\n{summary(result)}", flush=True)
         return float(result["validation"]["elbo"])
-    superseded = _set_aside(folder) if cfg.force else None
     with open_dict(cfg):
         cfg.paths.run = str(folder)
     stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(stored, dict)
     data = build_data(cfg)
-    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(stored)))
     shape = list(data.image_shape or (data.features,))
     module = build_module(cfg, data, shape, data.label_count)
     module.description = {
@@ -115,6 +151,10 @@ def train(cfg: DictConfig) -> float:
         "shape": shape,
         "labels": data.label_count,
     }
+    superseded = _superseded(folder)
+    if cfg.force:
+        _set_aside(folder, superseded)
+    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(stored)))
     start = time.perf_counter()
     last = folder / "checkpoints" / "last.ckpt"
     loggers = list((instantiate(cfg.logger) or {}).values())
@@ -125,9 +165,7 @@ def train(cfg: DictConfig) -> float:
             logger=loggers,
             default_root_dir=str(folder),
         )
-        trainer.fit(module, datamodule=data, ckpt_path=str(_resumable(last, digest)) if last.exists() else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        _fit(trainer, module, data, _resumable(last, digest) if last.exists() else None)
         seconds = time.perf_counter() - start
         best = folder / "checkpoints" / "best.ckpt"
         module.load_state_dict(load_checkpoint(best)["state_dict"])
@@ -139,7 +177,7 @@ def train(cfg: DictConfig) -> float:
         picture = _draw(folder, module, data)
         write_json_atomic(folder / "result.json", result)
     finish_loggers(loggers, result, picture)
-    if superseded is not None:
+    if superseded.exists():
         shutil.rmtree(superseded)
     print(
         f"result      {folder / 'result.json'}\npicture     {picture}\ncheckpoint  {best}\n{summary(result)}",
@@ -151,17 +189,24 @@ def train(cfg: DictConfig) -> float:
 def evaluate(cfg: DictConfig) -> float:
     """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood."""
     quiet_lightning()
+    _check_whole("samples", cfg.samples, 2)
     path = Path(cfg.ckpt)
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
+    device = _device(cfg.accelerator)
     checkpoint = load_checkpoint(path)
     description = checkpoint["lid_vae"]
-    run_cfg = OmegaConf.create(description["config"])
+    run_cfg = OmegaConf.create(check_targets(description["config"], path))
     run_cfg.paths.data = cfg.paths.data
     run_cfg.data.root = cfg.paths.data
     module = build_module(run_cfg, None, description["shape"], description["labels"])
-    module.load_state_dict(checkpoint["state_dict"])
-    device = torch.device("cuda" if cfg.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu")
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(
+            f"The weights in {path} do not fit its description (written by version {description.get('version')}, "
+            f"this is {__version__}). Use the version that wrote it, or train the run again."
+        ) from error
     module.to(device)
     data = build_data(run_cfg)
     data.to_device(device)
@@ -178,6 +223,14 @@ def evaluate(cfg: DictConfig) -> float:
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
     return float(result["ll"]["mean"])
+
+
+def _device(accelerator: str) -> torch.device:
+    available = torch.cuda.is_available()
+    if accelerator not in ("auto", "cpu", "gpu", "cuda") or (accelerator in ("gpu", "cuda") and not available):
+        known = "auto, cpu or gpu" if available else "auto or cpu; PyTorch finds no GPU here"
+        raise UserError(f"accelerator={accelerator} is not there. Use {known}.")
+    return torch.device("cuda" if accelerator != "cpu" and available else "cpu")
 
 
 def evaluate_split(module: VAEModule, data: ArrayDataModule, split: Part, samples: int) -> dict[str, Any]:
@@ -235,16 +288,32 @@ def _validation_interval(epochs: int, interval: int) -> int:
     return max(k for k in range(1, max(min(epochs, interval), 1) + 1) if epochs % k == 0)
 
 
-def _set_aside(folder: Path) -> Path | None:
-    """Moves a finished run out of the way until the new one is finished."""
-    if not folder.exists():
-        return None
-    superseded = folder.with_name(folder.name + ".superseded")
-    if superseded.exists():
-        shutil.rmtree(folder)  # a forced run that did not finish: the finished one stands aside already
-        return superseded
-    folder.rename(superseded)
-    return superseded
+def _superseded(folder: Path) -> Path:
+    """Where a finished run waits until the forced one in ``folder`` is finished too."""
+    return folder.with_name(folder.name + ".superseded")
+
+
+def _set_aside(folder: Path, superseded: Path) -> None:
+    """Moves a finished run out of the way; an unfinished one, of which nothing is to be kept, is removed."""
+    if (folder / "result.json").exists():
+        if superseded.exists():
+            shutil.rmtree(superseded)
+        folder.rename(superseded)
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def _fit(trainer: pl.Trainer, module: VAEModule, data: ArrayDataModule, last: Path | None) -> None:
+    """Ctrl-C in ``trainer.fit`` as KeyboardInterrupt; Lightning would exit with status 1 and ignore later ones."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last))
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
 
 
 def _resumable(last: Path, digest: str) -> Path:
