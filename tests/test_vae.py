@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builders import COMBINATIONS, MLP, data, infer, make_vae, normal, ppca_vae
+from builders import COMBINATIONS, data, infer, make_vae, normal, ppca_vae
 from torch.distributions import Bernoulli, Normal
 
 from lid_vae.classical.ppca import fit
@@ -123,8 +123,3 @@ def test_a_state_dict_restores_the_whole_model() -> None:
     again, _ = infer(target, x, 2)
     found, expected = target.terms(x, again, noise).log_weight(), source.terms(x, q, noise).log_weight()
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
-
-
-def test_a_map_of_the_likelihood_is_the_decoder() -> None:
-    vae = make_vae(map_=MLP(M, 4, 3, 0))
-    assert vae.likelihood.map.hidden_layers == 0

@@ -25,9 +25,6 @@ def test_one_importance_sample_is_the_elbo(prior: str, family: str) -> None:
     q, noise = infer(vae, x, 1)
     elbo = ELBO(closed_form=False)(vae, x, q, noise)
     torch.testing.assert_close(ImportanceWeighted(1)(vae, x, q, noise), elbo)
-    for objective in (ELBO(closed_form=False), ImportanceWeighted(1)):
-        vae.zero_grad()
-        objective(vae, x, *infer(vae, x, 1)).sum().backward()
     assert elbo.shape == (len(x),)
 
 
@@ -220,7 +217,7 @@ def test_meaningless_options_are_refused(make, message: str) -> None:
 def test_importance_weighting_of_binary_latents_is_refused() -> None:
     vae = make_vae("bernoulli")
     x = data(vae)
-    with pytest.raises(UserError, match="Bernoulli latent has not. Use objective=elbo, or prior.component=gamma"):
+    with pytest.raises(UserError, match=r"Bernoulli latent has not. Use objective=elbo, or prior.component=gamma"):
         ImportanceWeighted(2)(vae, x, *infer(vae, x, 2))
 
 
