@@ -1,6 +1,7 @@
-"""Reading checkpoints safely: tensors and plain values only, never code."""
+"""Checkpoints: written whole or not at all; read safely, as tensors and plain values only, never code."""
 
 import importlib
+import io
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -10,16 +11,33 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lid_vae.errors import UserError
-from lid_vae.files import explain_os_error
+from lid_vae.files import explain_os_error, write_atomic
 
-__all__ = ["check_targets", "load_checkpoint"]
+__all__ = ["AtomicCheckpointIO", "check_targets", "load_checkpoint"]
 
 # The nodes of a configuration that evaluation instantiates, and the packages whose public names they may call.
 BUILT = ("data", "prior", "map", "likelihood", "family", "encoder", "objective", "inference", "optimizer", "schedule")
 DESCRIPTION = ("config", "config_hash", "checksum", "shape", "labels", "step")
 ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "module")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """How Lightning is to write and read checkpoints.
+
+    Its own way writes to the system's temporary folder and moves the file, which is a copy where that folder is on
+    another file system: a kill would cut ``last.ckpt`` short.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomic(path, content.getvalue())
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        return load_checkpoint(path)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lid_vae import __version__
-from lid_vae.checkpoint import check_targets, load_checkpoint
+from lid_vae.checkpoint import AtomicCheckpointIO, check_targets, load_checkpoint
 from lid_vae.data.base import ArrayDataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
@@ -163,6 +163,7 @@ def train(cfg: DictConfig) -> float:
             check_val_every_n_epoch=_validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch),
             callbacks=list(instantiate(cfg.callbacks).values()),
             logger=loggers,
+            plugins=[AtomicCheckpointIO()],
             default_root_dir=str(folder),
         )
         _fit(trainer, module, data, _resumable(last, digest) if last.exists() else None)
