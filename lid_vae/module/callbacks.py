@@ -24,7 +24,7 @@ class Panels(pl.Callback):
     Raises ``UserError`` for negative ``every`` and for no examples.
     """
 
-    def __init__(self, every: int = 1, examples: int = 1000) -> None:
+    def __init__(self, every: int = 4, examples: int = 1000) -> None:
         if every < 0 or examples < 1:
             raise UserError(
                 f"Panels need every >= 0 and at least one example, got callbacks.panels.every={every} and "

@@ -98,11 +98,10 @@ def take_portrait(
     x, y = _rows(data, split, examples)
     rng = generator("portrait", device=x.device)
     vae = module.vae
-    noise = vae.posterior.draw_noise(DRAWS, len(x), rng)
-    q = module.infer(x, noise)
+    q = module.infer(x, vae.posterior.draw_noise(module.objective.samples, len(x), rng))
     with torch.no_grad():
         prior = vae.prior()
-        sample = q.sample(noise)
+        sample = q.sample(vae.posterior.draw_noise(DRAWS, len(x), rng))
         w_BM = _choose(q, sample, rng)
         mean_2BM = torch.stack([_mean(q, sample.w[half::2]) for half in (0, 1)])
         probability = vae.category_probability(q, sample, prior)

@@ -1,5 +1,6 @@
 """How far a run is: one line that renews itself on a terminal, one plain line for each validation elsewhere."""
 
+import os
 import sys
 import time
 
@@ -10,18 +11,20 @@ from tqdm import tqdm
 __all__ = ["ProgressLine", "ProgressLog", "progress"]
 
 EVERY = 10
-FORMAT = "{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+FORMAT = "{desc} {bar} step {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
 
 
 def progress(enabled: bool = True) -> Callback:
     """The progress bar that fits standard output; where not ``enabled``, a callback that does nothing."""
     if not enabled:
         return Callback()
-    return ProgressLine() if sys.stdout.isatty() else ProgressLog()
+    # Terminals without a size (some containers) would show an empty line.
+    wide = sys.stdout.isatty() and os.get_terminal_size(sys.stdout.fileno()).columns > 0
+    return ProgressLine() if wide else ProgressLog()
 
 
 class ProgressLine(ProgressBar):
-    """``seed 0 epoch 3/40 ███ 240/3200 [00:12<02:10] bound -2.10 AU 1.00 MI 1.43``, cut to the terminal's width.
+    """``seed 0 epoch 3/40 ███ step 240/3200 [00:12<02:10], bound -2.10 AU 1.00 MI 1.43``, cut to the terminal's width.
 
     The bound is that of the last training batch logged; AU and MI are those of the last validation.
     """
