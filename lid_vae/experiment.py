@@ -238,7 +238,9 @@ def evaluate_split(module: VAEModule, data: ArrayDataModule, split: Part, sample
     """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
     module.eval()
     data.to_device(module.device)
-    evaluator = Evaluator(module.vae, module.infer, samples, data.label_count)
+    evaluator = Evaluator(
+        module.vae, module.infer, samples, data.label_count, inference_samples=module.objective.samples
+    )
     for batch in data.batches(split):
         evaluator.update(batch.x, batch.y)
     return {"split": split, **evaluator.compute()}

@@ -1,6 +1,8 @@
 """Inference strategies: how q is found for each x, and how a training step uses it."""
 
+from lid_vae.inference.aggressive import Aggressive
 from lid_vae.inference.amortized import Amortized
 from lid_vae.inference.base import Draw, Inference, Minimise
+from lid_vae.inference.semi_amortized import SemiAmortized
 
-__all__ = ["Amortized", "Draw", "Inference", "Minimise"]
+__all__ = ["Aggressive", "Amortized", "Draw", "Inference", "Minimise", "SemiAmortized"]

@@ -26,3 +26,6 @@ class Amortized(Inference):
         value = objective(vae, x, self.posterior(vae, objective, x, noise), noise)
         minimise(-value.mean(), "all")
         return value.detach()
+
+    def validated(self, information: float) -> None:
+        """Nothing depends on it."""

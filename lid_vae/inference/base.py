@@ -40,3 +40,7 @@ class Inference(nn.Module, ABC):
         self, vae: VAE, objective: Objective, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
     ) -> Float[Tensor, " B"]:
         """One training step; returns the objective of the batch before it, detached."""
+
+    @abstractmethod
+    def validated(self, information: float) -> None:
+        """Told the validation set's mutual information of z (nats) after each validation."""

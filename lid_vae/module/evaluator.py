@@ -31,18 +31,25 @@ ROWS = 10_000
 class Evaluator:
     """Accumulates the measures over batches; the noise of batch number i is a function of i alone.
 
-    ``infer(x, noise)`` gives q for a batch. ``samples`` is S: importance samples for the log-likelihood, and draws for
+    ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses. ``samples`` is S: importance samples for the log-likelihood, and draws for
     every expectation under q. All S draws of a batch pass the decoder in pieces of at most ``rows`` rows, so memory is
     bounded. Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
     def __init__(
-        self, vae: VAE, infer: Infer, samples: int, labels: int | None = None, with_w: bool = True, rows: int = ROWS
+        self,
+        vae: VAE,
+        infer: Infer,
+        samples: int,
+        labels: int | None = None,
+        with_w: bool = True,
+        rows: int = ROWS,
+        inference_samples: int = 1,
     ) -> None:
         if samples < 2:
             raise UserError(f"Evaluation needs at least two samples, got samples={samples}.")
         self.vae, self.infer, self.samples, self.rows = vae, infer, samples, rows
-        self.batch_number = 0
+        self.inference_samples, self.batch_number = inference_samples, 0
         with torch.no_grad():
             prior = vae.prior()
         device = prior.mean.device
@@ -68,19 +75,19 @@ class Evaluator:
     def update(self, x: Float[Tensor, "B D"], y: Int[Tensor, " B"] | None = None) -> None:
         """One more batch."""
         rng = generator("evaluate", self.batch_number, device=x.device)
+        # Noise of its own: a q refined on the draws that then weigh it would make the weights biased.
+        inference_rng = generator("infer", self.batch_number, device=x.device)
+        q = self.infer(x, self.vae.posterior.draw_noise(self.inference_samples, len(x), inference_rng))
         self.batch_number += 1
         self.features = prod(x.shape[1:])
         halves = [_Half(), _Half()]
         evidence, bound, divergence, w_divergence = LogMeanExp(), _Mean(), _Mean(), _Mean()
-        q: Approximation | None = None
         terms: LogTerms | None = None
         for half, size in zip(halves, (self.samples - self.samples // 2, self.samples // 2), strict=True):
             done = 0
             while done < size:
                 piece = min(size - done, self._piece(len(x)))
                 noise = self.vae.posterior.draw_noise(piece, len(x), rng)
-                if q is None:
-                    q = self.infer(x, noise)
                 with torch.no_grad():
                     terms = self.vae.terms(x, q, noise)
                     evidence.add(terms.log_evidence_weight())
@@ -88,7 +95,6 @@ class Evaluator:
                     divergence.add(terms.expectation(terms.log_posterior - terms.log_prior))
                     self._add_latents(half, q, terms, w_divergence)
                 done += piece
-        assert q is not None
         assert terms is not None
         with torch.no_grad():
             self.bound.update(bound.result())

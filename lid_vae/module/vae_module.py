@@ -125,7 +125,16 @@ class VAEModule(pl.LightningModule):
                 self.log("train/learning_rate", factor * self._base_rate())
 
     def on_validation_epoch_start(self) -> None:
-        self.evaluator = Evaluator(self.vae, self.infer, self.evaluation_samples, self.labels, with_w=False)
+        # Of w beside a z the information takes N^2 densities, and nobody looks at it during training.
+        with_w = self.vae.prior.categories is None
+        self.evaluator = Evaluator(
+            self.vae,
+            self.infer,
+            self.evaluation_samples,
+            self.labels,
+            with_w=with_w,
+            inference_samples=self.objective.samples,
+        )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         assert self.evaluator is not None
@@ -144,8 +153,8 @@ class VAEModule(pl.LightningModule):
         self.log("valid/active_units", latent["au"], prog_bar=True)
         self.log("valid/log_likelihood", measures["ll"]["mean"])
         self.log("valid/kl", latent["kl"])
-        if "mi" in latent:
-            self.log("valid/mutual_information", latent["mi"], prog_bar=True)
+        self.log("valid/mutual_information", latent["mi"], prog_bar=True)
+        self.inference.validated(latent["mi"])
         if "joint" in measures["latent"]:
             self.log("valid/kl_joint", measures["latent"]["joint"]["kl"])
             self.log("valid/active_units_w", measures["latent"]["w"]["au"])
@@ -172,12 +181,15 @@ class VAEModule(pl.LightningModule):
         return x, self._noise(self.step, number, len(x))
 
     def _minimise(self, loss: Tensor, group: Group) -> None:
-        optimizer = self._optimizers[group]
-        optimizer.zero_grad()
+        """One step on a group; ``all`` steps every optimiser, under one bound on the whole gradient."""
+        chosen = list(self._optimizers.values()) if group == "all" else [self._optimizers[group]]
+        for optimizer in chosen:
+            optimizer.zero_grad()
         self.manual_backward(loss)
         if self.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameter_group(group), self.gradient_clip)
-        optimizer.step()
+        for optimizer in chosen:
+            optimizer.step()
 
     def _base_rate(self) -> float:
         return next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]

@@ -1,0 +1,86 @@
+"""SA-VAE: the encoder's variational parameters, refined for each example by gradient steps on the bound."""
+
+import torch
+
+from lid_vae.distribution.approximation import Approximation, Parameters
+from lid_vae.errors import UserError
+from lid_vae.inference.base import Draw, Group, Inference, Minimise
+from lid_vae.objective.base import Objective
+from lid_vae.shapes import Float, Tensor
+from lid_vae.vae import VAE
+
+__all__ = ["SemiAmortized"]
+
+
+class SemiAmortized(Inference):
+    """Semi-amortised inference (Kim et al. 2018, algorithm 1), the same in training and evaluation.
+
+    ``steps`` of gradient ascent with ``momentum`` on the objective of each example, its gradient clipped to norm
+    ``clip`` (None: not clipped). Training differentiates through the refinement, so encoder and decoder get
+    second-order gradients. Zero steps are amortised inference exactly. The refinement uses draws of its own: those of
+    the neighbouring example in the batch. Raises ``UserError`` for options out of range, and for draws without a
+    reparametrised gradient.
+    """
+
+    needs_gradient = True
+    groups: tuple[Group, ...] = ("all",)
+
+    def __init__(
+        self, steps: int = 5, learning_rate: float = 1.0, momentum: float = 0.5, clip: float | None = 5.0
+    ) -> None:
+        super().__init__()
+        if steps < 0 or learning_rate <= 0 or not 0 <= momentum < 1 or (clip is not None and clip <= 0):
+            raise UserError(
+                "SA-VAE needs steps >= 0, learning_rate > 0, 0 <= momentum < 1 and clip > 0, got "
+                f"steps={steps}, learning_rate={learning_rate}, momentum={momentum}, clip={clip}."
+            )
+        self.steps, self.learning_rate, self.momentum, self.clip = steps, learning_rate, momentum, clip
+
+    def posterior(
+        self, vae: VAE, objective: Objective, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]
+    ) -> Approximation:
+        parameters = vae.posterior.encode(x)
+        return vae.posterior.distribution(self.refine(vae, objective, x, parameters, noise.roll(1, -2)))
+
+    def refine(
+        self, vae: VAE, objective: Objective, x: Float[Tensor, "B D"], parameters: Parameters, noise: Tensor
+    ) -> Parameters:
+        """The parameters after ``steps`` steps of ascent; differentiable in them and in the weights of ``vae``."""
+
+        def total(variational: Parameters) -> Float[Tensor, ""]:
+            return objective(vae, x, vae.posterior.distribution(variational), noise).sum()
+
+        if self.steps > 0 and not vae.posterior.distribution(parameters).reparametrised:
+            raise UserError(
+                "SA-VAE differentiates through its refinement, and a Bernoulli latent has no reparametrised gradient "
+                "to refine by. Use inference=amortized, or prior.component=gamma, log_normal or gaussian."
+            )
+        # torch.func.grad, because torch.autograd.grad on inner tensors fails under vmap.
+        velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        for _ in range(self.steps):
+            gradient = self._clipped(torch.func.grad(total)(parameters))
+            velocity = {name: self.momentum * velocity[name] + gradient[name] for name in parameters}
+            parameters = {name: value + self.learning_rate * velocity[name] for name, value in parameters.items()}
+        return parameters
+
+    def update(
+        self, vae: VAE, objective: Objective, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
+    ) -> Float[Tensor, " B"]:
+        value = objective(vae, x, self.posterior(vae, objective, x, noise), noise)
+        minimise(-value.mean(), "all")
+        return value.detach()
+
+    def validated(self, information: float) -> None:
+        """Nothing depends on it."""
+
+    def _clipped(self, gradient: Parameters) -> Parameters:
+        """Each example's gradient, over all its parameters together, bounded by ``clip``."""
+        if self.clip is None:
+            return gradient
+        square = torch.zeros((), device=next(iter(gradient.values())).device)
+        for name, value in gradient.items():
+            square = square + (value.square().sum(0) if name == "logits" else value.square().sum((0, -1)))
+        factor = (self.clip / (square + 1e-12).sqrt()).clamp_max(1.0)
+        return {
+            name: value * (factor if name == "logits" else factor.unsqueeze(-1)) for name, value in gradient.items()
+        }
