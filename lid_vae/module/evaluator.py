@@ -31,8 +31,9 @@ ROWS = 10_000
 class Evaluator:
     """Accumulates the measures over batches; the noise of batch number i is a function of i alone.
 
-    ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses. ``samples`` is S: importance samples for the log-likelihood, and draws for
-    every expectation under q. All S draws of a batch pass the decoder in pieces of at most ``rows`` rows, so memory is
+    ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
+    ``samples`` is S: importance samples for the log-likelihood, and draws for every expectation under q. All S draws of
+    a batch pass the decoder in pieces of at most ``rows`` rows (one draw of the batch at the least), so memory is
     bounded. Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
