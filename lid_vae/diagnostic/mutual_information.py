@@ -33,7 +33,7 @@ class CategoricalMutualInformation(Metric):
 
     def update(self, probability: Float[Tensor, "S B K"]) -> None:
         """q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2)."""
-        samples = probability.double()
+        samples = probability.detach().double()
         mean = samples.mean(0)
         if len(samples) == 1:
             lower = _negentropy(mean, mean)
@@ -101,10 +101,10 @@ class MutualInformation(Metric):
     ) -> None:
         """T(w_i), and log q(w | x_n, k) = T(w) . natural[k, n] - normaliser[k, n], with mixture weights if K > 1."""
         weight = torch.zeros_like(normaliser) if log_category is None else log_category
-        self.statistic.append(statistic.double())
-        self.natural.append(natural.double().movedim(0, 1))
-        self.normaliser.append(normaliser.double().mT)
-        self.log_category.append(weight.double().mT)
+        self.statistic.append(statistic.detach().double())
+        self.natural.append(natural.detach().double().movedim(0, 1))
+        self.normaliser.append(normaliser.detach().double().mT)
+        self.log_category.append(weight.detach().double().mT)
 
     def update_gaussian(
         self, sample: Float[Tensor, "B M"], mean: Float[Tensor, "B M"], scale: Float[Tensor, "B M"]
