@@ -204,3 +204,13 @@ def test_reset_forgets() -> None:
     x = torch.tensor([[0.0], [100.0]])
     metric.update_gaussian(x, x, torch.ones_like(x))
     assert float(metric.compute()) == pytest.approx(log(2))
+
+
+def test_no_graph_is_kept() -> None:
+    mean = normal(10, 2).requires_grad_()
+    metric, categorical = MutualInformation(), CategoricalMutualInformation()
+    metric.update_gaussian(mean + 1, mean, mean.exp())
+    metric.update(normal(10, 4), mean.repeat(1, 2)[None], mean.sum(-1)[None], torch.log_softmax(mean.sum(-1)[None], 0))
+    categorical.update(torch.softmax(mean, -1)[None])
+    assert not any(values.requires_grad for values in metric.values())
+    assert not categorical.compute().requires_grad

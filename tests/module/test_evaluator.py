@@ -1,0 +1,287 @@
+"""The one ruler: PPCA's exact numbers, the order of the measures, and brute force for every kind of posterior."""
+
+from math import log
+
+import numpy as np
+import pytest
+import torch
+from builders import COMBINATIONS, data, infer, make_vae, ppca_vae
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lid_vae.classical.ppca import PPCA, fit, sample_covariance
+from lid_vae.diagnostic import ClusterAccuracy
+from lid_vae.errors import UserError
+from lid_vae.module.evaluator import Evaluator
+from lid_vae.noise import generator
+from lid_vae.vae import VAE
+
+combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
+
+
+def encode(vae: VAE):
+    """The trained encoder's q, whatever the noise."""
+    return lambda x, noise: vae.posterior.distribution(vae.posterior.encode(x))
+
+
+def measure(vae: VAE, x: torch.Tensor, samples: int = 4, batch: int = 64, y: torch.Tensor | None = None, **options):
+    evaluator = Evaluator(vae, encode(vae), samples, **options)
+    for start in range(0, len(x), batch):
+        evaluator.update(x[start : start + batch], None if y is None else y[start : start + batch])
+    return evaluator.compute()
+
+
+def truth(count: int = 400) -> torch.Tensor:
+    """Data whose first direction is certain and whose second is noisy."""
+    weight = torch.tensor([[3.0, 1.0, 0.0, 1.0, 0.5], [0.0, 0.7, 0.7, 0.0, 0.3]]).double()
+    return PPCA(weight, 0.5, torch.arange(5.0)).sample(count, generator("truth"))
+
+
+@pytest.mark.parametrize("samples", [2, 3, 20])
+def test_ppca_exactly(samples: int) -> None:
+    """A linear VAE at PPCA's maximum with its exact posterior: LL, ELBO and KL for any number of samples."""
+    x = truth()
+    model = fit(x, 2)
+    found = measure(ppca_vae(model), x, samples)
+    log_likelihood = model.log_likelihood(x)
+    assert found["ll"]["mean"] == pytest.approx(float(log_likelihood.mean()), rel=1e-10)
+    assert found["ll"]["se"] == pytest.approx(float(log_likelihood.std() / 20), rel=1e-6)
+    assert found["elbo"] == pytest.approx(float(log_likelihood.mean()), rel=1e-10)
+    z = found["latent"]["z"]
+    assert z["kl"] == pytest.approx(float(model.kl(x).mean()), rel=1e-10)
+    assert z["kl_se"] == pytest.approx(float(model.kl(x).std() / 20), rel=1e-6)
+    assert found["examples"] == 400
+    assert found["ll"]["samples"] == samples
+
+
+def test_ppcas_information_is_enclosed() -> None:
+    """4 standard errors for the set's own information (unbiased), and the Gaussian aggregate's above it."""
+    x = truth()
+    model = fit(x, 2)
+    z = measure(ppca_vae(model), x)["latent"]["z"]
+    exact = model.empirical_information(x)
+    assert abs(z["mi"] - exact) < 4 * z["mi_se"]
+    assert z["mi"] < z["mi_upper"]
+    assert z["mi_upper"] > exact
+    assert exact <= model.gaussian_information(sample_covariance(x)) + 1e-6 <= z["kl"] + 1e-5
+    assert z["mi_se"] < 0.1
+
+
+def test_ppcas_active_units() -> None:
+    x = truth()
+    model = fit(x, 2)
+    variance = model.posterior_mean_variance(sample_covariance(x))
+    assert measure(ppca_vae(model), x)["latent"]["z"]["au"] == 1
+    evaluator = Evaluator(ppca_vae(model), encode(ppca_vae(model)), 40)
+    evaluator.update(x)
+    torch.testing.assert_close(evaluator.w_units.activity(), variance, atol=0.1, rtol=0)
+    dead = PPCA(model.weight * torch.tensor([[1.0], [0.02]]).double(), model.noise_variance, model.mean)
+    assert float(dead.posterior_mean_variance(sample_covariance(x))[1]) < 0.01
+    assert measure(ppca_vae(dead), x, samples=40)["latent"]["z"]["au"] == 0.5
+
+
+@combinations
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_measures_are_ordered(prior: str, mixture: str, family: str, likelihood: str) -> None:
+    vae = make_vae(prior, mixture, family, likelihood)
+    x = data(vae, 60)
+    found = measure(vae, x, samples=5, batch=25)
+    assert found["ll"]["mean"] >= found["elbo"]
+    assert ("bits_per_dimension" in found) == vae.likelihood.binary
+    if vae.likelihood.binary:
+        assert found["bits_per_dimension"] == pytest.approx(-found["ll"]["mean"] / 4 / log(2))
+    last = found["latent"]["z" if prior == "standard_normal" else "w"]
+    # Leaving an example out raises the estimate where its own density is the larger, as it is on average.
+    assert last["mi"] <= last["mi_upper"] + last["mi_se"]
+    assert last["mi"] <= last["kl"] + 4 * (last["mi_se"] + last["kl_se"])
+    assert last["mi"] <= log(60) + 1e-9
+    assert found["accuracy"] is None
+    if prior == "standard_normal":
+        assert set(found["latent"]) == {"z"}
+        return
+    assert set(found["latent"]) == {"z", "w", "joint"}
+    z = found["latent"]["z"]
+    assert z["mi"] <= z["mi_upper"] <= z["kl"] <= log(3) + 1e-9
+    assert sum(z["usage"]) == pytest.approx(1)
+    assert 0 <= z["au"] <= 1
+    # w is a function of the pair (z, w), and z of w given the exact p(z | w).
+    joint = found["latent"]["joint"]["kl"]
+    if mixture == "conditional":
+        assert joint == pytest.approx(last["kl"])
+    else:
+        assert joint >= z["kl"] - 1e-9
+        assert z["mi"] == pytest.approx(z["mi_upper"])
+
+
+@given(
+    combination=st.sampled_from([c for c in COMBINATIONS if c[0] != "standard_normal"]),
+    key=st.integers(0, 10**6),
+    spread=st.floats(0.1, 1.0),
+)
+def test_information_of_z_never_exceeds_its_divergence(combination, key: int, spread: float) -> None:
+    vae = make_vae(*combination, key=key, spread=spread)
+    found = measure(vae, data(vae, 30, key), samples=3, with_w=False)
+    z = found["latent"]["z"]
+    assert z["mi"] <= z["mi_upper"] + 1e-9 <= z["kl"] + 2e-9
+    assert found["ll"]["mean"] >= found["elbo"] - 1e-9
+    assert "mi" not in found["latent"]["w"]
+
+
+@pytest.mark.parametrize("family", ["gaussian", "realnvp"])
+def test_enumerated_z_is_exact(family: str) -> None:
+    vae = make_vae("gaussian", "enumerate", family)
+    x = data(vae, 50)
+    found = measure(vae, x, samples=2, batch=7)["latent"]["z"]
+    with torch.no_grad():
+        probability = infer(vae, x, 1)[0].log_category.exp().mT
+    marginal = probability.mean(0)
+    assert found["mi"] == pytest.approx(float(torch.xlogy(probability, probability / marginal).sum(1).mean()))
+    assert found["kl"] == pytest.approx(float(torch.xlogy(probability, 3 * probability).sum(1).mean()), abs=1e-6)
+    assert found["usage"] == pytest.approx(marginal.tolist())
+    active = probability.var(0, unbiased=False) >= 0.01 * (1 / 3) * (2 / 3)
+    assert found["au"] == pytest.approx(float(active.double().mean()))
+
+
+def test_conditional_z_is_the_average_of_the_exact_posterior_given_w() -> None:
+    """State S: with 2000 samples the bounds enclose what 20000 other samples say, within 0.01 nats."""
+    vae = make_vae("gaussian", spread=1.0)
+    x = data(vae, 40)
+    found = measure(vae, x, samples=2000)["latent"]["z"]
+    with torch.no_grad():
+        q, noise = infer(vae, x, 20000)
+        probability = vae.category_probability(q, q.sample(noise)).mean(0)
+    marginal = probability.mean(0)
+    exact = float(torch.xlogy(probability, probability / marginal).sum(1).mean())
+    assert found["mi"] == pytest.approx(exact, abs=0.01)
+    assert found["mi_upper"] == pytest.approx(exact, abs=0.01)
+    assert found["usage"] == pytest.approx(marginal.tolist(), abs=0.01)
+
+
+@combinations
+def test_divergences_by_an_independent_estimate(prior: str, mixture: str, family: str) -> None:
+    """KL of w and of the pair with 1000 samples, against 1000 others: 5 standard errors of one example's mean."""
+    vae = make_vae(prior, mixture, family)
+    x = data(vae, 6)
+    latent = measure(vae, x, samples=1000)["latent"]
+    with torch.no_grad():
+        q, noise = infer(vae, x, 1000)
+        sample, p = q.sample(noise), vae.prior()
+        terms = vae.terms(x, q, noise)
+        w_value = terms.expectation(q.marginal_log_prob(sample) - p.log_prob(sample.w))
+        joint_value = terms.expectation(terms.log_posterior - terms.log_prior)
+
+    def close(found: float, value: torch.Tensor) -> bool:
+        error = float(value.std(0).square().sum().sqrt()) / 6 / 1000**0.5
+        return abs(found - float(value.mean())) < 5 * 2**0.5 * error + 1e-9
+
+    assert close(latent["z" if prior == "standard_normal" else "w"]["kl"], w_value)
+    if prior != "standard_normal":
+        assert close(latent["joint"]["kl"], joint_value)
+        # Summing z out of both cannot raise the divergence.
+        error = latent["joint"]["kl_se"] + latent["w"]["kl_se"]
+        assert latent["w"]["kl"] <= latent["joint"]["kl"] + 5 * error
+
+
+def test_log_likelihood_by_hand() -> None:
+    vae = make_vae("gamma", "enumerate")
+    x = data(vae, 9)
+    found = measure(vae, x, samples=50)
+    with torch.no_grad():
+        q, noise = infer(vae, x, 20000)
+        weights = vae.terms(x, q, noise).log_evidence_weight().exp()
+    oracle, error = weights.mean(0), weights.std(0) / 20000**0.5
+    assert found["ll"]["mean"] == pytest.approx(float(oracle.log().mean()), abs=0.2 + float((error / oracle).max()))
+
+
+def test_more_samples_raise_the_log_likelihood_and_leave_the_bound() -> None:
+    vae = make_vae(spread=0.3)
+    x = data(vae, 100)
+    few, many = measure(vae, x, samples=10), measure(vae, x, samples=400)
+    assert many["ll"]["mean"] > few["ll"]["mean"]
+    assert many["elbo"] == pytest.approx(few["elbo"], abs=0.5)
+
+
+@pytest.mark.parametrize("mixture", ["conditional", "enumerate"])
+def test_the_decoder_sees_bounded_pieces(mixture: str) -> None:
+    vae = make_vae("gaussian", mixture)
+    x = data(vae, 20)
+    seen = []
+    vae.likelihood.map.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[:-1].numel()))
+    whole = measure(vae, x, samples=30, rows=10**6)
+    assert max(seen) == 15 * 20 * (3 if mixture == "enumerate" else 1)
+    seen.clear()
+    pieces = measure(vae, x, samples=30, rows=130)
+    assert max(seen) <= 130
+    assert sum(seen) == 30 * 20 * (3 if mixture == "enumerate" else 1)
+    assert pieces["ll"]["mean"] == pytest.approx(whole["ll"]["mean"], abs=0.3)
+    assert pieces["latent"]["joint"]["kl"] == pytest.approx(whole["latent"]["joint"]["kl"], abs=0.3)
+
+
+def test_rows_fewer_than_the_batch_still_work() -> None:
+    vae = make_vae("gaussian", "enumerate")
+    x = data(vae, 20)
+    assert measure(vae, x, samples=3, rows=1)["examples"] == 20
+
+
+@combinations
+def test_a_repeat_gives_the_same_numbers(prior: str, mixture: str, family: str) -> None:
+    vae = make_vae(prior, mixture, family)
+    x = data(vae, 30)
+    torch.manual_seed(1)
+    first = measure(vae, x, batch=8)
+    torch.manual_seed(2)
+    assert measure(vae, x, batch=8) == first
+
+
+def test_every_batch_has_noise_of_its_own() -> None:
+    vae = make_vae("standard_normal")
+    x = data(vae, 1).expand(2, -1)
+    evaluator = Evaluator(vae, encode(vae), 4)
+    evaluator.update(x[:1])
+    evaluator.update(x[1:])
+    assert float(evaluator.bound.standard_error()) > 0
+
+
+def test_accuracy_and_majority() -> None:
+    vae = make_vae("gaussian", "enumerate", spread=1.0)
+    x = data(vae, 90)
+    y = torch.arange(90) % 4
+    found = measure(vae, x, y=y, labels=4, batch=20)
+    with torch.no_grad():
+        category = infer(vae, x, 1)[0].log_category.argmax(0)
+    oracle = ClusterAccuracy(3, 4)
+    oracle.update(category, y)
+    assert found["accuracy"] == pytest.approx(float(oracle.compute()))
+    assert found["accuracy_majority"] == pytest.approx(float(oracle.majority()))
+
+
+def test_gradients_are_not_recorded() -> None:
+    vae = make_vae()
+    evaluator = Evaluator(vae, encode(vae), 4)
+    evaluator.update(data(vae, 10))
+    assert not evaluator.bound.total.requires_grad
+    assert not any(parameter.grad is not None for parameter in vae.parameters())
+
+
+def test_a_single_sample_is_refused() -> None:
+    vae = make_vae()
+    with pytest.raises(UserError, match="at least two samples, got samples=1"):
+        Evaluator(vae, encode(vae), 1)
+
+
+def test_numbers_are_plain() -> None:
+    """Ready for JSON: no tensors."""
+    vae = make_vae("gaussian", "enumerate")
+
+    def walk(value) -> None:
+        if isinstance(value, dict):
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+        else:
+            assert value is None or type(value) in (int, float)
+            assert value is None or np.isfinite(value)
+
+    walk(measure(vae, data(vae, 20), y=torch.zeros(20, dtype=torch.int64), labels=2))
