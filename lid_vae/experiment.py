@@ -29,7 +29,7 @@ from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.run_folder import config_hash, is_finished, preset_config, resolve, run_folder
 from lid_vae.vae import VAE
 
-__all__ = ["build_data", "build_module", "evaluate", "evaluate_split", "train"]
+__all__ = ["build_data", "build_module", "evaluate", "evaluate_split", "load_run", "train"]
 
 INITIAL_DRAWS = 1000
 
@@ -194,12 +194,30 @@ def evaluate(cfg: DictConfig) -> float:
     path = Path(cfg.ckpt)
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
-    device = _device(cfg.accelerator)
+    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator)
+    result = _record(run_cfg, module, data, description["config_hash"])
+    result |= {"checkpoint": str(path), "steps": description["step"]}
+    result |= evaluate_split(module, data, cfg.split, cfg.samples)
+    folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
+    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, cfg.samples) & 0xFFFFFFFF:08x}.json"
+    write_json_atomic(target, result)
+    print(f"result      {target}\n{summary(result)}", flush=True)
+    return float(result["ll"]["mean"])
+
+
+def load_run(
+    path: Path, data_root: str, accelerator: str = "auto"
+) -> tuple[VAEModule, ArrayDataModule, DictConfig, dict[str, Any]]:
+    """A checkpoint's model and data on the device, its configuration, and what else the checkpoint says of itself.
+
+    Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on.
+    """
+    device = _device(accelerator)
     checkpoint = load_checkpoint(path)
     description = checkpoint["lid_vae"]
     run_cfg = OmegaConf.create(check_targets(description["config"], path))
-    run_cfg.paths.data = cfg.paths.data
-    run_cfg.data.root = cfg.paths.data
+    run_cfg.paths.data = data_root
+    run_cfg.data.root = data_root
     module = build_module(run_cfg, None, description["shape"], description["labels"])
     try:
         module.load_state_dict(checkpoint["state_dict"])
@@ -213,17 +231,10 @@ def evaluate(cfg: DictConfig) -> float:
     data.to_device(device)
     if data.checksum != description["checksum"]:
         raise UserError(
-            f"The data in {cfg.paths.data} is not what {path} was trained on (checksum {data.checksum[:12]}, "
+            f"The data in {data_root} is not what {path} was trained on (checksum {data.checksum[:12]}, "
             f"then {description['checksum'][:12]}). Give the folder of the same files with paths.data=."
         )
-    result = _record(run_cfg, module, data, description["config_hash"])
-    result |= {"checkpoint": str(path), "steps": description["step"]}
-    result |= evaluate_split(module, data, cfg.split, cfg.samples)
-    folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
-    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, cfg.samples) & 0xFFFFFFFF:08x}.json"
-    write_json_atomic(target, result)
-    print(f"result      {target}\n{summary(result)}", flush=True)
-    return float(result["ll"]["mean"])
+    return module, data, run_cfg, description
 
 
 def _device(accelerator: str) -> torch.device:
