@@ -1,4 +1,4 @@
-"""The drawing of Figures 3 and 4 and of Theorem 1: from numbers and posteriors to matplotlib figures."""
+"""The drawing of Figures 3 and 4, Theorem 1 and the bridge: from numbers and posteriors to matplotlib figures."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from lid_vae.report.classical_ppca import FIT, PAPER
 from lid_vae.report.classical_theorem import KL, VARIATION
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["draw_mixture", "draw_ppca", "draw_ppca_sweeps", "draw_theorem"]
+__all__ = ["draw_bridge", "draw_mixture", "draw_ppca", "draw_ppca_sweeps", "draw_theorem"]
 
 PRIOR, EXACT, SAMPLED, VARIATIONAL = "black", "C0", "C1", "C3"
 DIRECTION = ("C0", "C2", "C4", "C5")
@@ -116,6 +116,28 @@ def draw_theorem(numbers: Sequence[Number]) -> Figure:
         axis.legend(fontsize=7)
     left.set_title("from not identifiable (0) to identifiable", fontsize=9)
     right.set_title("zero together, and only there", fontsize=9)
+    return figure
+
+
+def draw_bridge(numbers: Sequence[Number]) -> Figure:
+    """KL of each direction, by data set and decoder, with PPCA's exact values as lines."""
+    cases = list(dict.fromkeys(n.case for n in numbers))
+    decoders = list(dict.fromkeys(n.parameters for n in numbers))
+    figure = Figure(figsize=(2.6 * len(cases), 3.6), layout="constrained")
+    for axis, case in zip(figure.subplots(1, len(cases), sharey=True, squeeze=False)[0], cases, strict=True):
+        for k, (color, marker, decoder) in enumerate(zip(("C0", "C1", "C3", "C4"), "osD^", decoders, strict=False)):
+            kl = _values(numbers, case, decoder, "KL of direction")
+            side = 0.15 * (k - (len(decoders) - 1) / 2)  # side by side, not one behind the other
+            axis.plot([d + 1 + side for d in range(len(kl))], kl, marker, color=color, markersize=5, label=decoder)
+        exact = [n.exact for n in numbers if n.case == case and n.quantity.startswith("KL of") and n.exact == n.exact]
+        width = 0.35
+        for d, value in enumerate(exact, start=1):
+            axis.hlines(value, d - width, d + width, color=PRIOR, linewidth=1, label="PPCA, exact" if d == 1 else None)
+        axis.set_yscale("symlog", linthresh=1e-3)
+        axis.set(xlabel="direction", xticks=range(1, len(exact) + 1), xlim=(0.4, len(exact) + 0.6), ylim=(-2e-4, 3))
+        axis.set_title(case.replace(", ", ",\n"), fontsize=9)
+    figure.axes[0].set_ylabel("KL from the prior (nats)")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 

@@ -1,21 +1,27 @@
-"""Figures 3 and 4 and Theorem 1's curve: compute, draw, and write each as PDF, PNG and CSV."""
+"""Figures 3 and 4, Theorem 1's curve and the bridge: compute, draw, and write each as PDF, PNG and CSV."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
+from torch import Generator, Tensor
 
-from lid_vae.classical.ppca import fit
+from lid_vae.classical.ppca import PPCA, fit
 from lid_vae.classical.sampling import require_pyro
 from lid_vae.errors import UserError
 from lid_vae.files import write_atomic
 from lid_vae.noise import generator
-from lid_vae.report import classical_drawing, classical_gmm, classical_ppca, classical_theorem
+from lid_vae.report import classical_bridge, classical_drawing, classical_gmm, classical_ppca, classical_theorem
 from lid_vae.report.classical_numbers import Number, as_csv, as_text
 
-__all__ = ["Figure3", "Figure4", "Outcome", "TheoremOne"]
+__all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
 
 @dataclass(frozen=True)
@@ -68,21 +74,20 @@ class Figure4:
     samples: int
     nuts: Mapping[str, int]
     replicates: Mapping
+    processes: int
 
     def draw(self, folder: Path, seed: int) -> Outcome:
         """Write figure-4 to ``folder``; chains that did not mix are a problem."""
         nuts = classical_gmm.Nuts(**self.nuts)
         if nuts.chains > 0:
             require_pyro()  # before the work, not after
-        panels, sizes, share = [], [], []
-        for key, truth in self.clusters.items():
-            name, clusters = key.replace("_", " "), classical_gmm.Clusters(**truth)
-            panels += classical_gmm.make_panels(name, clusters, self.samples, nuts, seed)
-            sizes += classical_gmm.sample_size_sweep(name, clusters, self.samples, seed)
-            if key in self.replicates["of"] and self.replicates["count"] > 0:
-                share += classical_gmm.collapse_share(
-                    name, clusters, self.replicates["samples"], self.replicates["count"], seed
-                )
+        data = {key.replace("_", " "): classical_gmm.Clusters(**truth) for key, truth in self.clusters.items()}
+        panels, sizes = [], []
+        with self._replicate(data, seed) as share_of_each:
+            for name, clusters in data.items():
+                panels += classical_gmm.make_panels(name, clusters, self.samples, nuts, seed)
+                sizes += classical_gmm.sample_size_sweep(name, clusters, self.samples, seed)
+            share = [number for numbers in share_of_each() for number in numbers]
         numbers = [*(number for panel in panels for number in panel.numbers()), *share, *sizes]
         problems = tuple(
             f"The chains did not mix for {panel.case} at {panel.parameters}: R-hat {panel.chains.r_hat:.3f} (wanted: "
@@ -93,6 +98,24 @@ class Figure4:
         )
         figure = classical_drawing.draw_mixture(panels, sizes, share)
         return Outcome(as_text(numbers), _write(folder / "figure-4", figure, numbers), problems)
+
+    @contextmanager
+    def _replicate(
+        self, data: Mapping[str, classical_gmm.Clusters], seed: int
+    ) -> Iterator[Callable[[], list[list[Number]]]]:
+        """The shares of fits that collapse: in a second process meanwhile, or when asked for if there is to be one."""
+        samples, count = self.replicates["samples"], self.replicates["count"]
+        names = [key.replace("_", " ") for key in self.replicates["of"] if count > 0]
+        jobs = [(name, data[name], samples, count, seed) for name in names if name in data]
+        if self.processes == 1 or not jobs:
+            yield lambda: [classical_gmm.collapse_share(*job) for job in jobs]
+            return
+        # A fresh process: one forked from this one would share locks with the threads of torch and BLAS.
+        with ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            futures = [pool.submit(classical_gmm.collapse_share, *job) for job in jobs]
+            yield lambda: [future.result() for future in futures]
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,44 @@ class TheoremOne:
             numbers += classical_theorem.mixture_grid(self.separations, samples, self.alpha, seed)
         numbers += classical_theorem.ppca_grid(self.weights, self.ppca_samples, self.features, seed)
         return Outcome("", _write(folder / "theorem-1", classical_drawing.draw_theorem(numbers), numbers))
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """VAEs with a linear and a Brenier decoder on PPCA's data. Options: conf/figure/bridge.yaml."""
+
+    truths: Mapping[str, Mapping]
+    latent: int
+    samples: int
+    evaluation_samples: int
+    width: int
+    steps: int
+    strong_convexity_floors: Sequence[float]
+
+    def draw(self, folder: Path, seed: int) -> Outcome:
+        """Write bridge to ``folder``."""
+        numbers = []
+        for key, options in self.truths.items():
+            truth = classical_ppca.Truth(**options).model
+            for size, sample in ((f"{self.samples} samples", truth.sample), ("limit", self._limit(truth))):
+                x = sample(self.samples, generator(seed, "bridge", key))
+                numbers += self._compare(f"{key.replace('_', '-')} truth, {size}", x, seed)
+        return Outcome(as_text(numbers), _write(folder / "bridge", classical_drawing.draw_bridge(numbers), numbers))
+
+    def _limit(self, truth: PPCA) -> Callable[[int, Generator], Tensor]:
+        return partial(classical_bridge.limit_sample, truth)
+
+    def _compare(self, case: str, x: Tensor, seed: int) -> list[Number]:
+        linear = classical_bridge.fit_linear(classical_bridge.linear_vae(x.shape[1], self.latent, seed), x)
+        measured = classical_bridge.measure(linear, x, self.evaluation_samples)
+        numbers = classical_bridge.numbers_beside_ppca(case, "linear decoder", measured, x, self.latent)
+        for floor in self.strong_convexity_floors:
+            vae = classical_bridge.brenier_vae(x, self.latent, self.width, floor, seed)
+            classical_bridge.fit_brenier(vae, x, seed, self.steps)
+            measured = classical_bridge.measure(vae, x, self.evaluation_samples)
+            decoder = f"Brenier decoder, mu at least {floor:g}"
+            numbers += classical_bridge.numbers_beside_ppca(case, decoder, measured, x, self.latent, exact=False)
+        return numbers
 
 
 def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from lid_vae.report.classical_reference import reference_posterior
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["Clusters", "Nuts", "Panel", "collapse_share", "make_panels", "sample_size_sweep"]
+
+
+QUANTITIES = ("posterior mean", "posterior standard deviation", "KL to the prior")
+UNITS = ("", "", "nats")
 
 
 @dataclass(frozen=True)
@@ -58,48 +63,48 @@ class Panel:
     variational: MeanField
     chains: Chains | None
     fit: MixtureFit | None
+    over_paper: float
+    """Log evidence of these parameters less that of the paper's, nats."""
 
     def numbers(self) -> list[Number]:
         """Mean, standard deviation and KL to the prior, by each method, beside an independent computation."""
-        (mean, deviation, kl), source = reference_posterior(self.mixture, self.x, self.exact)
-        by_quadrature = (self.exact.mean, self.exact.standard_deviation, self.exact.kl)
-        q = self.variational.distribution
-        by_mean_field = (float(q.mean), float(q.stddev), self.variational.kl)
-        names, units = ("posterior mean", "posterior standard deviation", "KL to the prior"), ("", "", "nats")
+        exact, source = reference_posterior(self.mixture, self.x, self.exact)
+        q, c = self.variational.distribution, self.chains
+        methods: list[tuple[str, tuple[float, ...], float]] = [
+            ("quadrature", (self.exact.mean, self.exact.standard_deviation, self.exact.kl), nan),
+            ("mean field", (float(q.mean), float(q.stddev), self.variational.kl), nan),
+        ]
+        if c is not None:
+            methods.append(("NUTS", (c.mean, c.standard_deviation), c.standard_error))
         numbers = []
-        for method, values in (("quadrature", by_quadrature), ("mean field", by_mean_field)):
-            for name, value, exact, unit in zip(names, values, (mean, deviation, kl), units, strict=True):
-                numbers.append(Number(self.case, self.parameters, name, method, value, exact, source, unit))
-        template = Number(self.case, self.parameters, "", "NUTS", 0.0, unit="")
-        if self.chains is not None:
-            c = self.chains
-            numbers += [
-                replace(
-                    template,
-                    quantity=names[0],
-                    value=c.mean,
-                    exact=mean,
-                    exact_source=source,
-                    standard_error=c.standard_error,
-                ),
-                replace(template, quantity=names[1], value=c.standard_deviation, exact=deviation, exact_source=source),
-                replace(template, quantity="R-hat", value=c.r_hat, exact=1.0, exact_source="limit of long chains"),
-                replace(template, quantity="effective sample size", value=c.effective_size, unit="draws"),
-            ]
-        if self.fit is not None:
-            gain = self.fit.log_evidence - self.fit.collapsed_log_evidence
-            template = replace(template, method="marginal maximum likelihood")
-            numbers.append(replace(template, quantity="log evidence over equal components", value=gain, unit="nats"))
-            for k in range(2):
-                numbers.append(replace(template, quantity=f"mean of component {k + 1}", value=self.mixture.mean[k]))
-                numbers.append(replace(template, quantity=f"scale of component {k + 1}", value=self.mixture.scale[k]))
-        return numbers
+        for method, values, error in methods:
+            for k, value in enumerate(values):
+                number = self._number(QUANTITIES[k], method, value, exact[k], source)
+                numbers.append(replace(number, unit=UNITS[k], standard_error=error if k == 0 else nan))
+        if c is not None:
+            numbers.append(self._number("R-hat", "NUTS", c.r_hat, 1.0, "limit of long chains"))
+            numbers.append(self._number("effective sample size", "NUTS", c.effective_size))
+        return numbers if self.fit is None else numbers + self._fit_numbers(self.fit)
+
+    def _fit_numbers(self, fit: MixtureFit) -> list[Number]:
+        method = "marginal maximum likelihood"
+        over_equal = fit.log_evidence - fit.collapsed_log_evidence
+        return [
+            replace(self._number("log evidence over equal components", method, over_equal), unit="nats"),
+            replace(self._number("log evidence over the paper's", method, self.over_paper), unit="nats"),
+            *(self._number(f"mean of component {k + 1}", method, self.mixture.mean[k]) for k in range(2)),
+            *(self._number(f"scale of component {k + 1}", method, self.mixture.scale[k]) for k in range(2)),
+        ]
+
+    def _number(self, quantity: str, method: str, value: float, exact: float = nan, source: str = "") -> Number:
+        return Number(self.case, self.parameters, quantity, method, value, exact, source, unit="")
 
 
 def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: int) -> list[Panel]:
     """The data set at the paper's parameters and at the fit."""
     x = clusters.sample(samples, seed, case)
     light, fit = compress(x), fit_mixture(x)
+    paper = clusters.mixture.posterior(x).log_evidence
     panels = []
     for parameters, mixture, found in ((PAPER, clusters.mixture, None), (FIT, fit.mixture, fit)):
         chains = None
@@ -107,7 +112,8 @@ def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: i
             key = (seed, "figure 4", case, parameters)
             chains = sample_weight(mixture, *light, key=key, **vars(nuts))
         exact, variational = mixture.posterior(x), mean_field(mixture, x)
-        panels.append(Panel(case, parameters, mixture, x, exact, variational, chains, found))
+        gain = exact.log_evidence - paper
+        panels.append(Panel(case, parameters, mixture, x, exact, variational, chains, found, gain))
     return panels
 
 

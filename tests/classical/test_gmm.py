@@ -52,7 +52,7 @@ def test_separated_clusters_are_conjugate(count):
 
 
 def test_equal_components_give_exactly_the_prior():
-    x = draw(SINGLE, 100_000)
+    x = draw(SINGLE, 10_000)
     posterior = SINGLE.posterior(x)
     alpha = torch.linspace(0.01, 0.99, 50, dtype=torch.float64)
     assert posterior.likelihood_deviation == 0.0

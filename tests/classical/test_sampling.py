@@ -19,13 +19,13 @@ def test_a_short_run_agrees_repeats_and_leaves_the_generator_alone():
     mixture = GaussianMixture((-0.5, 0.5), (1, 1))
     x = mixture.sample(0.15, 200, generator("nuts"))
     state = torch.get_rng_state()
-    runs = [sample_weight(mixture, x, key=(k,), chains=2, samples=150, warmup=100) for k in (0, 0, 1)]
+    runs = [sample_weight(mixture, x, key=(k,), chains=2, samples=100, warmup=50) for k in (0, 0, 1)]
     torch.testing.assert_close(torch.get_rng_state(), state)
     assert torch.equal(runs[0].alpha, runs[1].alpha)
     assert not torch.equal(runs[0].alpha, runs[2].alpha)
     exact = mixture.posterior(x)
     assert abs(runs[0].mean - exact.mean) < 4 * runs[0].standard_error
-    assert runs[0].standard_deviation == pytest.approx(exact.standard_deviation, rel=0.25)
+    assert runs[0].standard_deviation == pytest.approx(exact.standard_deviation, rel=0.4)
 
 
 @needs_pyro

@@ -1,0 +1,164 @@
+"""The bridge: VAEs of this library fitted to PPCA's data and measured by its ruler, beside PPCA's exact values."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from lid_vae.classical.ppca import PPCA, fit, sample_covariance
+from lid_vae.distribution.flow_gaussian import FlowGaussian
+from lid_vae.likelihood.gaussian import GaussianLikelihood
+from lid_vae.map.base import Map
+from lid_vae.map.composed import composed_brenier
+from lid_vae.map.linear import LinearMap
+from lid_vae.module.evaluator import Evaluator
+from lid_vae.noise import derive_seed, generator
+from lid_vae.objective.elbo import ELBO
+from lid_vae.posterior.amortized import AmortizedPosterior
+from lid_vae.posterior.encoder import Encoder, MLPEncoder
+from lid_vae.prior.standard_normal import StandardNormalPrior
+from lid_vae.report.classical_numbers import Number
+from lid_vae.report.classical_ppca import ACTIVE
+from lid_vae.shapes import Float, Tensor
+from lid_vae.vae import VAE
+
+__all__ = ["brenier_vae", "fit_brenier", "fit_linear", "limit_sample", "linear_vae", "measure", "numbers_beside_ppca"]
+
+
+class Identity(Encoder):
+    """The example itself; a posterior's head then makes its mean linear in x, as PPCA's exact posterior is."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.out_features = features
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+        return x
+
+
+def limit_sample(model: PPCA, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
+    """A sample whose mean and covariance are exactly the model's: what a fit sees in the large-sample limit."""
+    x_ND = model.sample(count, generator)
+    have, want = (torch.linalg.cholesky(c) for c in (sample_covariance(x_ND), model.marginal_covariance))
+    white_ND = torch.linalg.solve_triangular(have, (x_ND - x_ND.mean(0)).T, upper=False).T
+    return model.mean + white_ND @ want.T
+
+
+def linear_vae(features: int, latent: int, seed: int) -> VAE:
+    """z ~ N(0, I), a linear decoder, Gaussian noise, a linear encoder: PPCA as a VAE (Lucas et al., 2019)."""
+    return _build(lambda: LinearMap(latent, features), lambda: Identity(features), latent, seed)
+
+
+def brenier_vae(x: Float[Tensor, "N D"], latent: int, width: int, strong_convexity_floor: float, seed: int) -> VAE:
+    """The same with a decoder of two Brenier maps, whose constants are at least the floor, and an MLP encoder."""
+    features = x.shape[1]
+
+    def make_map() -> Map:
+        return composed_brenier(latent, features, width, 1, strong_convexity_floor=strong_convexity_floor)
+
+    vae = _build(make_map, lambda: MLPEncoder((features,), width, 1), latent, seed)
+    vae.likelihood.map.align(x)
+    return vae
+
+
+def fit_linear(vae: VAE, x: Float[Tensor, "N D"], steps: int = 500) -> VAE:
+    """The maximum of the ELBO, by L-BFGS on all data, without sampling noise.
+
+    For a linear decoder the integrand is quadratic in the draws, and noise is an input: the 2 L points +-sqrt(L) e_d
+    have the normal's first three moments, so they give the exact value.
+    """
+    latent = vae.posterior.latent_dimension
+    points = latent**0.5 * torch.cat([torch.eye(latent), -torch.eye(latent)]).to(x)
+    noise = points[:, None, None, :].expand(-1, 1, len(x), -1)
+    objective = ELBO(samples=2 * latent)
+    optimizer = torch.optim.LBFGS(
+        vae.parameters(),
+        max_iter=steps,
+        tolerance_grad=1e-9,
+        tolerance_change=1e-14,
+        history_size=50,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = -objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise).mean()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return vae
+
+
+def fit_brenier(vae: VAE, x: Float[Tensor, "N D"], seed: int, steps: int = 2000, rate: float = 0.01) -> VAE:
+    """Adam on the sampled ELBO of all data, the rate falling to zero along a cosine."""
+    objective, rng = ELBO(), generator(seed, "bridge", "noise")
+    optimizer = torch.optim.Adam(vae.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        noise = vae.posterior.draw_noise(1, len(x), rng)
+        (-objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise).mean()).backward()
+        optimizer.step()
+        schedule.step()
+    return vae
+
+
+def measure(vae: VAE, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
+    """The evaluator's result on x, and ``kl_per_direction``: each latent's mean KL, the largest first."""
+    evaluator = Evaluator(vae, lambda x, noise: vae.posterior.distribution(vae.posterior.encode(x)), samples)
+    evaluator.update(x)
+    with torch.no_grad():
+        q = vae.posterior.distribution(vae.posterior.encode(x))
+        assert isinstance(q, FlowGaussian)
+        mean, scale = q.mean[0], q.scale[0]
+        kl = 0.5 * (mean.square() + scale.square() - 1 - 2 * scale.log()).mean(0)
+    return {**evaluator.compute(), "kl_per_direction": kl.sort(descending=True).values.tolist()}
+
+
+def numbers_beside_ppca(
+    case: str, decoder: str, measured: dict[str, Any], x: Float[Tensor, "N D"], latent: int, exact: bool = True
+) -> list[Number]:
+    """What the ruler says of a VAE, beside PPCA's closed forms at the maximum likelihood on the same data.
+
+    With ``exact`` False the references stay away: another decoder is another model, with other values.
+    """
+    model = fit(x, latent)
+    source = "PPCA at its maximum likelihood"
+    latents = measured["latent"]["z"]
+    active = (model.posterior_mean_variance(sample_covariance(x)) >= ACTIVE).double().mean()
+    rows: list[tuple[str, float, float, float, str]] = [
+        ("active share", latents["au"], float(active), float("nan"), ""),
+        ("KL", latents["kl"], float(model.kl(x).mean()), float("nan"), "nats"),
+        ("I(x; z)", latents["mi"], model.empirical_information(x), latents["mi_se"], "nats"),
+        ("log-likelihood", measured["ll"]["mean"], float(model.log_likelihood(x).mean()), float("nan"), "nats"),
+        ("ELBO", measured["elbo"], float(model.log_likelihood(x).mean()), float("nan"), "nats"),
+    ]
+    by_direction = model.kl_per_direction(x).mean(0)
+    rows += [
+        (f"KL of direction {d + 1}", measured["kl_per_direction"][d], float(by_direction[d]), float("nan"), "nats")
+        for d in range(latent)
+    ]
+    return [
+        Number(
+            case,
+            decoder,
+            quantity,
+            "evaluator",
+            value,
+            reference if exact else float("nan"),
+            source if exact else "",
+            unit,
+            error,
+        )
+        for quantity, value, reference, error, unit in rows
+    ]
+
+
+def _build(make_map: Callable[[], Map], make_encoder: Callable[[], Encoder], latent: int, seed: int) -> VAE:
+    """In float64; the initial weights are a function of the seed, and the process's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "bridge", "weights"))
+        likelihood = GaussianLikelihood(make_map(), scale=0.5)
+        vae = VAE(StandardNormalPrior(latent), likelihood, AmortizedPosterior(make_encoder(), latent))
+    return vae.double()
