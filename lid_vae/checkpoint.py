@@ -3,6 +3,7 @@
 import importlib
 import io
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,18 @@ __all__ = ["AtomicCheckpointIO", "check_targets", "load_checkpoint"]
 # The nodes of a configuration that evaluation instantiates, and the packages whose public names they may call.
 BUILT = ("data", "prior", "map", "likelihood", "family", "encoder", "objective", "inference", "optimizer", "schedule")
 DESCRIPTION = ("config", "config_hash", "checksum", "shape", "labels", "step")
+# What the reader of PyTorch comes to when bytes are missing or wrong.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
 ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "module")
 
 
@@ -48,7 +61,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on how a foreign file is pickled
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
     except pickle.UnpicklingError as error:
@@ -56,10 +71,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path} is no checkpoint of this program, or holds code: it was refused and nothing in it was run. "
             "Use a best.ckpt or last.ckpt from the checkpoints folder of a run."
         ) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError) as error:
+    except DAMAGE as error:
+        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise UserError(
-            f"{path} is truncated or damaged ({str(error).splitlines()[0][:120]}). "
-            "Copy it again, or train the run again."
+            f"{path} is truncated or damaged ({reason}). Copy it again, or train the run again (force=true)."
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or not _describes(checkpoint.get("lid_vae")):
         raise UserError(
