@@ -39,7 +39,7 @@ def random_lift(in_features: int, out_features: int) -> Lift:
     """Orthonormal columns uniform over all such matrices (QR of a Gaussian matrix), from torch's global generator."""
     _check_dimensions(in_features, out_features)
     columns, triangle = torch.linalg.qr(torch.randn(out_features, in_features, dtype=torch.float64))
-    return Lift((columns * triangle.diagonal().sign()).float())
+    return Lift((columns * triangle.diagonal().sign()).to(torch.get_default_dtype()))
 
 
 def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> Lift:
@@ -53,7 +53,7 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> Lift:
     _, vectors = torch.linalg.eigh(covariance)
     columns = vectors.flip(-1)[:, :in_features]
     largest = columns.gather(0, columns.abs().argmax(0, keepdim=True))
-    return Lift((columns * largest.sign()).float())
+    return Lift((columns * largest.sign()).to(torch.get_default_dtype()))
 
 
 def _check_dimensions(in_features: int, out_features: int) -> None:

@@ -1,0 +1,117 @@
+"""Golden curves: the bounds of the first twenty training steps, in float64, as this repository has recorded them.
+
+A change of the code that is not to change the numbers leaves these tests green; one that is to change them writes the
+curves anew, in a commit that says why:
+
+    python tests/test_golden.py
+
+Every option with a bearing on the numbers is given here, so that new defaults change nothing.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+
+from lid_vae.experiment import build_data, build_module
+
+CONF = str(Path(__file__).parents[1] / "conf")
+GOLDEN = Path(__file__).parent / "golden"
+STEPS = 20
+# Another processor's instructions change the last bits of a sum (1e-16), which twenty steps multiply by 1e3 at most.
+TOLERANCE = 1e-9
+
+COMMON = """
+    choices=null seed=3 width=16 depth=2 hidden_layers=2 component_size=1.5
+    encoder=mlp encoder.hidden_layers=2
+    family=realnvp family.couplings=2 family.hidden_layers=1 family.mixture=conditional
+    objective=elbo objective.beta=1 objective.samples=1 inference=amortized
+    schedule=warmup_cosine schedule.warmup=0.2 schedule.end=0.01
+    optimizer._target_=torch.optim.Adam optimizer.lr=0.005 optimizer.fused=true gradient_clip=20
+    data.seed=0 data.train_size=400 data.valid_size=50 data.test_size=50 data.batch_size=64
+"""
+PINWHEEL = """
+    data=pinwheel data.classes=5 data.per_class=100 data.radial=0.3 data.tangential=0.05 data.rate=0.25 data.scale=5
+    categories=5 latent_dimension=2 likelihood=gaussian likelihood.scale=0.3 likelihood.scale_floor=0.01
+"""
+DIGITS = "data=digits data.binarise=dynamic categories=10 latent_dimension=8 likelihood=bernoulli"
+BRENIER = """
+    map=brenier map.lift=pca map.skips=none map.activation=softplus map.sharpness=10 map.curvature=0.5
+    map.strong_convexity=1 map.strong_convexity_floor=0.01
+"""
+GRADIENT_NETWORK = """
+    map=gradient_network map.lift=pca map.sharpness=4 map.curvature=0.5
+    map.strong_convexity=1 map.strong_convexity_floor=0.01
+"""
+MLP = "map=mlp"
+CURVES = {
+    "vae-pinwheel": f"model=vae {PINWHEEL} {MLP}",
+    "gmvae-pinwheel": f"model=gmvae prior.code=regular {PINWHEEL} {MLP}",
+    "lidvae-pinwheel": f"model=lidvae {PINWHEEL} {BRENIER}",
+    "lidgmvae-pinwheel": f"model=lidgmvae prior.code=regular {PINWHEEL} {BRENIER}",
+    "lidmvae-pinwheel": f"model=lidmvae prior.component=gamma prior.code=regular {PINWHEEL} {BRENIER}",
+    "lidgmvae-digits": f"model=lidgmvae prior.code=learned {DIGITS} {BRENIER}",
+    "lidgmvae-digits-gradient_network": f"model=lidgmvae prior.code=learned {DIGITS} {GRADIENT_NETWORK}",
+    "lidgmvae-pinwheel-enumerate": f"model=lidgmvae prior.code=regular {PINWHEEL} {BRENIER} family.mixture=enumerate",
+}
+
+
+def curve(overrides: str) -> list[float]:
+    """The bound of each step, in nats per example, by the program's own training loop."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with initialize_config_dir(CONF, version_base="1.3"):
+            cfg = compose("train", [*COMMON.split(), *overrides.split()])
+        data = build_data(cfg)
+        grey = data.training_array().double()  # sums over the data, too, are to be exact enough
+        data.training_array = lambda: grey
+        module = build_module(cfg, data, list(data.image_shape or (data.features,)), data.label_count)
+        update, bounds = module.inference.update, []
+
+        def record(*arguments):
+            value = update(*arguments)
+            bounds.append(float(value.mean()))
+            return value
+
+        module.inference.update = record
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=1,
+            precision="64-true",
+            max_epochs=STEPS,
+            limit_train_batches=1,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, datamodule=data)
+        assert all(parameter.dtype == torch.float64 for parameter in module.parameters())
+        return bounds
+    finally:
+        torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_the_curve_is_as_recorded(name):
+    bounds = curve(CURVES[name])
+    assert len(bounds) == STEPS
+    assert bounds == pytest.approx(json.loads((GOLDEN / f"{name}.json").read_text()), rel=TOLERANCE)
+
+
+def test_there_is_a_curve_for_every_file():
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(CURVES)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    GOLDEN.mkdir(exist_ok=True)
+    for name, overrides in CURVES.items():
+        (GOLDEN / f"{name}.json").write_text(json.dumps(curve(overrides), indent=1) + "\n")
+        print(f"{GOLDEN / name}.json", file=sys.stderr)
