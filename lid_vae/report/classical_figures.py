@@ -1,7 +1,6 @@
 """Figures 3 and 4, Theorem 1's curve and the bridge: compute, draw, and write each as PDF, PNG and CSV."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -111,11 +110,9 @@ class Figure4:
             yield lambda: [classical_gmm.collapse_share(*job) for job in jobs]
             return
         # A fresh process: one forked from this one would share locks with the threads of torch and BLAS.
-        with ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            futures = [pool.submit(classical_gmm.collapse_share, *job) for job in jobs]
-            yield lambda: [future.result() for future in futures]
+        with get_context("spawn").Pool(1, torch.set_num_threads, (1,)) as pool:
+            results = [pool.apply_async(classical_gmm.collapse_share, job) for job in jobs]
+            yield lambda: [result.get() for result in results]
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,9 @@ def test_a_linear_vae_is_ppca(make, active):
 
 def test_a_brenier_decoder_does_not_collapse_where_the_linear_one_does():
     x = limit_sample(ONE, 200, generator("bridge"))
-    linear = measure(fit_linear(linear_vae(5, 2, seed=0), x), x, 2)
-    vae = fit_brenier(brenier_vae(x, 2, 8, strong_convexity_floor=0.5, seed=0), x, seed=0, steps=150)
-    brenier = measure(vae, x, 2)
+    linear = measure(fit_linear(linear_vae(5, 2, seed=0), x), x, 64)
+    vae = fit_brenier(brenier_vae(x, 2, 8, strong_convexity_floor=0.5, seed=0), x, seed=0, steps=300)
+    brenier = measure(vae, x, 64)
     assert linear["kl_per_direction"][1] < 1e-3
     assert brenier["kl_per_direction"][1] > 0.05
     assert linear["latent"]["z"]["au"] == 0.5
