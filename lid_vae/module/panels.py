@@ -55,17 +55,20 @@ def _latents(figure: FigureBase, portrait: Portrait) -> None:
     what = "posterior means of $w$" if portrait.support == "binary" else f"posterior draws of ${symbol}$"
     inks = _category_inks(portrait)
     project, names = _directions(portrait.u_BM, symbol)
+    named = portrait.label_B is not None
+    notes = []
     if portrait.grid is not None:
-        grey = ["0.45"] * len(portrait.grid[2])
-        draw_contours(axis, *portrait.grid, inks or grey)
-        draw_clouds(axis, portrait.u_BM, portrait.class_B)
-        _title(axis, f"{what}; lines: prior")
+        notes.append("lines: prior")
+        draw_contours(axis, *portrait.grid, inks or ["0.45"] * len(portrait.grid[2]))
+        draw_clouds(axis, portrait.u_BM, portrait.class_B, names=named)
     else:
         prior = None if portrait.support == "binary" else project(portrait.prior_NM)
-        draw_clouds(axis, project(portrait.u_BM), portrait.class_B, prior)
-        _title(axis, what + ("" if prior is None else "; grey: prior"))
+        draw_clouds(axis, project(portrait.u_BM), portrait.class_B, prior, named)
+        notes += [] if prior is None else ["grey: prior"]
         if portrait.centre_KM is not None and len(names) == 2:
             draw_marks(axis, project(portrait.centre_KM), inks)
+            notes.append("crosses: prior means")
+    _title(axis, what + "".join(f"; {note}" for note in notes))
     _frame([axis], names, project(np.concatenate([portrait.u_BM, portrait.prior_NM])))
 
 

@@ -195,8 +195,8 @@ def _repeated(prior: Mixture) -> Int[Tensor, " N"]:
 def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -> tuple[Array, Array, Array] | None:
     if u.shape[1] != 2 or prior.support == "binary":
         return None
-    low, high = u.amin(0), u.amax(0)
-    margin = 0.1 * (high - low)
+    low, high = u.quantile(0.003, 0), u.quantile(0.997, 0)
+    margin = 0.3 * (high - low)
     axes = [
         torch.linspace(float(a), float(b), size, device=u.device)
         for a, b in zip(low - margin, high + margin, strict=True)
