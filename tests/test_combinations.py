@@ -29,7 +29,7 @@ SMALL = {
 
 def configure(*overrides: str) -> DictConfig:
     with initialize_config_dir(CONF, version_base="1.3"):
-        return compose("train", ["choices=null", "width=16", *overrides])
+        return compose("train", ["choices=null", "width=32", *overrides])
 
 
 def two_steps(overrides: list[str], data_name: str) -> dict:

@@ -170,11 +170,17 @@ class ArrayDataModule(LightningDataModule, ABC):
         self._derived = {part: split.to(device) for part, split in self._derived.items()}
 
     def train_dataloader(self) -> StreamLoader:
-        """The stream as Lightning takes it; resumes in mid-epoch from a checkpoint of the trainer."""
+        """The stream as Lightning takes it; resumes in mid-epoch from a checkpoint of the trainer.
+
+        It begins at the ``step`` of a module that counts its own: where a checkpoint was written at the end of an epoch,
+        Lightning calls that epoch the current one and does not give the loader its state back.
+        """
         self._follow_trainer()
         stream = self.stream()
-        epoch = 0 if self.trainer is None else self.trainer.current_epoch
-        return StreamLoader(stream, epoch * len(stream))
+        if self.trainer is None:
+            return StreamLoader(stream)
+        step = getattr(self.trainer.lightning_module, "step", None)
+        return StreamLoader(stream, self.trainer.current_epoch * len(stream) if step is None else step)
 
     def val_dataloader(self) -> SplitLoader:
         self._follow_trainer()
