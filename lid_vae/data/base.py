@@ -172,8 +172,8 @@ class ArrayDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> StreamLoader:
         """The stream as Lightning takes it; resumes in mid-epoch from a checkpoint of the trainer.
 
-        It begins at the ``step`` of a module that counts its own: where a checkpoint was written at the end of an epoch,
-        Lightning calls that epoch the current one and does not give the loader its state back.
+        It begins at the ``step`` of a module that counts its own: from a checkpoint written at the end of an epoch,
+        Lightning resumes with that epoch as the current one, and does not give the loader its state back.
         """
         self._follow_trainer()
         stream = self.stream()
