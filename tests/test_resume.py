@@ -99,6 +99,18 @@ def test_a_run_goes_on_where_it_was(programs, uninterrupted, where):
     same(resumed, uninterrupted)
 
 
+def test_a_run_validated_every_other_epoch(programs, tmp_path):
+    """Its checkpoints are written inside an epoch, from where Lightning resumes in another way."""
+    options = ("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=6")
+    reference = Programs(tmp_path / "reference").train(*options)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, reference.result["steps"] // 6 * 4 + 1, PowerCutError())
+        programs.train(*options)
+    (last,) = programs.folder.rglob("last.ckpt")
+    assert load_checkpoint(last)["lid_vae"]["step"] == reference.result["steps"] // 6 * 4
+    same(programs.train(*options), reference)
+
+
 def test_an_interruption_ends_with_130_and_leaves_ctrl_c_alive(programs, uninterrupted):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
