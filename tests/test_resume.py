@@ -200,7 +200,7 @@ def test_another_configuration_is_not_resumed(programs):
 
 def test_killed(programs, tmp_path):
     """SIGKILL to another process once its first checkpoint is there; then the same command again."""
-    options = ("trainer.max_epochs=60", f"paths.runs={tmp_path / 'runs'}")
+    options = ("trainer.max_epochs=20", f"paths.runs={tmp_path / 'runs'}")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *TINY, *options],
@@ -221,4 +221,4 @@ def test_killed(programs, tmp_path):
     assert not list(tmp_path.rglob("result.json"))
     resumed = programs.train(*options)
     assert "Resuming from" in resumed.out
-    same(resumed, Programs(tmp_path / "reference").train("trainer.max_epochs=60"))
+    same(resumed, Programs(tmp_path / "reference").train("trainer.max_epochs=20"))
