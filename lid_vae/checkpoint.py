@@ -61,11 +61,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on how a foreign file is pickled
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        content = io.BytesIO(path.read_bytes())  # whole, so that an OSError is the disk's and not the reader's
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on how a foreign file is pickled
+            checkpoint = torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is no checkpoint of this program, or holds code: it was refused and nothing in it was run. "

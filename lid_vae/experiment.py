@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
 from lid_vae.checkpoint import AtomicCheckpointIO, check_targets, load_checkpoint
@@ -159,13 +160,7 @@ def train(cfg: DictConfig) -> float:
     last = folder / "checkpoints" / "last.ckpt"
     loggers = list((instantiate(cfg.logger) or {}).values())
     with finished_on_error(loggers):
-        trainer = instantiate(cfg.trainer)(
-            check_val_every_n_epoch=_validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch),
-            callbacks=list(instantiate(cfg.callbacks).values()),
-            logger=loggers,
-            plugins=[AtomicCheckpointIO()],
-            default_root_dir=str(folder),
-        )
+        trainer = _build_trainer(cfg, loggers, folder)
         _fit(trainer, module, data, _resumable(last, digest) if last.exists() else None)
         seconds = time.perf_counter() - start
         best = folder / "checkpoints" / "best.ckpt"
@@ -315,6 +310,21 @@ def _set_aside(folder: Path, superseded: Path) -> None:
         folder.rename(superseded)
     elif folder.exists():
         shutil.rmtree(folder)
+
+
+def _build_trainer(cfg: DictConfig, loggers: list[Logger], folder: Path) -> pl.Trainer:
+    callbacks = list(instantiate(cfg.callbacks).values())
+    interval = _validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch)
+    try:
+        return instantiate(cfg.trainer)(
+            check_val_every_n_epoch=interval,
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=str(folder),
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
 
 
 def _fit(trainer: pl.Trainer, module: VAEModule, data: ArrayDataModule, last: Path | None) -> None:

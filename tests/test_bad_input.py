@@ -40,8 +40,6 @@ OPTIONS = [
     ("data=images data.path=/nowhere/images.npy", "/nowhere/images.npy"),
 ]
 
-pytestmark = pytest.mark.xfail(reason="three of these refusals are not yet as they should be", strict=False)
-
 
 @pytest.fixture
 def programs(tmp_path):
