@@ -16,8 +16,10 @@ __all__ = ["ImportanceWeighted"]
 class ImportanceWeighted(Objective):
     """log (1/S) sum_s p(x, w_s) / q(w_s | x), Burda, Grosse and Salakhutdinov (2016), eq. 8, for each example.
 
-    The logarithm is taken for each example, never of a mean over the batch. Enumerated categories are summed exactly.
-    Raises ``UserError`` for draws without a reparametrised gradient.
+    The logarithm is taken for each example, never of a mean over the batch. With enumerated categories:
+    sum_k q(k | x) log (1/S) sum_s p(x, k, w_sk) / q(k, w_sk | x), an evidence lower bound in z and importance-weighted
+    in w. Summing the categories inside the logarithm would be tighter, but q(z | x) cancels from that sum and would
+    never be trained. Raises ``UserError`` for draws without a reparametrised gradient.
     """
 
     def __init__(self, samples: int = 5) -> None:
@@ -36,8 +38,10 @@ class ImportanceWeighted(Objective):
                 "The importance-weighted bound needs reparametrised draws, which a Bernoulli latent has not. "
                 "Use objective=elbo, or prior.component=gamma, log_normal or gaussian."
             )
-        weight = vae.terms(x, q, noise).log_evidence_weight()
-        return torch.logsumexp(weight, 0) - log(len(weight))
+        terms = vae.terms(x, q, noise)
+        weight = terms.log_weight()
+        bound = torch.logsumexp(weight, 0, keepdim=True) - log(len(weight))
+        return terms.expectation(bound).squeeze(0)
 
     def advance(self, step: int, steps: int) -> None:
         """No schedule."""
