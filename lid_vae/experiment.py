@@ -185,16 +185,18 @@ def train(cfg: DictConfig) -> float:
 def evaluate(cfg: DictConfig) -> float:
     """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood."""
     quiet_lightning()
-    _check_whole("samples", cfg.samples, 2)
+    if cfg.samples is not None:
+        _check_whole("samples", cfg.samples, 2)
     path = Path(cfg.ckpt)
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
     module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator)
     result = _record(run_cfg, module, data, description["config_hash"])
     result |= {"checkpoint": str(path), "steps": description["step"]}
-    result |= evaluate_split(module, data, cfg.split, cfg.samples)
+    samples = run_cfg.samples if cfg.samples is None else cfg.samples
+    result |= evaluate_split(module, data, cfg.split, samples)
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
-    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, cfg.samples) & 0xFFFFFFFF:08x}.json"
+    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, samples) & 0xFFFFFFFF:08x}.json"
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
     return float(result["ll"]["mean"])

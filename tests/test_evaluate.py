@@ -60,6 +60,13 @@ def test_another_split(finished):
     assert train.result["examples"] == run.result["train_size"]
 
 
+def test_without_a_number_of_samples_the_runs_own(finished):
+    programs, run = finished
+    checkpoint = run.folder / "checkpoints" / "best.ckpt"
+    plain = programs.start("evaluate", f"ckpt={checkpoint}")
+    assert plain.result["ll"] == run.result["ll"]
+
+
 def test_another_number_of_samples(finished):
     programs, run = finished
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
