@@ -15,10 +15,8 @@ from lid_vae.files import read_json
 ROOT = Path(__file__).resolve().parents[1]
 MNIST = Path(os.environ.get("LID_VAE_DATA", ROOT / "data")) / "mnist"
 README = (ROOT / "README.md").read_text()
-LINES = re.findall(r"^    (python (?:train|evaluate)\.py.*)$", README, re.M)
+LINES = re.findall(r"^    (python (?:train|evaluate)\.py.*)$", README, re.MULTILINE)
 COMMANDS = [line.split("  #")[0].strip() for line in LINES]
-    line.split("  #")[0].strip() for line in re.findall(r"^    (python (?:train|evaluate)\.py.*)$", README, re.M)
-]
 SMALL = ["trainer.max_epochs=1", "width=8", "samples=2", "logger=none", "callbacks.panels.every=0"]
 DATA = [
     pytest.param("mnist", ["data.train_size=300", "data.valid_size=100"], 10_000, marks=pytest.mark.slow),
