@@ -7,11 +7,13 @@ from torch import nn
 
 from lid_vae.classical.ppca import PPCA
 from lid_vae.distribution import Approximation, Exponential, FlowGaussian
+from lid_vae.inference import Bound, Inference
 from lid_vae.likelihood import BernoulliLikelihood, GaussianLikelihood
 from lid_vae.map import MLP, BrenierMap, GradientNetwork, LinearMap, Map
 from lid_vae.map.monotone import MonotoneMap
 from lid_vae.map.positive import inverse_softplus
 from lid_vae.noise import generator
+from lid_vae.objective import Objective
 from lid_vae.posterior import AmortizedPosterior, Encoder, MLPEncoder, RealNVP, gaussian_family, realnvp_family
 from lid_vae.posterior.amortized import SCALE_FLOOR, UNIT
 from lid_vae.prior import ExponentialFamilyMixture, StandardNormalPrior
@@ -22,6 +24,7 @@ __all__ = [
     "MONOTONE",
     "REPARAMETRISED",
     "Identity",
+    "bound_of",
     "data",
     "flow_gaussian",
     "infer",
@@ -130,6 +133,15 @@ def data(vae: VAE, count: int = 5, key: object = 0) -> torch.Tensor:
     """Real numbers, or binary ones where the likelihood is Bernoulli."""
     x = normal(count, 4, key=f"data {key}")
     return (x > 0).double() if vae.likelihood.binary else x
+
+
+def bound_of(inference: Inference, objective: Objective, vae: VAE) -> Bound:
+    """What ``inference.update`` minimises: the objective of each example under the strategy's q."""
+
+    def bound(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return objective(vae, x, inference.posterior(vae, objective, x, noise), noise)
+
+    return bound
 
 
 def infer(vae: VAE, x: torch.Tensor, samples: int, key: object = 0) -> tuple[Approximation, torch.Tensor]:

@@ -50,7 +50,7 @@ def two_steps(overrides: list[str], data_name: str) -> dict:
         raise AssertionError("amortised inference needs no extra batches")
 
     for _ in range(2):  # the flow's inner weights move from the second step on: its output layer starts at zero
-        value = module.inference.update(module.vae, module.objective, batch.x, noise, minimise, draw)
+        value = module.inference.update(module, batch.x, noise, minimise, draw)
     assert value.shape == (len(batch.x),)
     assert torch.isfinite(value).all()
     moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]

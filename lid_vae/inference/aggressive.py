@@ -4,7 +4,7 @@ import torch
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
-from lid_vae.inference.base import Draw, Group, Inference, Minimise
+from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import VAE
@@ -44,29 +44,38 @@ class Aggressive(Inference):
         return vae.posterior.distribution(vae.posterior.encode(x))
 
     def update(
-        self, vae: VAE, objective: Objective, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, " B"]:
-        aggressive = bool(self.active)
-        if aggressive:
-            self._inner_loop(vae, objective, minimise, draw)
-        value = objective(vae, x, self.posterior(vae, objective, x, noise), noise)
-        minimise(-value.mean(), "model" if aggressive else "all")
+        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
+    ) -> Float[Tensor, "*seeds B"]:
+        aggressive = self.active.clone()
+        if bool(aggressive.any()):
+            self._inner_loop(bound, aggressive, minimise, draw)
+        value: Tensor | None = None
+        states: tuple[tuple[Group, Tensor], ...] = (("model", aggressive), ("all", ~aggressive))
+        # Seeds in different states are stepped one state after the other; a single run is in one.
+        for group, chosen in states:
+            if bool(chosen.any()):
+                found = bound(x, noise)
+                minimise(-found.mean(-1), group, chosen)
+                value = found if value is None else torch.where(chosen.unsqueeze(-1), found, value)
+        assert value is not None
         return value.detach()
 
-    def validated(self, information: float) -> None:
-        if bool(self.active) and information <= float(self.last_information):
-            self.active.fill_(False)
-        self.last_information.fill_(information)
+    def validated(self, information: Float[Tensor, "*seeds"]) -> None:
+        information = information.to(self.last_information)
+        self.active.logical_and_(information > self.last_information)
+        self.last_information.copy_(information)
 
-    def _inner_loop(self, vae: VAE, objective: Objective, minimise: Minimise, draw: Draw) -> None:
-        before = float("-inf")
-        total = 0.0
+    def _inner_loop(self, bound: Bound, running: Tensor, minimise: Minimise, draw: Draw) -> None:
+        """Steps the posteriors of the seeds ``running``, each until its own window ends without a rise."""
+        before: Tensor | None = None
+        total = torch.zeros((), dtype=torch.float64)
         for step in range(1, self.most + 1):
-            x, noise = draw(step)
-            value = objective(vae, x, self.posterior(vae, objective, x, noise), noise).mean()
-            minimise(-value, "posterior")
-            total += float(value.detach())
+            value = bound(*draw(step)).mean(-1)
+            minimise(-value, "posterior", running)
+            total = total + value.detach()
             if step % self.window == 0:
-                if total <= before:
+                if before is not None:
+                    running = running & (total > before)
+                if not bool(running.any()):
                     return
-                before, total = total, 0.0
+                before, total = total, torch.zeros_like(total)

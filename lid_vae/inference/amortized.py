@@ -1,7 +1,7 @@
 """Amortised inference: one encoder pass gives q, and one joint step trains everything."""
 
 from lid_vae.distribution.approximation import Approximation
-from lid_vae.inference.base import Draw, Group, Inference, Minimise
+from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import VAE
@@ -21,11 +21,11 @@ class Amortized(Inference):
         return vae.posterior.distribution(vae.posterior.encode(x))
 
     def update(
-        self, vae: VAE, objective: Objective, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, " B"]:
-        value = objective(vae, x, self.posterior(vae, objective, x, noise), noise)
-        minimise(-value.mean(), "all")
+        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
+    ) -> Float[Tensor, "*seeds B"]:
+        value = bound(x, noise)
+        minimise(-value.mean(-1), "all")
         return value.detach()
 
-    def validated(self, information: float) -> None:
+    def validated(self, information: Float[Tensor, "*seeds"]) -> None:
         """Nothing depends on it."""

@@ -2,27 +2,41 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.objective.base import Objective
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Bool, Float, Tensor
 from lid_vae.vae import VAE
 
-__all__ = ["Draw", "Group", "Inference", "Minimise"]
+__all__ = ["Bound", "Draw", "Group", "Inference", "Minimise"]
 
 Group = Literal["all", "model", "posterior"]
-Minimise = Callable[[Tensor, Group], None]
-"""Takes one optimiser step on a scalar loss for a group of parameters (clipping included)."""
+Bound = Callable[[Tensor, Tensor], Float[Tensor, "*seeds B"]]
+"""(x, noise) -> the objective of each example under the strategy's own q."""
 Draw = Callable[[int], tuple[Tensor, Tensor]]
-"""The j-th extra batch of this step, with its noise: x of shape [B, D] and noise of shape [S, K, B, M]."""
+"""The j-th extra batch of this step, with its noise: x of shape [*seeds, B, D] and noise [*seeds, S, K, B, M]."""
+
+
+@runtime_checkable
+class Minimise(Protocol):
+    """Takes one optimiser step on a loss for a group of parameters (clipping included).
+
+    Of several seeds, only those ``chosen`` (None: all) step; the parameters and moments of the others stay.
+    """
+
+    def __call__(
+        self, loss: Float[Tensor, "*seeds"], group: Group, chosen: Bool[Tensor, "*seeds"] | None = None
+    ) -> None: ...
 
 
 class Inference(nn.Module, ABC):
     """Finds q(. | x), the same way in training and evaluation, and owns the steps of one update.
 
+    One run and several seeds side by side are one case: in ``update`` and ``validated`` every tensor, the strategy's
+    own buffers included, has the leading axes ``*seeds``, which for a single run are none. ``posterior`` sees one run.
     ``needs_gradient``: evaluation must run with gradients enabled. ``groups``: the optimisers it steps.
     """
 
@@ -37,10 +51,10 @@ class Inference(nn.Module, ABC):
 
     @abstractmethod
     def update(
-        self, vae: VAE, objective: Objective, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, " B"]:
+        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
+    ) -> Float[Tensor, "*seeds B"]:
         """One training step; returns the objective of the batch before it, detached."""
 
     @abstractmethod
-    def validated(self, information: float) -> None:
+    def validated(self, information: Float[Tensor, "*seeds"]) -> None:
         """Told the validation set's mutual information of z (nats) after each validation."""

@@ -4,7 +4,7 @@ import torch
 
 from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.errors import UserError
-from lid_vae.inference.base import Draw, Group, Inference, Minimise
+from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import VAE
@@ -64,13 +64,13 @@ class SemiAmortized(Inference):
         return parameters
 
     def update(
-        self, vae: VAE, objective: Objective, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, " B"]:
-        value = objective(vae, x, self.posterior(vae, objective, x, noise), noise)
-        minimise(-value.mean(), "all")
+        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
+    ) -> Float[Tensor, "*seeds B"]:
+        value = bound(x, noise)
+        minimise(-value.mean(-1), "all")
         return value.detach()
 
-    def validated(self, information: float) -> None:
+    def validated(self, information: Float[Tensor, "*seeds"]) -> None:
         """Nothing depends on it."""
 
     def _clipped(self, gradient: Parameters) -> Parameters:

@@ -15,6 +15,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.promise import Promise
+from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 from lid_vae.noise import generator
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
@@ -68,6 +69,10 @@ class VAEModule(pl.LightningModule):
         self.step, self.steps = 0, 1
         self.evaluator: Evaluator | None = None
 
+    def forward(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Float[Tensor, " B"]:
+        """The objective of each example under the q of the trained strategy, nats."""
+        return self.objective(self.vae, x, self.inference.posterior(self.vae, self.objective, x, noise), noise)
+
     def infer(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Approximation:
         """q for a batch, with the trained inference strategy."""
         with torch.set_grad_enabled(self.inference.needs_gradient):
@@ -107,20 +112,14 @@ class VAEModule(pl.LightningModule):
         for optimizer in self._optimizers.values():
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
-        value = self.inference.update(
-            self.vae, self.objective, batch.x, self._noise(step, 0, len(batch.x)), self._minimise, self._draw
-        )
+        value = self.inference.update(self, batch.x, self._noise(step, 0, len(batch.x)), self._minimise, self._draw)
         self.step = step + 1
-        interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if step % interval == 0 or self.device.type == "cpu":
+        logged = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        if logged or self.device.type == "cpu":
             bound = value.mean()
             if not torch.isfinite(bound):
-                raise UserError(
-                    f"The training bound became {float(bound)} at step {step} (learning rate "
-                    f"{factor * self._base_rate():.3g}). Lower optimizer.lr, or lower gradient_clip; the checkpoints "
-                    "written before are intact."
-                )
-            if step % interval == 0:
+                raise training_diverged(float(bound), step, factor * self._base_rate())
+            if logged:
                 self.log("train/bound", bound, prog_bar=True)
                 self.log("train/learning_rate", factor * self._base_rate())
 
@@ -144,22 +143,10 @@ class VAEModule(pl.LightningModule):
         assert self.evaluator is not None
         measures = self.evaluator.compute()
         if not isfinite(measures["elbo"]):
-            raise UserError(
-                f"The validation bound became {measures['elbo']} after step {self.step}. Lower optimizer.lr, or lower "
-                "gradient_clip; the checkpoints written before are intact."
-            )
-        latent = measures["latent"]["z"]
-        self.log("valid/bound", measures["elbo"], prog_bar=True)
-        self.log("valid/active_units", latent["au"], prog_bar=True)
-        self.log("valid/log_likelihood", measures["ll"]["mean"])
-        self.log("valid/kl", latent["kl"])
-        self.log("valid/mutual_information", latent["mi"], prog_bar=True)
-        self.inference.validated(latent["mi"])
-        if "joint" in measures["latent"]:
-            self.log("valid/kl_joint", measures["latent"]["joint"]["kl"])
-            self.log("valid/active_units_w", measures["latent"]["w"]["au"])
-        if measures["accuracy"] is not None:
-            self.log("valid/accuracy", measures["accuracy"])
+            raise validation_diverged(measures["elbo"], self.step)
+        for name, value in validation_metrics(measures).items():
+            self.log(name, value, prog_bar=name in SHOWN)
+        self.inference.validated(torch.tensor(measures["latent"]["z"]["mi"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["lid_vae"] = {**self.description, "step": self.step}
@@ -180,15 +167,16 @@ class VAEModule(pl.LightningModule):
         x = stream.batch(self.step, draw=number).x
         return x, self._noise(self.step, number, len(x))
 
-    def _minimise(self, loss: Tensor, group: Group) -> None:
+    def _minimise(self, loss: Tensor, group: Group, chosen: Tensor | None = None) -> None:
         """One step on a group; ``all`` steps every optimiser, under one bound on the whole gradient."""
-        chosen = list(self._optimizers.values()) if group == "all" else [self._optimizers[group]]
-        for optimizer in chosen:
+        assert chosen is None or bool(chosen), "of one run, none is chosen"
+        optimizers = list(self._optimizers.values()) if group == "all" else [self._optimizers[group]]
+        for optimizer in optimizers:
             optimizer.zero_grad()
         self.manual_backward(loss)
         if self.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameter_group(group), self.gradient_clip)
-        for optimizer in chosen:
+        for optimizer in optimizers:
             optimizer.step()
 
     def _base_rate(self) -> float:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builders import data, make_vae
+from builders import bound_of, data, make_vae
 from torch import nn
 
 from lid_vae.errors import UserError
@@ -28,7 +28,12 @@ def run(inference: Aggressive, objective: ELBO) -> list[str]:
     x = data(vae)
     noise = vae.posterior.draw_noise(1, len(x), generator("aggressive"))
     groups: list[str] = []
-    inference.update(vae, objective, x, noise, lambda loss, group: groups.append(group), lambda number: (x, noise))
+
+    def minimise(loss: torch.Tensor, group: str, chosen: torch.Tensor) -> None:
+        assert bool(chosen)
+        groups.append(group)
+
+    inference.update(bound_of(inference, objective, vae), x, noise, minimise, lambda number: (x, noise))
     return groups
 
 
@@ -45,15 +50,15 @@ def test_inner_loop_has_an_end():
 def test_aggressive_training_ends_when_information_does_not_rise():
     inference = Aggressive()
     for information, active in [(0.1, True), (0.2, True), (0.15, False), (0.9, False)]:
-        inference.validated(information)
+        inference.validated(torch.tensor(information))
         assert bool(inference.active) is active
     assert run(inference, Scripted([1.0])) == ["all"]
 
 
 def test_the_state_travels_in_the_state_dict():
     inference, restored = Aggressive(), Aggressive()
-    inference.validated(0.3)
-    inference.validated(0.2)
+    inference.validated(torch.tensor(0.3))
+    inference.validated(torch.tensor(0.2))
     restored.load_state_dict(inference.state_dict())
     assert not bool(restored.active)
     assert float(restored.last_information) == pytest.approx(0.2)
@@ -74,7 +79,7 @@ def test_inner_steps_use_fresh_batches_and_move_the_posterior_alone():
     }
     drawn: list[int] = []
 
-    def minimise(loss: torch.Tensor, group: str) -> None:
+    def minimise(loss: torch.Tensor, group: str, chosen: torch.Tensor) -> None:
         nn.Module.zero_grad(vae)
         loss.backward()
         optimizers[group].step()
@@ -83,7 +88,8 @@ def test_inner_steps_use_fresh_batches_and_move_the_posterior_alone():
         drawn.append(number)
         return x, noise
 
-    Aggressive(window=1, most=3).update(vae, ELBO(), x, noise, minimise, draw)
+    inference = Aggressive(window=1, most=3)
+    inference.update(bound_of(inference, ELBO(), vae), x, noise, minimise, draw)
     assert drawn == list(range(1, len(drawn) + 1))
     moved = {name.split(".")[0] for name, value in vae.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"posterior"}
