@@ -27,7 +27,7 @@ from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
 from lid_vae.quiet import quiet_lightning
-from lid_vae.sweep.run_folder import config_hash, is_finished, preset_config, resolve, run_folder
+from lid_vae.sweep.run_folder import FAILURE, config_hash, is_finished, preset_config, resolve, run_folder
 from lid_vae.vae import VAE
 
 __all__ = ["build_data", "build_module", "evaluate", "evaluate_split", "load_run", "train"]
@@ -155,6 +155,7 @@ def train(cfg: DictConfig) -> float:
     superseded = _superseded(folder)
     if cfg.force:
         _set_aside(folder, superseded)
+    (folder / FAILURE).unlink(missing_ok=True)
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(stored)))
     start = time.perf_counter()
     last = folder / "checkpoints" / "last.ckpt"

@@ -1,5 +1,6 @@
 """``hydra/sweeper: lid_vae``: the basic sweeper with seed ranges, which carries on when a run fails."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,17 +18,27 @@ class LidVaeSweeperConfig:
     _target_: str = "hydra_plugins.lid_vae_plugins.sweeper.LidVaeSweeper"
     max_batch_size: int | None = None
     params: dict[str, str] | None = field(default_factory=dict)
+    finish: Any = None
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="lid_vae", node=LidVaeSweeperConfig, provider="lid_vae")
 
 
 class LidVaeSweeper(Sweeper):
-    """All combinations of the swept options; ``params`` may hold ``seed: 0-9``."""
+    """All combinations of the swept options; ``params`` may hold ``seed: 0-9``, and the command line wins over them.
 
-    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+    ``finish()`` is called when all jobs have ended, well or badly.
+    """
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        finish: Callable[[], None] | None = None,
+    ) -> None:
         self.max_batch_size = max_batch_size
         self.params = params
+        self.finish = finish
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -47,4 +58,4 @@ class LidVaeSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*sweeper.parameters(self.params), *arguments])
         batches = BasicSweeper.split_arguments(overrides, self.max_batch_size)
-        return sweeper.launch_all(self.launcher, batches, self.validate_batch_is_legal)
+        return sweeper.launch_all(self.launcher, batches, self.validate_batch_is_legal, self.finish)

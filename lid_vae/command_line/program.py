@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,13 @@ from hydra.errors import ConfigCompositionException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from lid_vae import __version__
 from lid_vae.command_line.arguments import rewrite
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
-from lid_vae.sweep.run_folder import CONF
+from lid_vae.errors import UserError
+from lid_vae.files import write_json_atomic
+from lid_vae.sweep.run_folder import CONF, FAILURE
 from lid_vae.sweep.sweeper import RunFailed
 
 __all__ = ["Job", "main"]
@@ -87,8 +91,9 @@ class Job:
                 else:
                     _print_paragraph(self.kind, text)
                 if multirun:
-                    headline = text or f"{type(error).__name__}: {error}"
-                    raise RunFailed(headline.strip().split("\n")[0]) from None
+                    headline = (text or f"{type(error).__name__}: {error}").strip().split("\n")[0]
+                    _record_failure(cfg, headline)
+                    raise RunFailed(headline) from None
                 # Past Hydra, which would add lines of its own.
                 raise SystemExit(1) from None
 
@@ -105,6 +110,18 @@ class Job:
             print(
                 f"{self.kind}.py: one run only; add -m for the whole sweep over {', '.join(params)}.", file=sys.stderr
             )
+
+
+def _record_failure(cfg: DictConfig, headline: str) -> None:
+    """``failed.json`` in the run's folder, if it came to have one: the report names the run and its error."""
+    folder = OmegaConf.select(cfg, "paths.run")
+    if folder is None:
+        return
+    command = shlex.join(["python", *sys.argv])
+    try:
+        write_json_atomic(Path(folder) / FAILURE, {"error": headline, "version": __version__, "command": command})
+    except UserError as error:
+        print(error, file=sys.stderr)  # a full disk, which may be why the run failed
 
 
 def _option(key: str, *, _root_: DictConfig) -> str:

@@ -22,9 +22,21 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from lid_vae.errors import UserError
 from lid_vae.files import read_json
 
-__all__ = ["CONF", "IGNORED", "config_hash", "describe", "is_finished", "preset_config", "resolve", "run_folder"]
+__all__ = [
+    "CONF",
+    "FAILURE",
+    "IGNORED",
+    "config_hash",
+    "describe",
+    "is_finished",
+    "preset_config",
+    "resolve",
+    "run_folder",
+]
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+# What a run that failed in a sweep leaves beside its checkpoints, until it is begun again.
+FAILURE = "failed.json"
 NAMED = ("experiment", "model", "data", "family")
 
 # What may differ between two runs that are the same run: where it runs, what it shows, and the seed, which has a folder
@@ -35,6 +47,7 @@ IGNORED = (
     "paths",
     "data.root",
     "experiment_name",
+    "learning_rates",  # a table's list for all its models; the one in use is optimizer.lr
     "logger",
     "force",
     "retry",

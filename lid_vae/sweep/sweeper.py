@@ -39,9 +39,12 @@ def distinct_but_for_seed(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def launch_all(
-    launcher: Launcher, batches: Sequence[Sequence[Sequence[str]]], check: Callable[[list[list[str]]], None]
+    launcher: Launcher,
+    batches: Sequence[Sequence[Sequence[str]]],
+    check: Callable[[list[list[str]]], None],
+    finish: Callable[[], None] | None = None,
 ) -> list[Sequence[JobReturn]]:
-    """Check every batch, launch every batch, then raise ``SweepFailed`` if any job failed."""
+    """Check every batch, launch every batch, call ``finish``, then raise ``SweepFailed`` if any job failed."""
     for batch in batches:
         check(distinct_but_for_seed(batch))
     results: list[Sequence[JobReturn]] = []
@@ -49,6 +52,8 @@ def launch_all(
     for batch in batches:
         results.append(launcher.launch(batch, initial_job_idx=done))
         done += len(batch)
+    if finish is not None:
+        finish()
     failed = [result for batch_results in results for result in batch_results if result.status is JobStatus.FAILED]
     if failed:
         # The public `return_value` would raise at the first failure and print over the list.

@@ -64,3 +64,10 @@ def test_parameters_of_a_file():
     assert parameters(None) == []
     with pytest.raises(UserError, match="backwards"):
         parameters({"seed": "9-0"})
+
+
+def test_the_end_is_called_once_also_after_failures():
+    calls = []
+    with pytest.raises(SweepFailed):
+        launch_all(Launcher({"seed=0": KeyError()}), BATCHES, lambda jobs: None, lambda: calls.append("end"))
+    assert calls == ["end"]
