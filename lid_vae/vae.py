@@ -29,6 +29,7 @@ class LogTerms(NamedTuple):
     kl: Float[Tensor, " B"] | None
     """KL(q || prior) where it has a closed form."""
     sample: LatentSample
+    prior: LatentDistribution
 
     def log_weight(self) -> Float[Tensor, "S K B"]:
         """log p(x, w) - log q(w | x)."""
@@ -93,6 +94,7 @@ class VAE(nn.Module):
             q.reparametrised,
             closed_form_kl(q, prior),
             sample,
+            prior,
         )
 
     def category_probability(

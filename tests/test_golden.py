@@ -10,6 +10,7 @@ Every option with a bearing on the numbers is given here, so that new defaults c
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,28 @@ CURVES = {
     "lidgmvae-digits-gradient_network": f"model=lidgmvae prior.code=learned {DIGITS} {GRADIENT_NETWORK}",
     "lidgmvae-pinwheel-enumerate": f"model=lidgmvae prior.code=regular {PINWHEEL} {BRENIER} family.mixture=enumerate",
 }
+# Baselines, switched off: each is the plain model bit for bit, here and in every recorded bound.
+OFF = {
+    "beta 1": "objective=elbo objective.beta=1",
+    "free bits 0": "objective=free_bits objective.free_bits=0 objective.per=total",
+    "annealed from 1": "objective=linear_annealing objective.beta.start=1 objective.beta.end=1",
+    "no refinement": "inference=semi_amortized inference.steps=0",
+    "not aggressive": "inference=aggressive inference.aggressive=false",
+}
+PLAIN = ("vae-pinwheel", "gmvae-pinwheel")
+
+
+def joined(common: str, overrides: str) -> list[str]:
+    """Both, less the choices of ``common`` that ``overrides`` makes otherwise, with their options."""
+    names = [{text.partition("=")[0] for text in options.split()} for options in (common, overrides)]
+    again = names[0] & names[1]
+    kept = [text for text in common.split() if not {text.partition("=")[0], text.partition(".")[0]} & again]
+    return [*kept, *overrides.split()]
+
+
+@cache
+def plain(name: str) -> list[float]:
+    return curve(CURVES[name])
 
 
 def curve(overrides: str) -> list[float]:
@@ -66,7 +89,7 @@ def curve(overrides: str) -> list[float]:
     torch.set_default_dtype(torch.float64)
     try:
         with initialize_config_dir(CONF, version_base="1.3"):
-            cfg = compose("train", [*COMMON.split(), *overrides.split()])
+            cfg = compose("train", joined(COMMON, overrides))
         data = build_data(cfg)
         grey = data.training_array().double()  # sums over the data, too, are to be exact enough
         data.training_array = lambda: grey
@@ -100,9 +123,15 @@ def curve(overrides: str) -> list[float]:
 
 @pytest.mark.parametrize("name", CURVES)
 def test_the_curve_is_as_recorded(name):
-    bounds = curve(CURVES[name])
+    bounds = plain(name)
     assert len(bounds) == STEPS
     assert bounds == pytest.approx(json.loads((GOLDEN / f"{name}.json").read_text()), rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("off", OFF)
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_baseline_switched_off_is_the_plain_curve(name, off):
+    assert curve(f"{CURVES[name]} {OFF[off]}") == plain(name)
 
 
 def test_there_is_a_curve_for_every_file():

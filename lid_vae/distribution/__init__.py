@@ -10,7 +10,7 @@ from lid_vae.distribution.components import (
     LogNormalComponents,
 )
 from lid_vae.distribution.flow_gaussian import Bijection, Exponential, FlowGaussian
-from lid_vae.distribution.kl import closed_form_kl
+from lid_vae.distribution.kl import closed_form_kl, grouped_kl
 from lid_vae.distribution.latent import LatentDistribution, Mixture, StandardNormal
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "Parameters",
     "StandardNormal",
     "closed_form_kl",
+    "grouped_kl",
 ]

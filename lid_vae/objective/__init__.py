@@ -2,6 +2,7 @@
 
 from lid_vae.objective.base import Objective
 from lid_vae.objective.elbo import ELBO
+from lid_vae.objective.free_bits import FreeBits
 from lid_vae.objective.importance_weighted import ImportanceWeighted
 from lid_vae.objective.schedule import Constant, Cosine, Cyclical, Linear, Schedule, WarmupCosine
 
@@ -10,6 +11,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Cyclical",
+    "FreeBits",
     "ImportanceWeighted",
     "Linear",
     "Objective",

@@ -6,9 +6,9 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Constant, Schedule
 from lid_vae.objective.score_function import with_score_gradient
 from lid_vae.shapes import Float, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import VAE, LogTerms
 
-__all__ = ["ELBO"]
+__all__ = ["ELBO", "weighted_bound"]
 
 
 class ELBO(Objective):
@@ -33,14 +33,18 @@ class ELBO(Objective):
     def forward(
         self, vae: VAE, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
-        terms = vae.terms(x, q, noise)
-        if self.closed_form and terms.kl is not None and terms.reparametrised:
-            return terms.expectation(terms.log_likelihood).mean(0) - self.beta * terms.kl
-        reward = terms.log_likelihood - self.beta * (terms.log_posterior - terms.log_prior)
-        value = terms.expectation(reward)
-        if not terms.reparametrised:
-            value = with_score_gradient(value, reward, terms)
-        return value.mean(0)
+        return weighted_bound(vae.terms(x, q, noise), self.beta, self.closed_form)
 
     def advance(self, step: int, steps: int) -> None:
         self.beta = self.schedule(step, steps)
+
+
+def weighted_bound(terms: LogTerms, beta: float | Float[Tensor, ""], closed_form: bool = True) -> Float[Tensor, " B"]:
+    """E_q log p(x | w) - beta KL(q || p), nats per example; draws without a gradient get the score function's."""
+    if closed_form and terms.kl is not None and terms.reparametrised:
+        return terms.expectation(terms.log_likelihood).mean(0) - beta * terms.kl
+    reward = terms.log_likelihood - beta * (terms.log_posterior - terms.log_prior)
+    value = terms.expectation(reward)
+    if not terms.reparametrised:
+        value = with_score_gradient(value, reward, terms)
+    return value.mean(0)

@@ -15,6 +15,7 @@ from lid_vae.distribution import (
     Mixture,
     StandardNormal,
     closed_form_kl,
+    grouped_kl,
 )
 from lid_vae.noise import generator
 
@@ -49,6 +50,40 @@ def test_gaussian_from_standard_normal() -> None:
     oracle = kl_divergence(Normal(q.mean, q.scale), Normal(torch.zeros(M).double(), torch.ones(M).double()))
     torch.testing.assert_close(kl, oracle.sum(-1)[0])
     assert within(kl, monte_carlo(q, p, NOISE[:, :1]))
+
+
+def test_groups_add_up_and_each_is_a_divergence() -> None:
+    standard = StandardNormal(torch.zeros(M).double())
+    q, _ = flow_gaussian(None, batch=B, dimension=M)
+    groups = grouped_kl(q, standard)
+    oracle = kl_divergence(Normal(q.mean, q.scale), Normal(standard.mean, torch.ones(M).double()))[0]
+    torch.testing.assert_close(groups, oracle)
+    torch.testing.assert_close(groups.sum(-1), closed_form_kl(q, standard))
+    q, _ = flow_gaussian(K, batch=B, dimension=M)
+    groups = grouped_kl(q, GAUSSIAN)
+    components = GAUSSIAN.components
+    outer = kl_divergence(Categorical(logits=q.log_category.mT), Categorical(logits=LOG_MIXING))
+    inner = kl_divergence(Normal(q.mean, q.scale), Normal(components.location[:, None], components.scale))
+    torch.testing.assert_close(groups[:, 0], outer)
+    torch.testing.assert_close(groups[:, 1:], (q.log_category.exp().unsqueeze(-1) * inner).sum(0))
+    torch.testing.assert_close(groups.sum(-1), closed_form_kl(q, GAUSSIAN))
+
+
+def test_no_groups_without_a_diagonal_gaussian_and_factors() -> None:
+    standard, gaussian = StandardNormal(torch.zeros(M).double()), flow_gaussian(None, batch=B, dimension=M)[0]
+    flow = flow_gaussian(None, "realnvp", batch=B, dimension=M)[0]
+    enumerated = flow_gaussian(K, batch=B, dimension=M)[0]
+    bernoulli = BernoulliApproximation(normal(K, B, M), enumerated.log_category)
+    gamma = Mixture(LOG_MIXING, GammaComponents(normal(K, M), torch.ones(M).double()))
+    cases = [
+        (flow, standard),
+        (gaussian, GAUSSIAN),
+        (enumerated, standard),
+        (enumerated, gamma),
+        (bernoulli, BERNOULLI),
+    ]
+    for q, p in cases:
+        assert grouped_kl(q, p) is None
 
 
 def test_enumerated_gaussian_from_a_mixture() -> None:
