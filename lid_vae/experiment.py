@@ -6,7 +6,6 @@ import shlex
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from lid_vae.files import read_json, write_atomic, write_json_atomic
 from lid_vae.map.base import InjectiveMap
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.loggers import finish_loggers, finished_on_error
+from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
 from lid_vae.quiet import quiet_lightning
@@ -157,18 +157,19 @@ def train(cfg: DictConfig) -> float:
         _set_aside(folder, superseded)
     (folder / FAILURE).unlink(missing_ok=True)
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(stored)))
-    start = time.perf_counter()
+    stopwatch = Stopwatch()
     last = folder / "checkpoints" / "last.ckpt"
     loggers = list((instantiate(cfg.logger) or {}).values())
     with finished_on_error(loggers):
-        trainer = _build_trainer(cfg, loggers, folder)
+        trainer = _build_trainer(cfg, loggers, folder, stopwatch)
         _fit(trainer, module, data, _resumable(last, digest) if last.exists() else None)
-        seconds = time.perf_counter() - start
+        seconds = stopwatch.elapsed()
         best = folder / "checkpoints" / "best.ckpt"
         module.load_state_dict(load_checkpoint(best)["state_dict"])
         module.to(trainer.strategy.root_device)
         result = _record(cfg, module, data, digest)
         result |= {"steps": module.step, "seconds": round(seconds, 1)}
+        result["seconds_per_step"] = stopwatch.seconds_per_step()
         result |= evaluate_split(module, data, "test", cfg.samples)
         result["validation"] = evaluate_split(module, data, "valid", cfg.samples)
         picture = _draw(folder, module, data)
@@ -248,7 +249,12 @@ def evaluate_split(module: VAEModule, data: ArrayDataModule, split: Part, sample
     module.eval()
     data.to_device(module.device)
     evaluator = Evaluator(
-        module.vae, module.infer, samples, data.label_count, inference_samples=module.objective.samples
+        module.vae,
+        module.infer,
+        samples,
+        data.label_count,
+        inference_samples=module.objective.samples,
+        by_dimension=True,
     )
     for batch in data.batches(split):
         evaluator.update(batch.x, batch.y)
@@ -315,8 +321,8 @@ def _set_aside(folder: Path, superseded: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _build_trainer(cfg: DictConfig, loggers: list[Logger], folder: Path) -> pl.Trainer:
-    callbacks = list(instantiate(cfg.callbacks).values())
+def _build_trainer(cfg: DictConfig, loggers: list[Logger], folder: Path, stopwatch: Stopwatch) -> pl.Trainer:
+    callbacks = [*instantiate(cfg.callbacks).values(), stopwatch]
     interval = _validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch)
     try:
         return instantiate(cfg.trainer)(
@@ -371,6 +377,10 @@ def _record(cfg: DictConfig, module: VAEModule, data: ArrayDataModule, digest: s
         "inference": cfg.choices.inference,
         "seed": cfg.seed,
         "train_size": len(data.train),
+        "batch_size": cfg.data.batch_size,
+        "learning_rate": cfg.optimizer.get("lr"),
+        "width": cfg.width,
+        "hidden_layers": cfg.map.get("hidden_layers"),
         "config_hash": digest,
         "version": __version__,
         "torch": torch.__version__,

@@ -2,6 +2,7 @@
 
 from lid_vae.diagnostic.accuracy import ClusterAccuracy
 from lid_vae.diagnostic.active_units import ActiveUnits
+from lid_vae.diagnostic.dimension_kl import DimensionKL
 from lid_vae.diagnostic.example_mean import ExampleMean
 from lid_vae.diagnostic.log_likelihood import LogLikelihood
 from lid_vae.diagnostic.mutual_information import CategoricalMutualInformation, MutualInformation
@@ -10,6 +11,7 @@ __all__ = [
     "ActiveUnits",
     "CategoricalMutualInformation",
     "ClusterAccuracy",
+    "DimensionKL",
     "ExampleMean",
     "LogLikelihood",
     "MutualInformation",

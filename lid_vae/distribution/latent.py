@@ -23,6 +23,10 @@ class LatentDistribution(ABC):
         """log p(w), nats; a mixture is summed over its categories."""
 
     @abstractmethod
+    def elementwise_log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+        """log p(w_d), the marginal density of each dimension, nats."""
+
+    @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> Float[Tensor, "N M"]:
         """``count`` independent draws."""
 
@@ -38,6 +42,9 @@ class StandardNormal(LatentDistribution):
 
     def log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch"]:
         return -0.5 * w.square().sum(-1) - HALF_LOG_TWO_PI * w.shape[-1]
+
+    def elementwise_log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+        return -0.5 * w.square() - HALF_LOG_TWO_PI
 
     def sample(self, count: int, generator: torch.Generator) -> Float[Tensor, "N M"]:
         return torch.randn(count, len(self.mean), generator=generator, device=self.mean.device, dtype=self.mean.dtype)
@@ -56,6 +63,10 @@ class Mixture(LatentDistribution):
 
     def log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch"]:
         return torch.logsumexp(self.joint_log_prob(w), -1)
+
+    def elementwise_log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+        density = self.components.elementwise_log_prob(w.unsqueeze(-2), self.components.parameters)
+        return torch.logsumexp(self.log_mixing.unsqueeze(-1) + density, -2)
 
     def joint_log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch K"]:
         """log p(z = k) + log p(w | z = k) for every k."""

@@ -10,6 +10,7 @@ from lid_vae.diagnostic import (
     ActiveUnits,
     CategoricalMutualInformation,
     ClusterAccuracy,
+    DimensionKL,
     ExampleMean,
     LogLikelihood,
     MutualInformation,
@@ -26,6 +27,8 @@ __all__ = ["Evaluator"]
 
 Infer = Callable[[Tensor, Tensor], Approximation]
 ROWS = 10_000
+# Draws for each example that the divergences of single dimensions need.
+SPREAD_DRAWS = 20
 
 
 class Evaluator:
@@ -34,7 +37,8 @@ class Evaluator:
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
     ``samples`` is S: importance samples for the log-likelihood, and draws for every expectation under q. All S draws of
     a batch pass the decoder in pieces of at most ``rows`` rows (one draw of the batch at the least), so memory is
-    bounded. Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
+    bounded. ``by_dimension`` adds the divergence of each dimension of w, where w is not binary.
+    Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Evaluator:
         with_w: bool = True,
         rows: int = ROWS,
         inference_samples: int = 1,
+        by_dimension: bool = False,
     ) -> None:
         if samples < 2:
             raise UserError(f"Evaluation needs at least two samples, got samples={samples}.")
@@ -63,6 +68,9 @@ class Evaluator:
         )
         self.w_units = ActiveUnits(prior.variance).to(device)
         self.w_information = MutualInformation().to(device) if with_w else None
+        self.dimensions: DimensionKL | None = None
+        if by_dimension and prior.support != "binary":
+            self.dimensions = DimensionKL(len(prior.mean)).to(device)
         self.z_information: CategoricalMutualInformation | None = None
         self.accuracy: ClusterAccuracy | None = None
         self.features = 0
@@ -83,6 +91,7 @@ class Evaluator:
         self.features = prod(x.shape[1:])
         halves = [_Half(), _Half()]
         evidence, bound, divergence, w_divergence = LogMeanExp(), _Mean(), _Mean(), _Mean()
+        spread = _Spread()
         terms: LogTerms | None = None
         for half, size in zip(halves, (self.samples - self.samples // 2, self.samples // 2), strict=True):
             done = 0
@@ -95,6 +104,8 @@ class Evaluator:
                     bound.add(terms.expectation(terms.log_weight()))
                     divergence.add(terms.expectation(terms.log_posterior - terms.log_prior))
                     self._add_latents(half, q, terms, w_divergence)
+                    if self.dimensions is not None and spread.w.count < SPREAD_DRAWS:
+                        self._add_spread(spread, q, terms)
                 done += piece
         assert terms is not None
         with torch.no_grad():
@@ -105,6 +116,10 @@ class Evaluator:
             self.w_units.update(halves[0].w.result(), halves[1].w.result())
             if self.w_information is not None:
                 self._add_information(q, terms, rng)
+            if self.dimensions is not None:
+                self.dimensions.update(
+                    spread.w.result(), spread.square.result(), spread.log_prior.result(), spread.w.count
+                )
             if self.z_information is not None:
                 self._add_categories(q, halves, y)
 
@@ -121,7 +136,7 @@ class Evaluator:
         }
         if self.vae.likelihood.binary:
             result["bits_per_dimension"] = -ll / (log(2) * self.features)
-        w: dict[str, float] = {
+        w: dict[str, float | list[float]] = {
             "au": float(self.w_units.compute()),
             "au_absolute": float(self.w_units.absolute()),
             "kl": float(self.w_kl.compute()),
@@ -134,6 +149,8 @@ class Evaluator:
                 "mi_upper": float(upper.mean()),
                 "mi_se": float(lower.std() / len(lower) ** 0.5),
             }
+        if self.dimensions is not None:
+            w["kl_by_dimension"] = self.dimensions.compute().tolist()
         if self.z_information is None:
             result["latent"] = {"z": w}
             result["accuracy"] = None
@@ -174,6 +191,15 @@ class Evaluator:
             assert probability is not None
             half.z.add(probability)
 
+    def _add_spread(self, spread: "_Spread", q: Approximation, terms: LogTerms) -> None:
+        w = terms.sample.w
+        log_prior = self.prior.elementwise_log_prob(w)
+        if self.prior.support == "positive":
+            w, log_prior = w.log(), log_prior + w.log()
+        for mean, value in ((spread.w, w), (spread.square, w.double().square()), (spread.log_prior, log_prior)):
+            weight = None if q.log_category is None else q.log_category.exp().unsqueeze(-1)
+            mean.add(value.squeeze(1) if weight is None else (weight * value).sum(1))
+
     def _add_information(self, q: Approximation, terms: LogTerms, rng: torch.Generator) -> None:
         assert self.w_information is not None
         base = terms.sample.base[0]
@@ -212,6 +238,13 @@ class _Mean:
 
     def result(self) -> Tensor:
         return self.total / self.count
+
+
+class _Spread:
+    """Averages of w, of its square and of its log-density under the prior's marginals."""
+
+    def __init__(self) -> None:
+        self.w, self.square, self.log_prior = _Mean(), _Mean(), _Mean()
 
 
 class _Half:

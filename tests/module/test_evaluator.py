@@ -285,3 +285,26 @@ def test_numbers_are_plain() -> None:
             assert value is None or np.isfinite(value)
 
     walk(measure(vae, data(vae, 20), y=torch.zeros(20, dtype=torch.int64), labels=2))
+
+
+@combinations
+def test_divergence_by_dimension(prior: str, mixture: str, family: str) -> None:
+    """Exact for a Gaussian q and a standard normal p, whose divergence is the sum; none for binary w, or unasked."""
+    vae = make_vae(prior, mixture, family)
+    x = data(vae, 40)
+    found = measure(vae, x, samples=40, by_dimension=True)["latent"]
+    last = found["z" if prior == "standard_normal" else "w"]
+    assert ("kl_by_dimension" in last) == (vae.prior.support != "binary")
+    assert "kl_by_dimension" not in str(measure(vae, x)["latent"])
+    if prior == "standard_normal" and family == "gaussian":
+        x = data(vae, 4000)
+        last = measure(vae, x, samples=20, by_dimension=True, with_w=False)["latent"]["z"]
+        assert sum(last["kl_by_dimension"]) == pytest.approx(last["kl"], abs=0.02)
+
+
+def test_divergence_by_dimension_of_draws_that_come_in_pieces() -> None:
+    vae = make_vae()
+    x = data(vae, 40)
+    whole = measure(vae, x, samples=20, by_dimension=True)["latent"]["w"]["kl_by_dimension"]
+    pieces = measure(vae, x, samples=20, by_dimension=True, rows=40 * 7)["latent"]["w"]["kl_by_dimension"]
+    assert pieces == pytest.approx(whole, abs=0.1)

@@ -1,0 +1,48 @@
+"""A step's cost is that of training alone; the total is kept across interruptions."""
+
+import pytest
+import pytorch_lightning as pl
+
+from lid_vae.module import stopwatch
+from lid_vae.module.stopwatch import Stopwatch
+
+TRAINER, MODULE = object.__new__(pl.Trainer), pl.LightningModule()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def epoch(watch, clock, steps, seconds, validation):
+    watch.on_train_epoch_start(TRAINER, MODULE)
+    for _ in range(steps):
+        clock[0] += seconds
+        watch.on_train_batch_end(TRAINER, MODULE, None, None, 0)
+    if validation:
+        watch.on_validation_start(TRAINER, MODULE)
+        clock[0] += validation
+    watch.on_train_epoch_end(TRAINER, MODULE)
+
+
+def test_validation_is_no_part_of_a_step(clock):
+    watch = Stopwatch()
+    assert watch.seconds_per_step() is None
+    epoch(watch, clock, 4, 0.5, validation=10)
+    epoch(watch, clock, 2, 2.0, validation=0)
+    assert watch.seconds_per_step() == pytest.approx(1.0)
+    assert watch.elapsed() == pytest.approx(16.0)
+
+
+def test_a_resumed_run_goes_on_counting(clock):
+    first = Stopwatch()
+    epoch(first, clock, 4, 0.5, validation=1)
+    state = first.state_dict()
+    clock[0] += 1000
+    second = Stopwatch()
+    second.load_state_dict(state)
+    epoch(second, clock, 4, 1.5, validation=0)
+    assert second.seconds_per_step() == pytest.approx(1.0)
+    assert second.elapsed() == pytest.approx(9.0)
