@@ -33,8 +33,9 @@ class BrenierMap(MonotoneMap):
         curvature: float = 1.0,
         strong_convexity: float = 1.0,
         strong_convexity_floor: float = 0.01,
+        given_strong_convexity: float | None = None,
     ) -> None:
-        super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor)
+        super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor, given_strong_convexity)
         check_start(sharpness, curvature)
         self.network = ConvexPotential(
             features,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from torch import nn
@@ -63,6 +63,21 @@ class ComposedMap(InjectiveMap):
     def inverse_lipschitz(self) -> Float[Tensor, ""]:
         return torch.stack([map_.inverse_lipschitz() for map_, _ in self.stages()]).prod()
 
+    @torch.no_grad()
+    def set_inverse_lipschitz(self, value: float) -> None:
+        """Give the whole another constant, between two training steps.
+
+        Raises ``UserError`` where it is not positive, or where the maps learn theirs.
+        """
+        if any(map_.learned for map_, _ in self.stages()):
+            raise UserError(
+                "The inverse-Lipschitz constant of this map is learned, and only a given one can be set. Start it with "
+                "map.inverse_lipschitz=1."
+            )
+        share = _share(value, len(self.maps))
+        for map_, _ in self.stages():
+            map_.given_strong_convexity.fill_(share)
+
     def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
         for map_, lift in reversed(self.stages()):
             x = map_.inverse(x, tolerance)
@@ -112,12 +127,17 @@ def composed_brenier(
     curvature: float = 1.0,
     strong_convexity: float = 1.0,
     strong_convexity_floor: float = 0.01,
+    inverse_lipschitz: float | None = None,
 ) -> ComposedMap:
     """``depth`` Brenier maps of ``hidden_layers`` hidden layers each; equation (16) of the supplement is depth 2.
 
     ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``lift=pca`` takes the directions
     of the last lift from the data in ``align``, and is ``random`` until then, as are the lifts before the last.
+    ``inverse_lipschitz`` L gives the constant of the whole instead (IL-LIDVAE, Kinoshita et al. 2023): every map has
+    mu = L^(1/depth), and no mu is learned.
     """
+
+    given = _share(inverse_lipschitz, depth)
 
     def build(features: int, active: int, last: bool) -> MonotoneMap:
         return BrenierMap(
@@ -131,6 +151,7 @@ def composed_brenier(
             curvature=curvature,
             strong_convexity=strong_convexity if last else 1.0,
             strong_convexity_floor=strong_convexity_floor,
+            given_strong_convexity=given,
         )
 
     return _compose(in_features, out_features, depth, lift, build)
@@ -147,8 +168,11 @@ def composed_gradient_network(
     curvature: float = 1.0,
     strong_convexity: float = 1.0,
     strong_convexity_floor: float = 0.01,
+    inverse_lipschitz: float | None = None,
 ) -> ComposedMap:
     """``depth`` gradient networks; arguments as in ``composed_brenier``."""
+
+    given = _share(inverse_lipschitz, depth)
 
     def build(features: int, active: int, last: bool) -> MonotoneMap:
         return GradientNetwork(
@@ -160,9 +184,26 @@ def composed_gradient_network(
             curvature=curvature,
             strong_convexity=strong_convexity if last else 1.0,
             strong_convexity_floor=strong_convexity_floor,
+            given_strong_convexity=given,
         )
 
     return _compose(in_features, out_features, depth, lift, build)
+
+
+@overload
+def _share(inverse_lipschitz: None, depth: int) -> None: ...
+@overload
+def _share(inverse_lipschitz: float, depth: int) -> float: ...
+def _share(inverse_lipschitz: float | None, depth: int) -> float | None:
+    """Each map's mu, ``depth`` of which have the product ``inverse_lipschitz``."""
+    if inverse_lipschitz is None:
+        return None
+    if not inverse_lipschitz > 0:
+        raise UserError(
+            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got "
+            f"{inverse_lipschitz}. Use map.inverse_lipschitz=1, or null to learn it."
+        )
+    return inverse_lipschitz ** (1 / max(depth, 1))
 
 
 def _compose(

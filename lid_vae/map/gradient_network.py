@@ -31,8 +31,9 @@ class GradientNetwork(MonotoneMap):
         curvature: float = 1.0,
         strong_convexity: float = 1.0,
         strong_convexity_floor: float = 0.01,
+        given_strong_convexity: float | None = None,
     ) -> None:
-        super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor)
+        super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor, given_strong_convexity)
         if hidden_layers < 1:
             raise UserError(f"A gradient network needs at least one hidden layer, got {hidden_layers}.")
         check_start(sharpness, curvature)

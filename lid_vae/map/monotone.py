@@ -18,9 +18,14 @@ class MonotoneMap(InjectiveMap, ABC):
     """g(u) = grad f(u) + mu u + b with f convex: the gradient of a strongly convex function, a bijection of R^D.
 
     mu = ``floor`` + softplus(learned) > 0, and <g(a) - g(b), a - b> >= mu |a - b|^2, so mu certifies injectivity.
+    With ``given``, mu is that number, which nothing learns; ``strong_convexity`` and ``floor`` then have no bearing.
     """
 
-    def __init__(self, features: int, hidden_layers: int, strong_convexity: float, floor: float) -> None:
+    given_strong_convexity: Tensor
+
+    def __init__(
+        self, features: int, hidden_layers: int, strong_convexity: float, floor: float, given: float | None = None
+    ) -> None:
         super().__init__()
         if not strong_convexity > floor > 0:
             raise UserError(
@@ -30,7 +35,11 @@ class MonotoneMap(InjectiveMap, ABC):
         self.in_features = self.out_features = features
         self.hidden_layers = hidden_layers
         self.floor = floor
-        self.raw_strong_convexity = nn.Parameter(inverse_softplus(torch.tensor(float(strong_convexity - floor))))
+        self.learned = given is None
+        if given is None:
+            self.raw_strong_convexity = nn.Parameter(inverse_softplus(torch.tensor(float(strong_convexity - floor))))
+        else:
+            self.register_buffer("given_strong_convexity", torch.tensor(float(given)))
         self.output_bias = nn.Parameter(torch.zeros(features))
 
     @abstractmethod
@@ -45,6 +54,8 @@ class MonotoneMap(InjectiveMap, ABC):
 
     def strong_convexity(self) -> Float[Tensor, ""]:
         """mu > 0."""
+        if not self.learned:
+            return self.given_strong_convexity
         return self.floor + positive(self.raw_strong_convexity)
 
     def forward(
