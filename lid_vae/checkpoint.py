@@ -20,7 +20,19 @@ from lid_vae.files import explain_os_error, write_atomic
 __all__ = ["AtomicCheckpointIO", "check_targets", "load_checkpoint"]
 
 # The nodes of a configuration that evaluation instantiates, and the packages whose public names they may call.
-BUILT = ("data", "prior", "map", "likelihood", "family", "encoder", "objective", "inference", "optimizer", "schedule")
+BUILT = (
+    "data",
+    "prior",
+    "map",
+    "likelihood",
+    "family",
+    "posterior",
+    "encoder",
+    "objective",
+    "inference",
+    "optimizer",
+    "schedule",
+)
 DESCRIPTION = ("config", "config_hash", "checksum", "shape", "labels", "step")
 # What the reader of PyTorch comes to when bytes are missing or wrong.
 DAMAGE = (

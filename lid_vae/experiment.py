@@ -64,6 +64,8 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
         map_ = instantiate(cfg.map)(in_features=cfg.latent_dimension, out_features=features)
         likelihood = instantiate(cfg.likelihood)(map=map_)
         posterior = instantiate(cfg.family)(shape, prior.latent_dimension, prior.categories, prior.support)
+        if cfg.get("posterior") is not None:
+            posterior = instantiate(cfg.posterior)(posterior)
         vae = VAE(prior, likelihood, posterior)
     if data is not None:
         _check_data(likelihood.binary, data)
@@ -375,6 +377,7 @@ def _record(cfg: DictConfig, module: VAEModule, data: ArrayDataModule, digest: s
         "depth": cfg.map.get("depth"),
         "objective": cfg.choices.objective,
         "inference": cfg.choices.inference,
+        "posterior": cfg.choices.get("posterior"),
         "seed": cfg.seed,
         "train_size": len(data.train),
         "batch_size": cfg.data.batch_size,

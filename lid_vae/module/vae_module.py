@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from lid_vae.data.base import ArrayDataModule
 from lid_vae.data.split import Batch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
@@ -19,6 +20,7 @@ from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, val
 from lid_vae.noise import generator
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
+from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import VAE
 
@@ -78,6 +80,11 @@ class VAEModule(pl.LightningModule):
         with torch.set_grad_enabled(self.inference.needs_gradient):
             return self.inference.posterior(self.vae, self.objective, x, noise)
 
+    def calibrate(self, data: ArrayDataModule) -> None:
+        """Lets a posterior that needs it take its statistics for evaluation from the training set."""
+        if isinstance(self.vae.posterior, CalibratedPosterior):
+            self.vae.posterior.calibrate(batch.x for batch in data.batches("train"))
+
     def parameter_group(self, group: Group) -> list[nn.Parameter]:
         """The trainable parameters of a group."""
         parameters = {
@@ -124,6 +131,7 @@ class VAEModule(pl.LightningModule):
                 self.log("train/learning_rate", factor * self._base_rate())
 
     def on_validation_epoch_start(self) -> None:
+        self.calibrate(self.trainer.datamodule)  # type: ignore[attr-defined]
         # Of w beside a z the information takes N^2 densities, and nobody looks at it during training.
         with_w = self.vae.prior.categories is None
         self.evaluator = Evaluator(

@@ -1,6 +1,7 @@
 """What an approximating family is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.distribution.components import Support
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["Posterior"]
+__all__ = ["CalibratedPosterior", "Posterior"]
 
 
 class Posterior(nn.Module, ABC):
@@ -30,3 +31,11 @@ class Posterior(nn.Module, ABC):
     @abstractmethod
     def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
         """The noise that ``Approximation.sample`` takes, on the generator's device."""
+
+
+class CalibratedPosterior(Posterior, ABC):
+    """A posterior that takes something from the training set for its evaluation, and nothing for its training."""
+
+    @abstractmethod
+    def calibrate(self, batches: Iterable[Tensor]) -> None:
+        """Set it from all of the training set, at the present parameters; called before each evaluation."""
