@@ -381,6 +381,7 @@ def _record(cfg: DictConfig, module: VAEModule, data: ArrayDataModule, digest: s
         "seed": cfg.seed,
         "train_size": len(data.train),
         "batch_size": cfg.data.batch_size,
+        "scale": cfg.data.get("scale"),
         "learning_rate": cfg.optimizer.get("lr"),
         "width": cfg.width,
         "hidden_layers": cfg.map.get("hidden_layers"),

@@ -15,7 +15,7 @@ from lid_vae.command_line.arguments import rewrite, split
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
-from lid_vae.report.table import collect, markdown
+from lid_vae.report.build import build
 from lid_vae.sweep.run_folder import CONF
 
 __all__ = ["main"]
@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     before = sys.argv, os.environ.get(FULL_ERROR)
     arguments: list[str] = []
     try:
-        folders = [word for word in split(typed)[1] if "=" not in word and not word.startswith("~")]
-        if folders:
-            return make_tables([Path(folder) for folder in folders])
+        words = split(typed)[1]
+        if any(not _is_option(word) for word in words):
+            return make_tables(words)
         arguments = [full_choice(argument) for argument in rewrite(typed)]
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         sys.argv, os.environ[FULL_ERROR] = [PROGRAM, *arguments], "1"
@@ -107,9 +107,19 @@ def draw(cfg: DictConfig) -> Sequence[str]:
     return outcome.problems
 
 
-def make_tables(folders: Sequence[Path]) -> None:
-    """Print a table of all results below ``folders``."""
-    print(markdown(collect(folders)), end="")
+def make_tables(words: Sequence[str]) -> None:
+    """Tables of all results below the folders among ``words``; ``output=`` says where the files go."""
+    output: Path | None = None
+    for option in filter(_is_option, words):
+        key, _, value = option.partition("=")
+        if key != "output" or not value:
+            raise UserError(f"{option} has no bearing on tables. Besides folders they take output=<folder>.")
+        output = Path(value)
+    build([Path(word) for word in words if not _is_option(word)], output)
+
+
+def _is_option(word: str) -> bool:
+    return "=" in word or word.startswith("~")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lid_vae.errors import UserError
-from lid_vae.files import write_atomic
-from lid_vae.report.table import collect, markdown
+from lid_vae.report.build import build
 
 __all__ = ["SweepEnd"]
 
@@ -25,10 +24,6 @@ class SweepEnd:
     def __call__(self) -> None:
         folder = Path(self.runs) / (self.experiment_name or self.experiment)
         try:
-            text = markdown(collect([folder]))
+            build([folder])
         except UserError as error:
             print(f"No table: {error}", file=sys.stderr)
-            return
-        path = folder / "report" / "table.md"
-        write_atomic(path, text)
-        print(f"\n{text}\n{path}", flush=True)

@@ -1,94 +1,93 @@
-"""Tables from the result files of runs alone: mean (sd) over seeds, a row for each configuration, split and ruler."""
+"""Tables as Markdown, and as CSV for other programs."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
+import csv
+import io
+from collections.abc import Sequence
 
-from lid_vae.errors import UserError
-from lid_vae.files import read_json
+from lid_vae.report.analysis import Analysed
+from lid_vae.report.wording import caption, cell_parts, duration, line_parts
 
-__all__ = ["Row", "collect", "markdown"]
-
-COLUMNS: dict[str, Callable[[dict[str, Any]], float | None]] = {
-    "AU": lambda result: result["latent"]["z"]["au"],
-    "KL": lambda result: result["latent"]["z"]["kl"],
-    "MI": lambda result: result["latent"]["z"].get("mi"),
-    "LL": lambda result: result["ll"]["mean"],
-    "ELBO": lambda result: result["elbo"],
-    "accuracy": lambda result: result.get("accuracy"),
-    "majority": lambda result: result.get("accuracy_majority"),
-    "s": lambda result: result.get("seconds"),
-}
-DIGITS = {"LL": 3, "ELBO": 3, "KL": 3, "MI": 3, "s": 0}
+__all__ = ["grid", "markdown", "rows_csv", "runs_csv"]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One configuration measured in one way; ``values[column]`` has a number for each seed (None: not measured)."""
-
-    name: str
-    split: str
-    samples: int
-    seeds: tuple[int, ...]
-    unfinished: tuple[str, ...]
-    values: dict[str, tuple[float | None, ...]]
-
-
-def collect(folders: Sequence[Path]) -> list[Row]:
-    """Rows for all ``result.json`` and ``evaluation-*.json`` below the folders; seeds in order.
-
-    Seed folders without a result are listed as unfinished in their configuration's rows.
-    Raises ``UserError`` where a folder holds no result, or a result is damaged.
-    """
-    rows = []
-    for folder in folders:
-        groups: dict[tuple[Path, str, int], list[dict[str, Any]]] = {}
-        for path in sorted([*folder.rglob("result.json"), *folder.rglob("evaluation-*.json")]):
-            result = read_json(path)
-            try:
-                key = (path.parent.parent, str(result["split"]), int(result["ll"]["samples"]))
-            except (KeyError, TypeError) as error:
-                raise UserError(f"{path} is no result of a run: {error} is missing. Move it away.") from error
-            groups.setdefault(key, []).append(result)
-        if not groups:
-            raise UserError(
-                f"{folder} holds no result.json. Give the folder of finished runs, such as runs/default, "
-                "or wait for one."
-            )
-        rows += [_row(place, split, samples, results) for (place, split, samples), results in groups.items()]
-    return sorted(rows, key=lambda row: (row.name, row.split, row.samples))
-
-
-def markdown(rows: Iterable[Row]) -> str:
-    """A Markdown table: mean (sd) over seeds; nats, S importance samples."""
-    rows = list(rows)
-    lines = [
-        "| run | split | S | seeds | " + " | ".join(COLUMNS) + " |",
-        "|---|---|---:|---|" + "---:|" * len(COLUMNS),
+def grid(item: Analysed) -> tuple[list[str], list[list[list[str]]]]:
+    """Headings, and for each row its cells, each a list of short texts to be set below one another."""
+    headings = ["model", "seeds", *(measure.title for measure in item.measures), "total"]
+    rows = [
+        [
+            line_parts(item, line),
+            [line.count],
+            *(cell_parts(line.cells[measure.key], measure) for measure in item.measures),
+            [duration(line.seconds)],
+        ]
+        for line in item.lines
     ]
-    for row in rows:
-        seeds = f"{len(row.seeds)}" + (f", unfinished: {', '.join(row.unfinished)}" if row.unfinished else "")
-        cells = [_cell(values, DIGITS.get(column, 3)) for column, values in row.values.items()]
-        lines.append(f"| {row.name} | {row.split} | {row.samples} | {seeds} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return headings, rows
 
 
-def _row(place: Path, split: str, samples: int, results: list[dict[str, Any]]) -> Row:
-    results = sorted(results, key=lambda result: result["seed"])
-    unfinished = tuple(
-        sorted(child.name for child in place.glob("seed-*") if child.is_dir() and not (child / "result.json").exists())
-    )
-    seeds = tuple(int(result["seed"]) for result in results)
-    values = {column: tuple(read(result) for result in results) for column, read in COLUMNS.items()}
-    return Row(place.name, split, samples, seeds, unfinished, values)
+def markdown(items: Sequence[Analysed]) -> str:
+    """A section for each table."""
+    sections = []
+    for item in items:
+        headings, rows = grid(item)
+        lines = [
+            f"## {_escape(item.title)}",
+            "",
+            "| " + " | ".join(headings) + " |",
+            "|---|---|" + "---:|" * (len(headings) - 2),
+            *("| " + " | ".join("<br>".join(map(_escape, cell)) for cell in row) + " |" for row in rows),
+            "",
+            *(f"- {_escape(sentence)}" for sentence in caption(item)),
+        ]
+        sections.append("\n".join(lines) + "\n")
+    return "\n".join(sections)
 
 
-def _cell(values: tuple[float | None, ...], digits: int) -> str:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values) or not known:
-        return "-"
-    if len(known) == 1:
-        return f"{known[0]:.{digits}f}"
-    return f"{mean(known):.{digits}f} ({stdev(known):.{digits}f})"
+def rows_csv(items: Sequence[Analysed]) -> str:
+    """A line for each row and measure: the statistics, the paper's value and the paired test; empty: there is none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    place = ["experiment", "data", "train_size", "split", "samples", "row", "model", "measure", "n", "expected"]
+    writer.writerow([*place, "mean", "sd", "low", "high", "paper_mean", "paper_sd", "difference", "p"])
+    for item in items:
+        table = item.table
+        for line in item.lines:
+            row = line.row
+            for measure in item.measures:
+                cell = line.cells[measure.key]
+                known = () if cell.summary is None else cell.summary[1:]
+                writer.writerow(
+                    [
+                        *(table.experiment, table.data, table.train_size, table.split, table.samples),
+                        *(row.label, row.model, measure.key, len(row.results), line.expected),
+                        *(known or [None] * 4),
+                        *(cell.paper or (None, None)),
+                        *(cell.difference, cell.p),
+                    ]
+                )
+    return text.getvalue()
+
+
+def runs_csv(items: Sequence[Analysed]) -> str:
+    """A line for each run: the numbers that the statistics are made of, and what is missing."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    keys = list(dict.fromkeys(measure.key for item in items for measure in item.measures))
+    writer.writerow(["experiment", "data", "split", "samples", "row", "seed", "state", *keys, "seconds"])
+    for item in items:
+        table = item.table
+        readers = {measure.key: measure.read for measure in item.measures}
+        for line in item.lines:
+            for seed in table.seeds:
+                place = [table.experiment, table.data, table.split, table.samples, line.row.label, seed]
+                result = line.row.results.get(seed)
+                if result is None:
+                    writer.writerow([*place, line.row.missing.get(seed, "not run"), *([None] * (len(keys) + 1))])
+                    continue
+                values = [readers[key](result) if key in readers else None for key in keys]
+                writer.writerow([*place, "finished", *values, result.get("seconds")])
+    return text.getvalue()
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

@@ -1,0 +1,166 @@
+"""Tables with their statistics: summaries over seeds, the paper's values, paired tests against the reference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lid_vae.report import paper
+from lid_vae.report.measures import MEASURES, SEARCHED, Measure
+from lid_vae.report.results import REFERENCE, Row, Study, Table
+from lid_vae.report.statistics import Summary, bonferroni, paired_p_values, summarise
+
+__all__ = ["Analysed", "Cell", "Line", "analyse"]
+
+
+# Settings by which a row finds its reference, where there are several.
+LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers", "batch_size")
+
+
+@dataclass
+class Cell:
+    """A measure of a row. ``summary`` is None where a finished run lacks the measure; ``p`` where it is not tested.
+
+    ``difference`` is the mean less the reference's on the same seeds, ``p`` its p-value after Bonferroni's correction.
+    """
+
+    summary: Summary | None
+    paper: tuple[float, float | None] | None = None
+    difference: float | None = None
+    p: float | None = None
+
+
+@dataclass
+class Line:
+    """A row with its cells, by the key of the measure."""
+
+    row: Row
+    cells: dict[str, Cell]
+    expected: int
+    seconds: float | None
+
+    @property
+    def count(self) -> str:
+        """How many of the expected seeds are there."""
+        n = len(self.row.results)
+        return str(n) if n == self.expected else f"{n} of {self.expected}"
+
+
+@dataclass
+class Analysed:
+    """A table ready to be written; ``comparisons`` is the number of rows tested against the reference."""
+
+    table: Table
+    measures: list[Measure]
+    lines: list[Line]
+    comparisons: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        table = self.table
+        size = "" if table.train_size is None else f", {table.train_size:,} training examples"
+        last = "" if table.checkpoint == "best.ckpt" else f", {table.checkpoint}"
+        split = "validation" if table.is_search else table.split
+        return f"{table.experiment}: {table.data}{size}, {split} split, S = {table.samples}{last}"
+
+
+def analyse(study: Study) -> list[Analysed]:
+    """Statistics of every table; those of all cells together, which is what makes thousands of runs quick."""
+    analysed = [_begin(table) for table in study.tables]
+    cells: list[tuple[Line, str, list[float]]] = []
+    for item in analysed:
+        for line in item.lines:
+            for measure in item.measures:
+                values = _values(line.row, measure, line.row.seeds)
+                line.cells[measure.key] = Cell(None, _paper(item.table, line.row, measure))
+                if values:
+                    cells.append((line, measure.key, values))
+    for (line, key, _), summary in zip(cells, summarise([values for _, _, values in cells]), strict=True):
+        line.cells[key].summary = summary
+    _compare(analysed)
+    for item in analysed:
+        shown = {key for line in item.lines for key, cell in line.cells.items() if cell.summary is not None}
+        item.measures = [measure for measure in item.measures if measure.key in shown]
+    return analysed
+
+
+def _begin(table: Table) -> Analysed:
+    item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
+    expected = len(table.seeds)
+    for row in table.rows:
+        times = [result.get("seconds") for result in row.results.values()]
+        known = [float(time) for time in times if time is not None]
+        item.lines.append(Line(row, {}, expected, sum(known) if known and len(known) == len(times) else None))
+        item.notes += _absences(table, row)
+    return item
+
+
+def _absences(table: Table, row: Row) -> list[str]:
+    """What is missing in a row, and why."""
+    reasons: dict[str, list[int]] = {}
+    for seed in table.seeds:
+        if seed not in row.results:
+            reasons.setdefault(row.missing.get(seed, "not run"), []).append(seed)
+    return [f"{row.label}: {_seeds(seeds)} {reason.rstrip('.')}." for reason, seeds in reasons.items()]
+
+
+def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
+    """One number for each seed; none at all where one of them lacks it: nothing missing is averaged away."""
+    found = [measure.read(row.results[seed]) for seed in seeds]
+    values = [float(value) for value in found if value is not None]
+    return values if len(values) == len(found) else []
+
+
+def _paper(table: Table, row: Row, measure: Measure) -> tuple[float, float | None] | None:
+    if table.is_search or table.split != "test":
+        return None
+    return paper.value(table.data, row.model, measure.key, table.first.get("scale", 5.0))
+
+
+def _compare(analysed: Sequence[Analysed]) -> None:
+    tests: list[tuple[Cell, Analysed, list[float], list[float]]] = []
+    for item in analysed:
+        pairs = [] if item.table.is_search else _pairs(item)
+        item.comparisons = len(pairs)
+        for line, reference in pairs:
+            for measure in item.measures:
+                if not measure.tested:
+                    continue
+                own, other = (_values(row, measure, line.row.seeds) for row in (line.row, reference))
+                if own and other:
+                    tests.append((line.cells[measure.key], item, own, other))
+    p_values = paired_p_values([(own, other) for _, _, own, other in tests])
+    for (cell, item, own, other), p in zip(tests, p_values, strict=True):
+        cell.difference = (sum(own) - sum(other)) / len(own)
+        cell.p = bonferroni(p, item.comparisons)
+
+
+def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
+    """Rows to be tested, each with its reference: that of equal settings, and finished on the same seeds."""
+    references = [row for row in item.table.rows if row.model == REFERENCE and row.results]
+    varied = [name for name in LEVELS if len({str(row.setting(name)) for row in references}) > 1]
+    pairs = []
+    for line in item.lines:
+        row = line.row
+        if row.model == REFERENCE or not row.results or not references:
+            continue
+        fit = [r for r in references if all(r.setting(name) == row.setting(name) for name in varied)]
+        if len(fit) != 1:
+            item.notes.append(f"{row.label}: no paired test, as {len(fit)} rows of {REFERENCE} fit its settings.")
+        elif fit[0].seeds != row.seeds:
+            apart = sorted(set(fit[0].seeds) ^ set(row.seeds))
+            item.notes.append(f"{row.label}: no paired test, as only one of it and {fit[0].label} has {_seeds(apart)}.")
+        elif len(row.seeds) > 1:
+            pairs.append((line, fit[0]))
+    return pairs
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """``seeds 0-3, 7``."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    text = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"seed{'s' if len(seeds) > 1 else ''} {text}"

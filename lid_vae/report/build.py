@@ -1,0 +1,57 @@
+"""The report on folders of runs: a terminal's tables and files with the same in other forms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from lid_vae.files import write_atomic
+from lid_vae.report.analysis import Analysed, analyse
+from lid_vae.report.latex import latex
+from lid_vae.report.page import page
+from lid_vae.report.pictures import depth_figure, png
+from lid_vae.report.results import read
+from lid_vae.report.table import markdown, rows_csv, runs_csv
+from lid_vae.report.terminal import print_tables
+
+__all__ = ["build"]
+
+
+def build(folders: Sequence[Path], output: Path | None = None, console: Console | None = None) -> list[Path]:
+    """Print the tables of all results below ``folders``, write ``report.md``, ``.tex``, ``.html`` and two CSV files.
+
+    ``output`` is ``<folder>/report`` where it is not given and there is one folder, else ``report``. The files' names.
+    Raises ``UserError`` where a folder holds no result, or the files cannot be written (the tables are printed before).
+    """
+    study = read(folders)
+    items = analyse(study)
+    console = Console() if console is None else console
+    print_tables(items, console)
+    for note in study.notes:
+        console.print(note, markup=False, highlight=False)
+    if output is None:
+        output = folders[0] / "report" if len(folders) == 1 else Path("report")
+    title = "Report on " + ", ".join(folder.name for folder in folders)
+    notes = "".join(f"- {note}\n" for note in study.notes)
+    files: dict[str, str | bytes] = {
+        "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items),
+        "report.tex": latex(items),
+        "rows.csv": rows_csv(items),
+        "runs.csv": runs_csv(items),
+        "report.html": page(title, items, study.notes),
+        **_depth_figures(items),
+    }
+    for name, content in files.items():
+        write_atomic(output / name, content)
+    paths = [output / name for name in files]
+    console.print("\n".join(map(str, paths)), markup=False, highlight=False, soft_wrap=True)
+    return paths
+
+
+def _depth_figures(items: Sequence[Analysed]) -> dict[str, bytes]:
+    found = {}
+    for item in items:
+        figure = depth_figure(item)
+        if figure is not None:
+            found[f"depth-{item.table.experiment}-{item.table.data}-{item.table.samples}.png"] = png(figure)
+    return found

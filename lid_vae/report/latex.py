@@ -1,0 +1,72 @@
+"""Tables as LaTeX, for a document that loads booktabs."""
+
+import re
+from collections.abc import Sequence
+
+from lid_vae.report.analysis import Analysed
+from lid_vae.report.table import grid
+from lid_vae.report.wording import caption
+
+__all__ = ["latex"]
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+}
+
+
+def latex(items: Sequence[Analysed]) -> str:
+    r"""A ``table*`` for each table, to be read by \input; the parts of a cell stand below one another."""
+    return "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n" + "\n".join(
+        _table(item) for item in items
+    )
+
+
+def _table(item: Analysed) -> str:
+    headings, rows = grid(item)
+    lines = [
+        r"\begin{table*}[p]",
+        r"\centering",
+        r"\scriptsize",
+        r"\setlength{\tabcolsep}{2pt}",
+        rf"\begin{{tabular}}{{ll{'r' * (len(headings) - 2)}}}",
+        r"\toprule",
+        " & ".join(map(_escape, headings)) + r" \\",
+        r"\midrule",
+    ]
+    for number, row in enumerate(rows):
+        if number:
+            lines.append(r"\addlinespace")
+        for part in range(max(len(cell) for cell in row)):
+            texts = [_escape(cell[part]) if part < len(cell) else "" for cell in row]
+            lines.append(" & ".join(_signed(text) for text in texts) + r" \\")
+    lines += [
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"\caption{{{_escape(item.title)}. {' '.join(map(_escape, caption(item)))}}}",
+        r"\end{table*}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
+
+
+def _signed(text: str) -> str:
+    """Numbers begin with a minus, not a hyphen; and a line of a tabular must not begin with an optional argument."""
+    text = re.sub(r"(?<!\w)-(?=\d)", "$-$", text)
+    return f"{{{text}}}" if text.startswith("[") else text

@@ -1,0 +1,49 @@
+"""What a table's columns show, and where it stands in a result."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["MEASURES", "SEARCHED", "Measure", "milliseconds"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """``read(result)`` gives the number, or None where the run has none. ``tested``: compared with the reference."""
+
+    key: str
+    title: str
+    read: Callable[[Mapping[str, Any]], float | None]
+    digits: int = 3
+    tested: bool = False
+    meaning: str = ""
+
+
+def _latent(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    return lambda result: result["latent"].get(block, {}).get(name)
+
+
+def milliseconds(result: Mapping[str, Any]) -> float | None:
+    """Of wall-clock time for each step of training; with validations where the run does not tell them apart."""
+    if result.get("seconds_per_step") is not None:
+        return 1000 * float(result["seconds_per_step"])
+    if result.get("seconds") and result.get("steps"):
+        return 1000 * float(result["seconds"]) / float(result["steps"])
+    return None
+
+
+MEASURES = (
+    Measure("au", "AU(z)", _latent("z", "au"), 2, True, "active units"),
+    Measure("kl", "KL(z)", _latent("z", "kl"), 3, True, "KL of q(z|x) from the prior, nats"),
+    Measure("mi", "MI(z)", _latent("z", "mi"), 3, True, "information of x and z, nats (lower bound)"),
+    Measure("ll", "LL", lambda result: result["ll"]["mean"], 3, True, "importance-sampled log-likelihood, nats"),
+    Measure("elbo", "ELBO", lambda result: result["elbo"], 3, False, "nats"),
+    Measure("accuracy", "accuracy", lambda result: result.get("accuracy"), 3, True, "best one-to-one matching"),
+    Measure("majority", "majority", lambda result: result.get("accuracy_majority"), 3, False, "majority label"),
+    Measure("au_w", "AU(w)", _latent("w", "au"), 2, False, "active units of w"),
+    Measure("ms", "ms/step", milliseconds, 1, False, "wall-clock milliseconds of a training step"),
+)
+SEARCHED = (
+    Measure("bound", "validation bound", lambda result: result["validation"]["elbo"], 3, False, "nats"),
+    Measure("ms", "ms/step", milliseconds, 1, False, "wall-clock milliseconds of a training step"),
+)

@@ -1,0 +1,216 @@
+"""Pictures of a table's runs: learning curves, KL by dimension, use of the categories, depth, and the runs' own."""
+
+import base64
+import csv
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lid_vae.report.analysis import Analysed, Line
+from lid_vae.report.results import Row
+
+__all__ = ["Picture", "depth_figure", "pictures", "png"]
+
+# (title, PNG)
+Picture = tuple[str, bytes]
+# Rows of one table that are drawn: more cannot be told apart.
+MOST = 10
+CURVES = {
+    "valid/bound": "validation bound, nats",
+    "valid/log_likelihood": "validation LL (2 samples), nats",
+    "valid/mutual_information": "MI(z), nats",
+    "valid/active_units": "AU(z)",
+    "valid/accuracy": "accuracy",
+}
+BY_DEPTH = {"au": "AU(z)", "accuracy": "accuracy", "ll": "LL, nats"}
+
+
+def pictures(item: Analysed) -> list[Picture]:
+    """All that the runs of a table have left to show, of its first ``MOST`` rows."""
+    lines = [line for line in item.lines if line.row.results][:MOST]
+    found: list[Picture] = []
+    for title, figure in (
+        ("Depth of the decoder: mean over seeds with its 95 % bootstrap interval", depth_figure(item)),
+        ("Learning curves: mean over seeds, band of one standard deviation", _curves(lines)),
+        ("Divergence from the prior", _divergences(lines)),
+    ):
+        if figure is not None:
+            found.append((title, png(figure)))
+    if not item.table.is_search:
+        found += _portraits(lines)
+    return found
+
+
+def png(figure: Figure) -> bytes:
+    page = io.BytesIO()
+    figure.savefig(page, format="png", dpi=100)
+    return page.getvalue()
+
+
+def depth_figure(item: Analysed) -> Figure | None:
+    """AU, accuracy and LL against the number of maps, a line for each model; None where no model has two depths."""
+    models: dict[str, list[Line]] = {}
+    for line in item.lines:
+        if line.row.setting("depth") is not None:
+            models.setdefault(line.row.model, []).append(line)
+    models = {model: lines for model, lines in models.items() if len({line.row.setting("depth") for line in lines}) > 1}
+    if not models:
+        return None
+    shown = [key for key in BY_DEPTH if any(m.key == key for m in item.measures)]
+    figure = Figure(figsize=(3.6 * len(shown), 3.3), layout="constrained")
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, key in zip(axes, shown, strict=True):
+        for number, (model, lines) in enumerate(models.items()):
+            points = [
+                (int(line.row.setting("depth")), summary)
+                for line in sorted(lines, key=lambda line: int(line.row.setting("depth")))
+                if (summary := line.cells[key].summary) is not None
+            ]
+            mean = np.array([summary.mean for _, summary in points])
+            low, high = (
+                np.array([getattr(summary, end) if summary.n > 1 else summary.mean for _, summary in points])
+                for end in ("low", "high")
+            )
+            axis.errorbar(
+                [depth for depth, _ in points],
+                mean,
+                np.maximum(np.stack([mean - low, high - mean]), 0),
+                color=_ink(number),
+                marker="os^vD"[number % 5],
+                capsize=3,
+                label=model,
+            )
+        axis.set_xticks(sorted({int(line.row.setting("depth")) for lines in models.values() for line in lines}))
+        axis.set(xlabel="maps in the decoder", ylabel=BY_DEPTH[key])
+        _plain(axis)
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _curves(lines: Sequence[Line]) -> Figure | None:
+    read = {line.row.label: _metrics(line.row) for line in lines}
+    shown = [name for name in CURVES if any(name in curves for curves in read.values())]
+    if not shown:
+        return None
+    figure = Figure(figsize=(3.6 * len(shown), 3.3), layout="constrained")
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, name in zip(axes, shown, strict=True):
+        finals = []
+        for number, curves in enumerate(read.values()):
+            if name not in curves:
+                continue
+            step, values_TN = curves[name]
+            mean, spread = values_TN.mean(1), values_TN.std(1, ddof=1) if values_TN.shape[1] > 1 else 0.0
+            axis.plot(step, mean, color=_ink(number), linewidth=1.3)
+            axis.fill_between(step, mean - spread, mean + spread, color=_ink(number), alpha=0.2, linewidth=0)
+            finals.append(mean[len(mean) // 10 :])
+        _frame(axis, np.concatenate(finals))
+        axis.set(xlabel="step", ylabel=CURVES[name])
+        _plain(axis)
+    handles = [matplotlib.lines.Line2D([], [], color=_ink(k), label=label) for k, label in enumerate(read)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False)
+    return figure
+
+
+def _divergences(lines: Sequence[Line]) -> Figure | None:
+    """KL by dimension, sorted in each run, and the use of the categories in each; means over seeds."""
+    by_dimension = {line.row.label: _sorted(line.row, "kl_by_dimension") for line in lines}
+    usage = {line.row.label: _sorted(line.row, "usage") for line in lines}
+    panels = [
+        (name, found) for name, found in (("kl", by_dimension), ("usage", usage)) if any(map(len, found.values()))
+    ]
+    if not panels:
+        return None
+    figure = Figure(figsize=(5.4 * len(panels), 3.3), layout="constrained")
+    for axis, (name, found) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for number, (label, values_ND) in enumerate(found.items()):
+            if not len(values_ND):
+                continue
+            place = np.arange(1, values_ND.shape[1] + 1)
+            axis.plot(place, values_ND.mean(0), color=_ink(number), marker=".", linewidth=1.2, label=label)
+            low, high = values_ND.min(0), values_ND.max(0)
+            axis.fill_between(place, low, high, color=_ink(number), alpha=0.15, linewidth=0)
+        if name == "kl":
+            axis.axhline(0, color="black", linestyle="dashed", linewidth=0.8)
+            axis.set(xlabel="dimension of $w$, sorted in each run", ylabel="KL from the prior, nats")
+            axis.set_title("each dimension alone, from below; dashed: the prior; bands: extremes", fontsize=8)
+        else:
+            count = max(values.shape[1] for values in found.values() if len(values))
+            axis.axhline(1 / count, color="black", linestyle="dashed", linewidth=0.8)
+            axis.set(xlabel="category, sorted in each run", ylabel="$q(z)$", ylim=(0, None))
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set_title("use of the categories; dashed: the prior; bands: extremes", fontsize=8)
+        _plain(axis)
+        axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _portraits(lines: Sequence[Line]) -> list[Picture]:
+    """The picture that each run drew of itself, of the first seed that all rows have, else of each row's first."""
+    common = set.intersection(*(set(line.row.seeds) for line in lines)) if lines else set()
+    found = []
+    for line in lines:
+        seed = min(common) if common else line.row.seeds[0]
+        path = line.row.run_folder(seed) / "latents.png"
+        if path.is_file():
+            found.append((f"{line.row.label}, seed {seed}: latents and samples", path.read_bytes()))
+    return found
+
+
+def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Each curve's steps [T] and values [T, N] over the row's runs, at the steps that all of them have."""
+    runs: list[dict[str, dict[int, float]]] = []
+    for seed in row.seeds:
+        path = row.run_folder(seed) / "metrics.csv"
+        if not path.is_file():
+            continue
+        curves: dict[str, dict[int, float]] = {}
+        with path.open(newline="") as file:
+            for line in csv.DictReader(file):
+                for name in CURVES:
+                    if line.get(name):
+                        curves.setdefault(name, {})[int(line["step"])] = float(line[name])
+        runs.append(curves)
+    found = {}
+    for name in CURVES:
+        having = [run[name] for run in runs if name in run]
+        steps = sorted(set.intersection(*(set(run) for run in having))) if having else []
+        if len(steps) > 1:
+            found[name] = np.array(steps), np.array([[run[step] for run in having] for step in steps])
+    return found
+
+
+def _sorted(row: Row, name: str) -> np.ndarray:
+    """A list of each run's result, largest first, [N, D]; empty where a run has none."""
+    found = []
+    for result in row.results.values():
+        latent = result["latent"]
+        values = latent["z"].get(name) or latent.get("w", {}).get(name)
+        if values is None:
+            return np.zeros((0, 0))
+        found.append(sorted(values, reverse=True))
+    return np.array(found) if len({len(values) for values in found}) == 1 else np.zeros((0, 0))
+
+
+def _frame(axis: Axes, values: np.ndarray) -> None:
+    """What is left when the first tenth of training, which dwarfs the rest, is not to set the scale."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.08 * (high - low) or 0.1
+    axis.set_ylim(low - margin, high + margin)
+
+
+def _plain(axis: Axes) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _ink(number: int) -> str:
+    return f"C{number % 10}"
+
+
+def embedded(image: bytes) -> str:
+    """A PNG as the address of an HTML image."""
+    return "data:image/png;base64," + base64.b64encode(image).decode()

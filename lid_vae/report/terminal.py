@@ -1,0 +1,57 @@
+"""Tables on a terminal of any width: columns that do not fit stand in a second table below the first."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lid_vae.report.analysis import Analysed
+from lid_vae.report.table import grid
+from lid_vae.report.wording import caption
+
+__all__ = ["print_tables", "render"]
+
+# Of a column beside its text: a space on either side.
+GAP = 2
+MOST = 40
+
+
+def print_tables(items: Sequence[Analysed], console: Console | None = None) -> None:
+    """Up to forty tables; the files hold them all."""
+    console = Console() if console is None else console
+    for item in items[:MOST]:
+        console.print(render(item, console.width))
+    if len(items) > MOST:
+        console.print(f"{len(items) - MOST} more tables are in the files.")
+
+
+def render(item: Analysed, width: int) -> RenderableType:
+    """The title, the table in as many pieces as ``width`` asks for, and the caption."""
+    headings, rows = grid(item)
+    rows = [[[line for part in row[0] for line in wrap(part, max(12, width // 5))], *row[1:]] for row in rows]
+    widths = [
+        max(len(part) for cell in [[heading], *(row[k] for row in rows)] for part in cell)
+        for k, heading in enumerate(headings)
+    ]
+    fixed = 2
+    pieces: list[list[int]] = [[]]
+    room = width - sum(widths[:fixed]) - GAP * fixed
+    used = 0
+    for column in range(fixed, len(headings)):
+        if pieces[-1] and used + widths[column] + GAP > room:
+            pieces.append([])
+            used = 0
+        pieces[-1].append(column)
+        used += widths[column] + GAP
+    tables: list[RenderableType] = [Text(f"\n{item.title}", style="bold")]
+    for piece in pieces:
+        table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        for column in (*range(fixed), *piece):
+            table.add_column(headings[column], justify="left" if column < fixed else "right", no_wrap=column >= fixed)
+        for row in rows:
+            table.add_row(*(Text("\n".join(row[column])) for column in (*range(fixed), *piece)))
+        tables += [table, Text()]
+    return Group(*tables, *(Padding(Text(sentence), (0, 0, 0, 0)) for sentence in caption(item)))

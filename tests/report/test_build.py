@@ -1,0 +1,183 @@
+"""The report's files say the same in every form, need nothing beside themselves, and come quickly."""
+
+import csv
+import io
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from lid_vae.report.__main__ import main
+from lid_vae.report.build import build
+from lid_vae.report.sweep_end import SweepEnd
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360000002000001e221bc33"
+    "0000000049454e44ae426082".replace(" ", "")
+)
+
+
+def quiet(width=160):
+    return Console(file=io.StringIO(), width=width)
+
+
+@pytest.fixture
+def table(runs):
+    """Two models on three seeds, with curves, and one picture; the name of a failure holds what forms must escape."""
+    for model, ll in (("gmvae", -3.0), ("lidgmvae", -2.0)):
+        for seed in range(3):
+            place = runs.write(model, seed, ll + 0.1 * seed, mi=1.4 + 0.1 * seed).parent
+            rows = ["step,train/bound,valid/bound,valid/mutual_information"]
+            rows += [f"{step},-9,{-5 + step / 100 + 0.1 * seed},{step / 100}" for step in range(0, 300, 50)]
+            (place / "metrics.csv").write_text("\n".join(rows) + "\n49,-8,,\n")
+    (runs.place("lidgmvae", 0) / "latents.png").write_bytes(PIXEL)
+    (runs.place("gmvae", 3) / "failed.json").write_text(json.dumps({"error": "a_b & 5 % of <i>x</i> | \\y {z} $1 #2"}))
+    return runs
+
+
+class Page(HTMLParser):
+    """Tags that are open, images, and the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.images, self.words = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.images.append(dict(attributes)["src"])
+        elif tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_needs_nothing_beside_itself(table):
+    build([table.folder], console=quiet())
+    text = (table.folder / "report" / "report.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert len(page.images) == 3, "curves, divergences and the one run that drew itself"
+    assert all(source.startswith("data:image/png;base64,") for source in page.images)
+    assert not re.search(r"https?://|<script|<link|url\(", text)
+    words = " ".join(" ".join(page.words).split())
+    assert "-1.900 (0.100)" in words
+    assert "3 of 4" in words
+    assert "seed 3 failed: a_b & 5 % of <i>x</i> | \\y {z} $1 #2" in words, "escaped"
+    assert "python train.py model=gmvae" in words
+
+
+def test_latex_is_balanced_and_escaped(table):
+    build([table.folder], console=quiet())
+    text = (table.folder / "report" / "report.tex").read_text()
+    begun, ended = re.findall(r"\\begin\{(.*?)\}", text), re.findall(r"\\end\{(.*?)\}", text)
+    assert sorted(begun) == sorted(ended) == ["table*", "tabular"]
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1)
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert len(rows) > 2
+    assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(columns)}
+    assert r"a\_b \& 5 \% of \textless{}i\textgreater{}x" in text
+    assert r"\textbackslash{}y \{z\} \$1 \#2" in text
+    assert "$-$1.900 (0.100)" in text
+    depth = 0
+    for mark in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if mark == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+
+
+def test_csv_and_markdown_say_the_same(table):
+    build([table.folder], console=quiet())
+    with (table.folder / "report" / "rows.csv").open(newline="") as file:
+        rows = {(row["row"], row["measure"]): row for row in csv.DictReader(file)}
+    row = rows["lidgmvae", "ll"]
+    assert (float(row["mean"]), float(row["sd"]), row["n"], row["expected"]) == (
+        pytest.approx(-1.9),
+        pytest.approx(0.1),
+        "3",
+        "4",
+    )
+    assert float(rows["gmvae", "ll"]["difference"]) == pytest.approx(-1.0)
+    assert float(rows["gmvae", "ll"]["p"]) == pytest.approx(0.25)
+    with (table.folder / "report" / "runs.csv").open(newline="") as file:
+        states = [(row["row"], row["seed"], row["state"].split(":")[0], row["ll"]) for row in csv.DictReader(file)]
+    assert ("gmvae", "3", "failed", "") in states
+    assert ("lidgmvae", "3", "not run", "") in states
+    assert ("gmvae", "0", "finished", "-3.0") in states
+    text = (table.folder / "report" / "report.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert "| lidgmvae | 3 of 4 |" in text
+    assert "-1.900 (0.100)<br>[-2.000, -1.800]<br>paper -3.28 (0.05)" in text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_terminal_shows_every_column_at_any_width(table, width):
+    console = quiet(width)
+    build([table.folder], console=console)
+    text = console.file.getvalue().split(str(table.folder))[0]
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    headings = " ".join(line for line in lines if line.startswith("model"))
+    for heading in ("AU(z)", "KL(z)", "MI(z)", "LL", "ELBO", "accuracy", "ms/step", "total"):
+        assert heading in headings
+    assert "-1.900 (0.100)" in text
+    assert "[-2.000, -1.800]" in text
+    assert "…" not in text
+
+
+def test_depth_is_drawn(runs):
+    for depth in (1, 2, 3):
+        for model in ("gmvae", "lidgmvae"):
+            runs.write(model, 0, tag=str(depth), depth=depth)
+    paths = build([runs.folder], console=quiet())
+    assert paths[-1].name == "depth-table-pinwheel-100.png"
+    assert paths[-1].read_bytes().startswith(PIXEL[:8])
+
+
+def test_the_command_and_where_it_writes(table, tmp_path, capsys):
+    main([str(table.folder), f"output={tmp_path / 'elsewhere'}"])
+    assert (tmp_path / "elsewhere" / "report.md").exists()
+    assert not (table.folder / "report").exists()
+    assert "lidgmvae" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([str(table.folder), "seed=1"])
+    assert "seed=1 has no bearing on tables" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "absent")])
+    assert "absent is no folder" in capsys.readouterr().err
+
+
+def test_a_report_is_no_part_of_the_next(table):
+    first = [path.read_bytes() for path in build([table.folder], console=quiet())]
+    assert [path.read_bytes() for path in build([table.folder], console=quiet())] == first
+
+
+def test_the_end_of_a_sweep_without_a_result_says_so(tmp_path, capsys):
+    (tmp_path / "table").mkdir()
+    SweepEnd(str(tmp_path), "table")()
+    assert "No table: " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ten_thousand_results_in_under_ten_seconds(new_runs, tmp_path):
+    """Twenty experiments of five models on a hundred seeds."""
+    for experiment in range(20):
+        runs = new_runs(f"table{experiment}")
+        for model in ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae"):
+            for seed in range(100):
+                runs.write(model, seed, -2.0 - 0.01 * (seed * 7919 % 101))
+    start = time.process_time()
+    paths = build([tmp_path], console=quiet())
+    assert time.process_time() - start < 10
+    with paths[2].open(newline="") as file:
+        measures = 8  # those that the results hold; each row has a line of each
+        assert len(list(csv.reader(file))) == 1 + 20 * 5 * measures

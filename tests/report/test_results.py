@@ -1,0 +1,193 @@
+"""Results are sorted into tables; what is missing, failed or damaged is named and never averaged away."""
+
+import json
+
+import pytest
+
+from lid_vae.errors import UserError
+from lid_vae.report.analysis import analyse
+from lid_vae.report.results import read
+from lid_vae.report.search import choices, chosen_rates
+from lid_vae.report.wording import caption
+
+MODELS = ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae")
+
+
+def lines(item):
+    return {line.row.label: line for line in item.lines}
+
+
+def test_rows_stand_in_the_papers_order_with_mean_and_deviation(runs):
+    for model in (*MODELS, "vae"):
+        for seed, ll in ((0, -2.0), (1, -3.0), (10, -7.0)):
+            runs.write(model, seed, ll)
+    (item,) = analyse(read([runs.folder]))
+    assert [line.row.label for line in item.lines] == ["gmvae", "sa_vae", "lagging_vae", "beta_vae", "vae", "lidgmvae"]
+    cell = item.lines[0].cells["ll"]
+    assert (cell.summary.mean, cell.summary.sd) == (-4.0, pytest.approx(7**0.5))
+    assert item.lines[0].row.seeds == [0, 1, 10]
+    assert item.lines[0].seconds == 150.0
+    assert item.lines[0].cells["ms"].summary.mean == pytest.approx(20)
+
+
+def test_the_papers_values_on_our_scale(runs):
+    """-6.2 nats in coordinates five times ours are -6.2 + 2 log 5 = -2.98."""
+    runs.write("gmvae", 0)
+    runs.write("vae", 0)
+    (item,) = analyse(read([runs.folder]))
+    assert lines(item)["gmvae"].cells["ll"].paper == (pytest.approx(-2.981, abs=1e-3), 0.05)
+    assert lines(item)["gmvae"].cells["kl"].paper == (1.4e-6, None)
+    assert lines(item)["vae"].cells["ll"].paper is None
+    text = " ".join(caption(item))
+    assert "The paper's MI exceeds its KL, which cannot be" in text
+    assert "MI = KL - KL(q(z) || p(z)) <= KL, nor can it exceed log 5 = 1.61 nats" in text
+    assert "2 log 5 = 3.22 nats are added" in text
+
+
+def test_the_papers_mnist_needs_no_change_of_scale(new_runs):
+    runs = new_runs("table2_mnist", "mnist")
+    runs.write("lidgmvae", 0, scale=None)
+    (item,) = analyse(read([runs.folder]))
+    assert lines(item)["lidgmvae"].cells["ll"].paper == (-95.4, 0.7)
+    assert "coordinates" not in " ".join(caption(item))
+
+
+def test_the_paired_test_is_against_lidgmvae_and_corrected_for_the_rows(runs):
+    """Five seeds of one sign: 2 / 32 for each of two models tested."""
+    for seed in range(5):
+        runs.write("lidgmvae", seed, -2.0)
+        runs.write("gmvae", seed, -3.0 - seed)
+        runs.write("sa_vae", seed, -2.0)
+    (item,) = analyse(read([runs.folder]))
+    assert item.comparisons == 2
+    found = lines(item)
+    assert found["gmvae"].cells["ll"].p == pytest.approx(2 * 2 / 32)
+    assert found["gmvae"].cells["ll"].difference == pytest.approx(-3.0)
+    assert found["sa_vae"].cells["ll"].p == 1.0
+    assert found["lidgmvae"].cells["ll"].p is None
+    assert "times the 2 rows tested (Bonferroni); 5 seeds cannot give less than 0.12." in " ".join(caption(item))
+
+
+def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
+    for seed in range(4):
+        runs.write("lidgmvae", seed)
+        if seed != 2:
+            runs.write("gmvae", seed)
+        runs.write("sa_vae", seed)
+    (item,) = analyse(read([runs.folder]))
+    found = lines(item)
+    assert found["gmvae"].count == "3 of 4"
+    assert found["gmvae"].cells["ll"].p is None
+    assert found["sa_vae"].cells["ll"].p is not None
+    assert "gmvae: seed 2 not run." in item.notes
+    assert "gmvae: no paired test, as only one of it and lidgmvae has seed 2." in item.notes
+
+
+def test_missing_failed_and_half_written_runs_are_named(runs):
+    for seed in range(5):
+        runs.write("lidgmvae", seed)
+    runs.write("gmvae", 0, -2.0)
+    runs.place("gmvae", 1)
+    (runs.place("gmvae", 2) / "failed.json").write_text(json.dumps({"error": "The sky fell."}))
+    damaged = runs.write("gmvae", 3, -100.0)
+    damaged.write_text(damaged.read_text()[:80])
+    study = read([runs.folder])
+    (item,) = analyse(study)
+    line = lines(item)["gmvae"]
+    assert line.count == "1 of 5"
+    assert line.cells["ll"].summary.mean == -2.0
+    assert item.notes[:4] == [
+        "gmvae: seed 1 unfinished.",
+        "gmvae: seed 2 failed: The sky fell.",
+        "gmvae: seed 3 result.json damaged.",
+        "gmvae: seed 4 not run.",
+    ]
+    (note,) = study.notes
+    assert str(damaged) in note
+    assert "half-written" in note
+
+
+def test_a_model_whose_runs_all_failed_keeps_its_row(runs):
+    runs.write("lidgmvae", 0)
+    (runs.place("gmvae", 0, "abcd1234") / "failed.json").write_text('{"error": "No memory."}')
+    (item,) = analyse(read([runs.folder]))
+    line = lines(item)["gmvae-pinwheel-realnvp-abcd1234"]
+    assert line.count == "0 of 1"
+    assert line.cells["ll"].summary is None
+    assert item.notes == ["gmvae-pinwheel-realnvp-abcd1234: seed 0 failed: No memory."]
+
+
+def test_a_measure_that_one_run_lacks_is_left_out(runs):
+    runs.write("gmvae", 0)
+    runs.write("gmvae", 1, accuracy=None)
+    runs.write("lidgmvae", 0)
+    (item,) = analyse(read([runs.folder]))
+    assert lines(item)["gmvae"].cells["accuracy"].summary is None
+    assert lines(item)["lidgmvae"].cells["accuracy"].summary is not None
+
+
+def test_splits_rulers_and_checkpoints_have_tables_of_their_own(runs):
+    runs.write("gmvae", 0)
+    runs.write("gmvae", 1)
+    runs.write("gmvae", 0, file="evaluation-test-1.json", checkpoint="x/best.ckpt", samples=500)
+    runs.write("gmvae", 0, file="evaluation-test-2.json", checkpoint="x/last.ckpt")
+    runs.write("gmvae", 0, -50.0, file="evaluation-test-3.json", checkpoint="x/best.ckpt")
+    runs.write("gmvae", 0, file="evaluation-valid-1.json", split="valid")
+    tables = read([runs.folder]).tables
+    assert [(table.split, table.checkpoint, table.samples) for table in tables] == [
+        ("test", "best.ckpt", 100),
+        ("test", "best.ckpt", 500),
+        ("test", "last.ckpt", 100),
+        ("valid", "best.ckpt", 100),
+    ]
+    assert tables[0].rows[0].results[0]["ll"]["mean"] == -2.0, "the run's own result wins over a later evaluation"
+
+
+def test_a_result_that_is_being_replaced_is_passed_over(runs):
+    runs.write("gmvae", 0, -2.0)
+    old = runs.write("gmvae", 1, -9.0).parent
+    old.rename(old.with_name("seed-1.superseded"))
+    runs.place("gmvae", 1)
+    (item,) = analyse(read([runs.folder]))
+    assert item.lines[0].cells["ll"].summary.mean == -2.0
+    assert item.notes == ["gmvae: seed 1 unfinished."]
+
+
+def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):
+    for depth in (1, 2):
+        for seed in (0, 1):
+            runs.write("gmvae", seed, -depth, tag=f"g{depth}", depth=depth)
+            runs.write("lidgmvae", seed, -depth - 1, tag=f"l{depth}", depth=depth)
+    (item,) = analyse(read([runs.folder]))
+    assert list(lines(item)) == ["gmvae, depth 1", "gmvae, depth 2", "lidgmvae, depth 1", "lidgmvae, depth 2"]
+    assert [line.cells["ll"].difference for line in item.lines] == [1.0, 1.0, None, None]
+
+
+def test_refused_an_empty_folder_and_one_of_damaged_files(tmp_path, runs):
+    with pytest.raises(UserError, match="is no folder"):
+        read([tmp_path / "absent"])
+    runs.folder.mkdir()
+    with pytest.raises(UserError, match=r"holds no result\.json"):
+        read([runs.folder])
+    runs.write("gmvae", 0).write_text('{"split": "te')
+    with pytest.raises(UserError, match=r"1 runs there are begun.*result\.json is half-written"):
+        read([runs.folder])
+
+
+def test_the_search_chooses_by_the_validation_bound_alone(new_runs):
+    """The rate with the best test numbers has the worse validation bound, and is not chosen."""
+    runs = new_runs("table_search")
+    bounds = {("gmvae", 0.001): (-5.0, -5.0), ("gmvae", 0.003): (-2.0, -3.0), ("gmvae", 0.01): (-1.0, -6.0)}
+    bounds |= {("lidgmvae", 0.001): (-3.0, -3.0), ("lidgmvae", 0.003): (-4.0, -2.0), ("lidgmvae", 0.01): (-1.0,)}
+    for (model, rate), values in bounds.items():
+        for seed, bound in enumerate(values, start=100):
+            given = {"learning_rate": rate, "validation": {"elbo": bound}}
+            runs.write(model, seed, 100 * rate, tag=str(rate), **given)
+    (item,) = analyse(read([runs.folder]))
+    assert chosen_rates(item) == {"gmvae": 0.003, "lidgmvae": 0.001}, "of equal means the smaller rate"
+    assert [measure.key for measure in item.measures] == ["bound", "ms"], "no test number is shown"
+    assert lines(item)["gmvae, rate 0.003"].cells["bound"].summary.mean == -2.5
+    text = " ".join(choices(item))
+    assert "no test data: gmvae: 0.003; lidgmvae: 0.001." in text
+    assert "lidgmvae: 0.001 is at the edge of its grid" in text
+    assert "lidgmvae: not eligible, as a seed is missing: 0.01." in text
