@@ -176,7 +176,7 @@ def test_the_same_command_gives_the_same_bytes(tmp_path):
         (["figure=3", "figure.example=500"], "figure.example=500 is not one of the 500 samples"),
         (["figure=4", "figure.clusters.single_Gaussian.scale=[1,0]", *NO_HELP], "both above 0"),
         (["figure=4", "figure.samples=1", *NO_HELP], "at least two samples"),
-        (["runs/some/folder"], "runs/some/folder holds no result.json."),
+        (["runs/some/folder"], "runs/some/folder is no folder."),
     ],
 )
 def test_mistakes_are_refused_in_a_paragraph(arguments, message, tmp_path, capsys):
