@@ -167,7 +167,7 @@ def train(cfg: DictConfig) -> float:
         _fit(trainer, module, data, _resumable(last, digest) if last.exists() else None)
         seconds = stopwatch.elapsed()
         best = folder / "checkpoints" / "best.ckpt"
-        module.load_state_dict(load_checkpoint(best)["state_dict"])
+        module.restore(load_checkpoint(best))
         module.to(trainer.strategy.root_device)
         result = _record(cfg, module, data, digest)
         result |= {"steps": module.step, "seconds": round(seconds, 1)}
@@ -221,7 +221,7 @@ def load_run(
     run_cfg.data.root = data_root
     module = build_module(run_cfg, None, description["shape"], description["labels"])
     try:
-        module.load_state_dict(checkpoint["state_dict"])
+        module.restore(checkpoint)
     except RuntimeError as error:
         raise UserError(
             f"The weights in {path} do not fit its description (written by version {description.get('version')}, "

@@ -64,6 +64,9 @@ OFF = {
     "beta 1": "objective=elbo objective.beta=1",
     "free bits 0": "objective=free_bits objective.free_bits=0 objective.per=total",
     "annealed from 1": "objective=linear_annealing objective.beta.start=1 objective.beta.end=1",
+    "no pretraining": """
+        objective=autoencoder_pretraining objective.free_bits=0 objective.beta.share=0 objective.beta.then.start=1
+    """,
     "no refinement": "inference=semi_amortized inference.steps=0",
     "not aggressive": "inference=aggressive inference.aggressive=false",
 }

@@ -107,6 +107,17 @@ def test_a_run_validated_every_other_epoch(programs, tmp_path):
     same(programs.train(*options), reference)
 
 
+@pytest.mark.parametrize("place", ["before", "at"])
+def test_a_restart_comes_as_it_would_have(programs, tmp_path, place):
+    options = ("model=pretrained_vae", "objective.beta.share=0.5", "trainer.max_epochs=4")
+    reference = Programs(tmp_path / "reference").train(*options)
+    half = reference.result["steps"] // 2
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, half - 1 if place == "before" else half, PowerCutError())
+        programs.train(*options)
+    same(programs.train(*options), reference)
+
+
 def test_an_interruption_ends_with_130_and_leaves_ctrl_c_alive(programs, uninterrupted):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:

@@ -80,6 +80,12 @@ class VAEModule(pl.LightningModule):
         with torch.set_grad_enabled(self.inference.needs_gradient):
             return self.inference.posterior(self.vae, self.objective, x, noise)
 
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """The weights of a checkpoint, with the objective as it was then: an annealed one is what SA-VAE refines by."""
+        self.load_state_dict(checkpoint["state_dict"])
+        step = checkpoint["lid_vae"]["step"]
+        self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
+
     def calibrate(self, data: ArrayDataModule) -> None:
         """Lets a posterior that needs it take its statistics for evaluation from the training set."""
         if isinstance(self.vae.posterior, CalibratedPosterior):
@@ -157,7 +163,7 @@ class VAEModule(pl.LightningModule):
         self.inference.validated(torch.tensor(measures["latent"]["z"]["mi"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["lid_vae"] = {**self.description, "step": self.step}
+        checkpoint["lid_vae"] = {**self.description, "step": self.step, "steps": self.steps}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["lid_vae"]["step"]

@@ -4,13 +4,14 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.elbo import ELBO
 from lid_vae.objective.free_bits import FreeBits
 from lid_vae.objective.importance_weighted import ImportanceWeighted
-from lid_vae.objective.schedule import Constant, Cosine, Cyclical, Linear, Schedule, WarmupCosine
+from lid_vae.objective.schedule import Constant, Cosine, Cyclical, Delayed, Linear, Schedule, WarmupCosine
 
 __all__ = [
     "ELBO",
     "Constant",
     "Cosine",
     "Cyclical",
+    "Delayed",
     "FreeBits",
     "ImportanceWeighted",
     "Linear",

@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import cos, pi
+from math import ceil, cos, pi
 
 from lid_vae.errors import UserError
 
-__all__ = ["Constant", "Cosine", "Cyclical", "Linear", "Schedule", "WarmupCosine"]
+__all__ = ["Constant", "Cosine", "Cyclical", "Delayed", "Linear", "Schedule", "WarmupCosine", "first_step"]
 
 
 class Schedule(ABC):
@@ -63,6 +63,32 @@ class Cyclical(Schedule):
         length = max(steps / self.cycles, 1)
         position = (min(step, steps - 1) % length) / length
         return self.start + (self.end - self.start) * min(position / self.share, 1.0)
+
+
+@dataclass(frozen=True)
+class Delayed(Schedule):
+    """``before`` for the first ``share`` of training, then the schedule ``then`` over the rest of it.
+
+    With beta = 0 before: the autoencoder pretraining of Li et al. (2019). A share of 0 is ``then`` itself.
+    Raises ``UserError`` for a share that is not in [0, 1).
+    """
+
+    then: Schedule
+    before: float = 0.0
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise UserError(f"A delay takes a share of training in [0, 1), got share={self.share}. Use share=0.2.")
+
+    def __call__(self, step: int, steps: int) -> float:
+        first = first_step(self.share, steps)
+        return self.before if step < first else self.then(step - first, max(steps - first, 1))
+
+
+def first_step(share: float, steps: int) -> int:
+    """The first step after the first ``share`` of training."""
+    return ceil(share * steps)
 
 
 @dataclass(frozen=True)
