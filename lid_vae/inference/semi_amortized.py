@@ -50,6 +50,11 @@ class SemiAmortized(Inference):
         def total(variational: Parameters) -> Float[Tensor, ""]:
             return objective(vae, x, vae.posterior.distribution(variational), noise).sum()
 
+        if self.steps > 0 and not parameters:
+            raise UserError(
+                f"SA-VAE refines the parameters of q(w | x), and {type(vae.posterior).__name__} has none: its encode "
+                "returns an empty dictionary. Use inference=amortized."
+            )
         if self.steps > 0 and not vae.posterior.distribution(parameters).reparametrised:
             raise UserError(
                 "SA-VAE differentiates through its refinement, and a Bernoulli latent has no reparametrised gradient "

@@ -101,6 +101,12 @@ class VAEModule(pl.LightningModule):
         return [parameter for parameter in parameters if parameter.requires_grad]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        for group in self.inference.groups:
+            if not self.parameter_group(group):
+                raise UserError(
+                    f"{type(self.inference).__name__} trains the parameters of the {group} apart, and there are none "
+                    "here. Use inference=amortized."
+                )
         try:
             return [self.make_optimizer(self.parameter_group(group)) for group in self.inference.groups]
         except (TypeError, ValueError) as error:

@@ -55,13 +55,33 @@ def test_aggressive_training_ends_when_information_does_not_rise():
     assert run(inference, Scripted([1.0])) == ["all"]
 
 
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_patience_counts_the_validations_below_the_best(patience: int):
+    inference, ended = Aggressive(patience=patience), []
+    for information in [0.1, 0.3, 0.2, 0.25, 0.4, 0.3, 0.5]:  # misses: the third, the fourth and the sixth
+        inference.validated(torch.tensor(information))
+        ended.append(not bool(inference.active))
+    assert ended.index(True) == {1: 2, 2: 3, 3: 5}[patience]
+    assert all(ended[ended.index(True) :]), "for good"
+
+
+def test_seeds_end_each_for_itself():
+    inference = Aggressive()
+    for name in ("active", "best_information", "misses"):
+        setattr(inference, name, getattr(inference, name).expand(2).clone())
+    inference.validated(torch.tensor([0.1, 0.2]))
+    inference.validated(torch.tensor([0.05, 0.3]))
+    assert inference.active.tolist() == [False, True]
+
+
 def test_the_state_travels_in_the_state_dict():
     inference, restored = Aggressive(), Aggressive()
     inference.validated(torch.tensor(0.3))
     inference.validated(torch.tensor(0.2))
     restored.load_state_dict(inference.state_dict())
     assert not bool(restored.active)
-    assert float(restored.last_information) == pytest.approx(0.2)
+    assert float(restored.best_information) == pytest.approx(0.3)
+    assert int(restored.misses) == 1
 
 
 def test_off_is_one_joint_step():
@@ -95,7 +115,7 @@ def test_inner_steps_use_fresh_batches_and_move_the_posterior_alone():
     assert moved == {"posterior"}
 
 
-@pytest.mark.parametrize("options", [{"window": 0}, {"most": 0}])
+@pytest.mark.parametrize("options", [{"window": 0}, {"most": 0}, {"patience": 0}])
 def test_refused_options(options: dict[str, int]):
     with pytest.raises(UserError, match="aggressive loop needs"):
         Aggressive(**options)

@@ -4,10 +4,12 @@ import pytest
 import torch
 from builders import COMBINATIONS, REPARAMETRISED, data, make_vae
 
+from lid_vae.distribution import FlowGaussian
 from lid_vae.errors import UserError
 from lid_vae.inference import Amortized, SemiAmortized
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
+from lid_vae.posterior import Posterior
 from lid_vae.vae import VAE
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
@@ -68,12 +70,20 @@ def test_clipping_bounds_each_examples_step() -> None:
     assert bool((square.sqrt() >= 0.9e-3).all()), "the gradients here are far above the bound"
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_second_order_gradients_against_finite_differences(steps: int) -> None:
-    vae = make_vae("gaussian", "conditional", "gaussian", spread=0.3)
+@pytest.mark.parametrize(
+    ("mixture", "family", "steps", "clip"),
+    [
+        ("conditional", "gaussian", 1, None),
+        ("conditional", "gaussian", 3, None),
+        ("conditional", "realnvp", 2, 0.8),
+        ("enumerate", "gaussian", 2, 0.8),
+    ],
+)
+def test_second_order_gradients_against_finite_differences(mixture: str, family: str, steps: int, clip) -> None:
+    vae = make_vae("gaussian", mixture, family, spread=0.3)
     x, objective = data(vae), ELBO()
     noise = draw_noise(vae, x)
-    inference = SemiAmortized(steps=steps, learning_rate=0.05, momentum=0.5, clip=None)
+    inference = SemiAmortized(steps=steps, learning_rate=0.05, momentum=0.5, clip=clip)
 
     def bound() -> torch.Tensor:
         return objective(vae, x, inference.posterior(vae, objective, x, noise), noise).mean()
@@ -108,6 +118,32 @@ def test_evaluation_refines_without_recording_a_graph() -> None:
         amortised = Amortized().posterior(vae, ELBO(), x, noise)
     assert not q.mean.requires_grad
     assert not torch.equal(q.mean, amortised.mean)
+
+
+class Prior(Posterior):
+    """q = p, whatever x: a posterior with nothing to refine."""
+
+    latent_dimension, categories, support = 2, None, "real"
+
+    def encode(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {}
+
+    def distribution(self, parameters: dict[str, torch.Tensor]) -> FlowGaussian:
+        return FlowGaussian(torch.zeros(1, 5, 2).double(), torch.ones(1, 5, 2).double())
+
+    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randn(samples, 1, batch, 2, generator=generator, dtype=torch.float64)
+
+
+def test_refinement_of_nothing_is_refused() -> None:
+    vae = make_vae("standard_normal")
+    vae.posterior = Prior()
+    x = data(vae)
+    noise = draw_noise(vae, x)
+    with pytest.raises(UserError, match=r"Prior has none: its encode returns.*Use inference=amortized"):
+        SemiAmortized(steps=1).posterior(vae, ELBO(), x, noise)
+    q = SemiAmortized(steps=0).posterior(vae, ELBO(), x, noise)
+    torch.testing.assert_close(q.sample(noise).w, noise, rtol=0, atol=0)
 
 
 def test_refused_for_binary_latents() -> None:
