@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,24 @@ from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.run_folder import FAILURE, config_hash, is_finished, preset_config, resolve, run_folder
 from lid_vae.vae import VAE
 
-__all__ = ["build_data", "build_module", "evaluate", "evaluate_split", "load_run", "train"]
+__all__ = [
+    "Run",
+    "build_callbacks",
+    "build_data",
+    "build_loggers",
+    "build_module",
+    "build_trainer",
+    "evaluate",
+    "evaluate_split",
+    "fit",
+    "load_run",
+    "open_run",
+    "train",
+]
 
 INITIAL_DRAWS = 1000
+# Those under ``trainer`` that Lightning does not know.
+OWN_TRAINER_OPTIONS = ("matmul_precision", "compile")
 
 
 def build_data(cfg: DictConfig) -> ArrayDataModule:
@@ -127,63 +143,114 @@ def _check_categories(cfg: DictConfig, categories: int | None, data: ArrayDataMo
         )
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run's place: its folder, the hash of its configuration, and the configuration as it is stored."""
+
+    cfg: DictConfig
+    folder: Path
+    digest: str
+    stored: dict[str, Any]
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result of a run that is done and need not be done again."""
+        if self.cfg.force or not is_finished(self.folder, self.digest):
+            return None
+        result = read_json(self.folder / "result.json")
+        print(f"Finished before: {self.folder} (force=true does it again)\n{summary(result)}", flush=True)
+        return result
+
+    def build(self, data: ArrayDataModule) -> VAEModule:
+        """The module to train, with the description that travels in its checkpoints."""
+        shape = list(data.image_shape or (data.features,))
+        module = build_module(self.cfg, data, shape, data.label_count)
+        module.description = {
+            "config": json.loads(json.dumps(self.stored)),
+            "config_hash": self.digest,
+            "version": __version__,
+            "checksum": data.checksum,
+            "shape": shape,
+            "labels": data.label_count,
+        }
+        return module
+
+    def begin(self) -> Path | None:
+        """Makes the folder ready; the checkpoint from which to go on, if there is one."""
+        if self.cfg.force:
+            _set_aside(self.folder, _superseded(self.folder))
+        (self.folder / FAILURE).unlink(missing_ok=True)
+        write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.stored)))
+        last = self.folder / "checkpoints" / "last.ckpt"
+        return _resumable(last, self.digest) if last.exists() else None
+
+    def measure(
+        self, module: VAEModule, data: ArrayDataModule, device: torch.device, stopwatch: Stopwatch, together: int = 1
+    ) -> tuple[dict[str, Any], Path]:
+        """Evaluates the best checkpoint and writes ``result.json``; the result, and the path of the picture.
+
+        ``together``: how many seeds shared the time that ``stopwatch`` has measured.
+        """
+        seconds = stopwatch.elapsed()
+        module.restore(load_checkpoint(self.best))
+        module.to(device, torch.get_default_dtype())
+        result = _record(self.cfg, module, data, self.digest)
+        result |= {"steps": module.step, "seconds": round(seconds, 1), "seeds_together": together}
+        result["seconds_per_step"] = stopwatch.seconds_per_step()
+        result |= evaluate_split(module, data, "test", self.cfg.samples)
+        result["validation"] = evaluate_split(module, data, "valid", self.cfg.samples)
+        picture = _draw(self.folder, module, data)
+        write_json_atomic(self.folder / "result.json", result)
+        return result, picture
+
+    def close(self, result: dict[str, Any], picture: Path) -> float:
+        """Tells the end of a run, whose value it is to return: the validation bound, nats per example."""
+        superseded = _superseded(self.folder)
+        if superseded.exists():
+            shutil.rmtree(superseded)
+        print(
+            f"result      {self.folder / 'result.json'}\npicture     {picture}\ncheckpoint  {self.best}\n"
+            f"{summary(result)}",
+            flush=True,
+        )
+        return float(result["validation"]["elbo"])
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best.ckpt"
+
+
+def open_run(cfg: DictConfig) -> Run:
+    """The run that ``cfg`` asks for; nothing is written. Raises ``UserError`` for options out of range."""
+    _check_options(cfg)
+    folder, digest = _folder(cfg)
+    with open_dict(cfg):
+        cfg.paths.run = str(folder)
+    stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    assert isinstance(stored, dict)
+    return Run(cfg, folder, digest, {str(key): value for key, value in stored.items()})
+
+
 def train(cfg: DictConfig) -> float:
     """Train ``cfg``, evaluate its best checkpoint, write ``result.json``; the validation bound, nats per example.
 
     A finished run is left alone unless ``force``; an unfinished one goes on from ``last.ckpt``.
     """
     quiet_lightning()
-    _check_options(cfg)
-    folder, digest = _folder(cfg)
-    if not cfg.force and is_finished(folder, digest):
-        result = read_json(folder / "result.json")
-        print(f"Finished before: {folder} (force=true does it again)\n{summary(result)}", flush=True)
-        return float(result["validation"]["elbo"])
-    with open_dict(cfg):
-        cfg.paths.run = str(folder)
-    stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    assert isinstance(stored, dict)
+    run = open_run(cfg)
+    before = run.finished()
+    if before is not None:
+        return float(before["validation"]["elbo"])
     data = build_data(cfg)
-    shape = list(data.image_shape or (data.features,))
-    module = build_module(cfg, data, shape, data.label_count)
-    module.description = {
-        "config": json.loads(json.dumps(stored)),
-        "config_hash": digest,
-        "version": __version__,
-        "checksum": data.checksum,
-        "shape": shape,
-        "labels": data.label_count,
-    }
-    superseded = _superseded(folder)
-    if cfg.force:
-        _set_aside(folder, superseded)
-    (folder / FAILURE).unlink(missing_ok=True)
-    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(stored)))
+    module = run.build(data)
+    last = run.begin()
     stopwatch = Stopwatch()
-    last = folder / "checkpoints" / "last.ckpt"
-    loggers = list((instantiate(cfg.logger) or {}).values())
+    loggers = build_loggers(cfg)
     with finished_on_error(loggers):
-        trainer = _build_trainer(cfg, loggers, folder, stopwatch)
-        _fit(trainer, module, data, _resumable(last, digest) if last.exists() else None)
-        seconds = stopwatch.elapsed()
-        best = folder / "checkpoints" / "best.ckpt"
-        module.restore(load_checkpoint(best))
-        module.to(trainer.strategy.root_device)
-        result = _record(cfg, module, data, digest)
-        result |= {"steps": module.step, "seconds": round(seconds, 1)}
-        result["seconds_per_step"] = stopwatch.seconds_per_step()
-        result |= evaluate_split(module, data, "test", cfg.samples)
-        result["validation"] = evaluate_split(module, data, "valid", cfg.samples)
-        picture = _draw(folder, module, data)
-        write_json_atomic(folder / "result.json", result)
+        trainer = build_trainer(cfg, loggers, run.folder, [*build_callbacks(cfg), stopwatch])
+        fit(trainer, module, data, last)
+        result, picture = run.measure(module, data, trainer.strategy.root_device, stopwatch)
     finish_loggers(loggers, result, picture)
-    if superseded.exists():
-        shutil.rmtree(superseded)
-    print(
-        f"result      {folder / 'result.json'}\npicture     {picture}\ncheckpoint  {best}\n{summary(result)}",
-        flush=True,
-    )
-    return float(result["validation"]["elbo"])
+    return run.close(result, picture)
 
 
 def evaluate(cfg: DictConfig) -> float:
@@ -323,22 +390,41 @@ def _set_aside(folder: Path, superseded: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _build_trainer(cfg: DictConfig, loggers: list[Logger], folder: Path, stopwatch: Stopwatch) -> pl.Trainer:
-    callbacks = [*instantiate(cfg.callbacks).values(), stopwatch]
+def build_loggers(cfg: DictConfig) -> list[Logger]:
+    """Those of ``cfg.logger``."""
+    return list((instantiate(cfg.logger) or {}).values())
+
+
+def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
+    """Those of ``cfg.callbacks``."""
+    return list(instantiate(cfg.callbacks).values())
+
+
+def build_trainer(
+    cfg: DictConfig,
+    loggers: list[Logger],
+    folder: Path,
+    callbacks: list[pl.Callback],
+    **options: Any,
+) -> pl.Trainer:
+    """The trainer of ``cfg``."""
     interval = _validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch)
+    settings = {"plugins": [AtomicCheckpointIO()], **options}
+    torch.set_float32_matmul_precision(cfg.trainer.matmul_precision)
+    node = {key: value for key, value in cfg.trainer.items() if key not in OWN_TRAINER_OPTIONS}
     try:
-        return instantiate(cfg.trainer)(
+        return instantiate(node)(
             check_val_every_n_epoch=interval,
             callbacks=callbacks,
             logger=loggers,
-            plugins=[AtomicCheckpointIO()],
             default_root_dir=str(folder),
+            **settings,
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
 
 
-def _fit(trainer: pl.Trainer, module: VAEModule, data: ArrayDataModule, last: Path | None) -> None:
+def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, last: Path | None) -> None:
     """Ctrl-C in ``trainer.fit`` as KeyboardInterrupt; Lightning would exit with status 1 and ignore later ones."""
     handler = signal.getsignal(signal.SIGINT)
     try:

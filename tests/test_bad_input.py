@@ -197,7 +197,7 @@ def test_a_failed_run_does_not_hide_the_other_seeds(programs, monkeypatch):
         return train(cfg)
 
     monkeypatch.setattr(experiment, "train", one)
-    outcome = programs.train("-m", "seed=0-2", "trainer.max_epochs=1")
+    outcome = programs.train("-m", "seed=0-2", "trainer.max_epochs=1", "hydra/launcher=basic")
     assert outcome.status == 1
     assert "1 of 3 runs failed; the others are finished:" in outcome.err
     assert "seed=1: The training bound became nan" in outcome.err

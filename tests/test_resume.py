@@ -136,7 +136,7 @@ def test_an_interruption_ends_with_130_and_leaves_ctrl_c_alive(programs, uninter
 def test_an_interruption_ends_a_sweep(programs):
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 2, KeyboardInterrupt())
-        stopped = programs.train("-m", "seed=0-2")
+        stopped = programs.train("-m", "seed=0-2", "hydra/launcher=basic")
     assert stopped.status == 130
     assert {path.name for path in (programs.folder / "runs").rglob("seed-*")} == {"seed-0"}
 

@@ -86,6 +86,7 @@ def test_the_depth_of_the_decoder_is_swept_from_one_to_four():
 def test_a_sweep_survives_a_failure_and_ends_with_the_table(tmp_path, monkeypatch):
     programs = Programs(tmp_path)
     options = ("experiment=table2_pinwheel", "-m", "model=gmvae,lidgmvae", "seed=0-1", "trainer.max_epochs=1")
+    options += ("hydra/launcher=basic",)
     fails = []
 
     def step(self, batch, batch_index, training_step=VAEModule.training_step):

@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,17 +77,21 @@ class Job:
     full_error: str | None
 
     def __call__(self, cfg: DictConfig) -> Any:
+        # Imported here, and not above, so that --help and --cfg do not wait for torch.
+        return self.attempt(cfg, lambda: getattr(importlib.import_module("lid_vae.experiment"), self.kind)(cfg))
+
+    def attempt(self, cfg: DictConfig, run: Callable[[], Any]) -> Any:
+        """The value of ``run()``, the run of ``cfg``; tells its error, and says so to Hydra."""
         multirun = HydraConfig.get().mode is RunMode.MULTIRUN
         if not multirun:
             self._mention_unused_sweep()
         with _process_state(self.argv, self.full_error):
             try:
-                # Imported here, and not above, so that --help and --cfg do not wait for torch.
-                return getattr(importlib.import_module("lid_vae.experiment"), self.kind)(cfg)
+                return run()
             except Exception as error:
                 text = None if self.full_error == "1" else self._explain(error)
                 if text is None:
-                    traceback.print_exc()
+                    traceback.print_exception(error)
                 else:
                     _print_paragraph(self.kind, text)
                 if multirun:

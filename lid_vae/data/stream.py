@@ -1,14 +1,24 @@
 """The training batches as a function of (seed, step), and the loaders that hand batches to Lightning."""
 
-__all__ = ["SplitLoader", "StreamLoader", "TrainStream"]
+__all__ = ["SplitLoader", "Stream", "StreamLoader", "TrainStream"]
 
 from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from lid_vae.data.split import Batch, Split, as_float
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Batches by their number; ``len`` is how many make an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, step: int, draw: int = 0) -> Batch: ...
 
 
 class TrainStream:
@@ -70,7 +80,7 @@ class StreamLoader:
     pass yields ``len(loader)`` batches from wherever it stands, and Lightning, which counts, ends a resumed epoch.
     """
 
-    def __init__(self, stream: TrainStream, step: int = 0) -> None:
+    def __init__(self, stream: Stream, step: int = 0) -> None:
         self.stream = stream
         self.step = step
 

@@ -75,6 +75,11 @@ class VAEModule(pl.LightningModule):
         """The objective of each example under the q of the trained strategy, nats."""
         return self.objective(self.vae, x, self.inference.posterior(self.vae, self.objective, x, noise), noise)
 
+    def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
+        """The noise of the batch of ``step``, or of its ``draw``-th extra batch."""
+        rng = generator(self.seed, "noise", step, draw, device=self.device)
+        return self.vae.posterior.draw_noise(self.objective.samples, batch, rng)
+
     def infer(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Approximation:
         """q for a batch, with the trained inference strategy."""
         with torch.set_grad_enabled(self.inference.needs_gradient):
@@ -131,14 +136,14 @@ class VAEModule(pl.LightningModule):
         for optimizer in self._optimizers.values():
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
-        value = self.inference.update(self, batch.x, self._noise(step, 0, len(batch.x)), self._minimise, self._draw)
+        value = self.inference.update(self, batch.x, self.noise(step, 0, len(batch.x)), self._minimise, self._draw)
         self.step = step + 1
         logged = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
-        if logged or self.device.type == "cpu":
+        if logged or step == 0 or self.device.type == "cpu":
             bound = value.mean()
             if not torch.isfinite(bound):
                 raise training_diverged(float(bound), step, factor * self._base_rate())
-            if logged:
+            if logged or step == 0:  # the first for the progress bar alone: Lightning gives it to no logger
                 self.log("train/bound", bound, prog_bar=True)
                 self.log("train/learning_rate", factor * self._base_rate())
 
@@ -177,15 +182,12 @@ class VAEModule(pl.LightningModule):
             for callback in self._trainer.checkpoint_callbacks:
                 _relocate(checkpoint["callbacks"].get(callback.state_key, {}), getattr(callback, "dirpath", None))
 
-    def _noise(self, step: int, draw: int, batch: int) -> Tensor:
-        rng = generator(self.seed, "noise", step, draw, device=self.device)
-        return self.vae.posterior.draw_noise(self.objective.samples, batch, rng)
-
     def _draw(self, number: int) -> tuple[Tensor, Tensor]:
         """The ``number``-th extra batch (1, 2, ...) of the present step."""
         stream = self.trainer.datamodule.stream()  # type: ignore[attr-defined]
         x = stream.batch(self.step, draw=number).x
-        return x, self._noise(self.step, number, len(x))
+        noise = self.noise(self.step, number, len(x))
+        return x.to(noise.dtype), noise
 
     def _minimise(self, loss: Tensor, group: Group, chosen: Tensor | None = None) -> None:
         """One step on a group; ``all`` steps every optimiser, under one bound on the whole gradient."""

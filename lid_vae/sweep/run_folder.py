@@ -57,6 +57,7 @@ IGNORED = (
     "callbacks.panels",
     "callbacks.progress",
     "trainer.accelerator",
+    "trainer.compile",
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.default_root_dir",

@@ -4,7 +4,7 @@ import re
 
 from lid_vae.errors import UserError
 
-__all__ = ["is_seed_range", "parse", "sweep_text"]
+__all__ = ["is_seed_range", "parse", "seed_text", "sweep_text"]
 
 _PART = re.compile(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", re.ASCII)
 _LIMIT = 1_000_000  # a slip of the finger such as 0-99999999999 should say so rather than fill the memory
@@ -40,3 +40,14 @@ def sweep_text(seeds: list[int]) -> str:
     if len(seeds) > 1 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"range({seeds[0]},{seeds[-1] + 1})"
     return ",".join(map(str, seeds))
+
+
+def seed_text(seeds: list[int]) -> str:
+    """The seeds as one would type them: ``0-2,7``."""
+    ranges: list[list[int]] = []
+    for seed in seeds:
+        if ranges and seed == ranges[-1][1] + 1:
+            ranges[-1][1] = seed
+        else:
+            ranges.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

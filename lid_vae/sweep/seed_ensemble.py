@@ -1,0 +1,166 @@
+"""Runs that differ in their seed alone, trained together; each leaves what it would leave alone."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import ProgressBar
+
+from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
+from lid_vae.data.base import ArrayDataModule
+from lid_vae.experiment import Run, build_callbacks, build_data, build_loggers, build_trainer, fit, open_run, train
+from lid_vae.module.loggers import finish_loggers
+from lid_vae.module.stopwatch import Stopwatch
+from lid_vae.module.vae_module import VAEModule
+from lid_vae.quiet import quiet_lightning
+from lid_vae.sweep.ensemble_module import EnsembleModule
+from lid_vae.sweep.seed_callbacks import SeedCallbacks
+from lid_vae.sweep.seed_data import SeedData
+from lid_vae.sweep.seed_range import seed_text
+from lid_vae.sweep.seed_trainer import Member, SeedTrainer
+from lid_vae.sweep.stack import obstacle
+
+__all__ = ["Outcome", "train_seeds"]
+
+Outcome = float | Exception
+"""The validation bound of a run in nats per example, or why it failed."""
+
+PROBE = 4
+
+
+def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
+    """Trains configurations that are equal but for their seed; the outcome of each, in their order.
+
+    Finished runs are left alone and unfinished ones go on, as in ``train``. Seeds at the same step train as one stack,
+    ``ensemble.size`` of them at most; a model that does not vectorise is trained seed after seed, and says why.
+    """
+    quiet_lightning()
+    runs = [open_run(cfg) for cfg in cfgs]
+    outcomes: dict[int, Outcome] = {}
+    for number, run in enumerate(runs):
+        before = run.finished()
+        if before is not None:
+            outcomes[number] = float(before["validation"]["elbo"])
+    left = [number for number in range(len(runs)) if number not in outcomes]
+    if len(left) > 1:
+        data = build_data(runs[left[0]].cfg)
+        reason = _obstacle(runs[left[0]], data)
+        if reason is None:
+            for numbers in _stacks(runs, left):
+                if len(numbers) > 1:
+                    outcomes |= zip(numbers, _train_stack([runs[number] for number in numbers], data), strict=True)
+        else:
+            print(f"Seeds {_seeds(runs, left)} train one after the other: {reason}.", flush=True)
+    for number in left:
+        if number not in outcomes:
+            outcomes[number] = _guarded(partial(train, cfgs[number]))
+    return [outcomes[number] for number in range(len(runs))]
+
+
+def _train_stack(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:
+    """Seeds at one step, as one computation."""
+    seeds = [int(run.cfg.seed) for run in runs]
+    print(f"Seeds {seed_text(seeds)} train together (hydra/launcher=basic: one after the other).", flush=True)
+    members, progress = _members(runs, data)
+    module = EnsembleModule(members)
+    unfinished = {id(member): member for member in members}
+    try:
+        first = members[0].checkpoint
+        trainer = build_trainer(
+            runs[0].cfg,
+            [],
+            runs[0].folder,
+            [*progress, SeedCallbacks(members)],
+            enable_checkpointing=False,
+            plugins=[_SharedCheckpoint(first)],
+        )
+        fit(trainer, module, SeedData(data, seeds), None if first is None else runs[0].folder)
+        outcomes: list[Outcome] = []
+        for run, member in zip(runs, members, strict=True):
+            if member.error is None:
+                outcomes.append(_guarded(partial(_finish, run, member, data, len(runs))))
+            else:
+                outcomes.append(member.error)
+            del unfinished[id(member)]
+    except BaseException:
+        for member in unfinished.values():
+            if member.error is None:
+                finish_loggers(member.trainer.loggers, None)
+        raise
+    return outcomes
+
+
+def _members(runs: Sequence[Run], data: ArrayDataModule) -> tuple[list[Member], list[Callback]]:
+    """Every seed's module, loggers and callbacks; and the progress bar, one for all."""
+    members: list[Member] = []
+    progress: list[Callback] = []
+    for run in runs:
+        module = run.build(data)
+        last = run.begin()
+        callbacks = [*build_callbacks(run.cfg), Stopwatch()]
+        progress = progress or [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+        own = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+        trainer = SeedTrainer(module, data, own, build_loggers(run.cfg), run.folder)
+        members.append(Member(module, trainer, None if last is None else load_checkpoint(last)))
+    return members, progress
+
+
+def _finish(run: Run, member: Member, data: ArrayDataModule, together: int) -> float:
+    """Measures one seed and closes its run."""
+    module, loggers = member.module, member.trainer.loggers
+    (stopwatch,) = (callback for callback in member.trainer.callbacks if isinstance(callback, Stopwatch))
+    try:
+        result, picture = run.measure(module, data, module.device, stopwatch, together)
+    except BaseException:
+        finish_loggers(loggers, None)
+        raise
+    finish_loggers(loggers, result, picture)
+    return run.close(result, picture)
+
+
+def _stacks(runs: Sequence[Run], numbers: Sequence[int]) -> list[list[int]]:
+    """Which runs train together: those at the same step, in stacks of even size up to ``ensemble.size``."""
+    by_step: dict[int, list[int]] = {}
+    for number in numbers:
+        last = runs[number].folder / "checkpoints" / "last.ckpt"
+        resumes = last.exists() and not runs[number].cfg.force
+        by_step.setdefault(load_checkpoint(last)["lid_vae"]["step"] if resumes else 0, []).append(number)
+    stacks = []
+    for same in by_step.values():
+        size = runs[same[0]].cfg.ensemble.size or len(same)
+        count = -(-len(same) // size)
+        stacks += [same[k * len(same) // count : (k + 1) * len(same) // count] for k in range(count)]
+    return stacks
+
+
+def _obstacle(run: Run, data: ArrayDataModule) -> str | None:
+    module: VAEModule = run.build(data)
+    batch = next(iter(data.batches("valid", PROBE)))
+    return obstacle(module, batch.x)
+
+
+def _guarded(job: Callable[[], float]) -> Outcome:
+    """The end of one run, whose errors are its own."""
+    try:
+        return job()
+    except Exception as error:
+        return error
+
+
+def _seeds(runs: Sequence[Run], numbers: Sequence[int]) -> str:
+    return seed_text([int(runs[number].cfg.seed) for number in numbers])
+
+
+class _SharedCheckpoint(AtomicCheckpointIO):
+    """Gives Lightning the position in training from the checkpoint of one seed; the members hold the rest."""
+
+    def __init__(self, checkpoint: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        assert self.checkpoint is not None
+        return {**self.checkpoint, "state_dict": {}, "optimizer_states": [], "callbacks": {}}

@@ -1,0 +1,286 @@
+"""Seeds trained together leave what each leaves alone, whatever happens to the others."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from runs import Programs, digest, measures, read_metrics
+
+from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
+from lid_vae.inference import Aggressive
+from lid_vae.module import VAEModule
+from lid_vae.sweep.stack import Stack
+
+SEEDS = (0, 1, 2)
+EXACT = ("trainer.precision=64-true", "trainer.max_epochs=13")  # 52 steps
+
+
+@pytest.fixture
+def programs(tmp_path):
+    return Programs(tmp_path)
+
+
+def folders(programs, count=3):
+    """The folders of seeds 0, 1, ... of the only configuration there is."""
+    found = sorted((programs.folder / "runs").rglob("seed-*"))
+    assert len(found) == count
+    return found
+
+
+def alone(programs, *options, seeds=SEEDS):
+    """The same runs, one after the other and by themselves."""
+    return [programs.train(*options, f"seed={seed}", f"paths.runs={programs.folder / 'alone'}") for seed in seeds]
+
+
+def result(folder: Path):
+    return json.loads((folder / "result.json").read_text())
+
+
+def structure(value):
+    """The keys of a checkpoint at every depth, with the shape and type of each tensor."""
+    if isinstance(value, dict):
+        return {key: structure(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [structure(item) for item in value]
+    return (
+        (value.shape, value.dtype, value.untyped_storage().nbytes()) if isinstance(value, torch.Tensor) else type(value)
+    )
+
+
+def assert_close(ours: Path, theirs: Path, tolerance: float) -> None:
+    """Weights and moments of two runs, each tensor relative to its size."""
+    pairs = []
+    for name in ("best.ckpt", "last.ckpt"):
+        a, b = (load_checkpoint(folder / "checkpoints" / name) for folder in (ours, theirs))
+        assert a["lid_vae"]["step"] == b["lid_vae"]["step"]
+        pairs += [(a["state_dict"][key], b["state_dict"][key]) for key in b["state_dict"]]
+        for mine, other in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
+            pairs += [
+                (mine["state"][i][key], other["state"][i][key]) for i in other["state"] for key in other["state"][i]
+            ]
+    for mine, other in pairs:
+        scale = float(other.double().norm()) + 1e-12
+        assert float((mine.double() - other.double()).norm()) / scale <= tolerance
+
+
+def stop_at(monkeypatch, step, error):
+    """Raises ``error`` when the stack is to be put through step ``step``."""
+    advance = Stack.advance
+
+    def stopping(self, number, steps):
+        if number == step:
+            raise error
+        advance(self, number, steps)
+
+    monkeypatch.setattr(Stack, "advance", stopping)
+
+
+def poison(monkeypatch, seed, step):
+    """The noise of one seed becomes infinite at one step, and so its bound."""
+    noise = VAEModule.noise
+
+    def poisoned(self, number, draw, batch):
+        value = noise(self, number, draw, batch)
+        return value * math.inf if (self.seed, number) == (seed, step) else value
+
+    monkeypatch.setattr(VAEModule, "noise", poisoned)
+
+
+def test_each_seed_leaves_what_it_leaves_alone(programs):
+    options = ("model=gmvae", "logger=default", "callbacks.panels.every=2")
+    together = programs.train(*options, "-m", "seed=0-2")
+    assert together.status == 0, together.err
+    assert together.out.count("Seeds 0-2 train together (hydra/launcher=basic: one after the other).") == 1
+    for ours, run in zip(folders(programs), alone(programs, *options), strict=True):
+        theirs = run.folder
+        names = {name.split("tfevents")[0] for name in digest(ours)}
+        assert names == {name.split("tfevents")[0] for name in digest(theirs)}
+        for name in ("best.ckpt", "last.ckpt"):
+            mine, other = (load_checkpoint(folder / "checkpoints" / name) for folder in (ours, theirs))
+            assert structure(mine["optimizer_states"]) == structure(other["optimizer_states"])
+            assert structure(mine["state_dict"]) == structure(other["state_dict"])
+            assert mine["loops"] == other["loops"]
+            assert set(mine) == set(other)
+            assert (mine["epoch"], mine["global_step"]) == (other["epoch"], other["global_step"])
+            assert mine["callbacks"].keys() == other["callbacks"].keys()
+            mine["lid_vae"]["config"]["paths"] = other["lid_vae"]["config"]["paths"] = None
+            for config in (mine["lid_vae"]["config"], other["lid_vae"]["config"]):
+                config["callbacks"] = config["logger"] = None
+            assert mine["lid_vae"] == other["lid_vae"]
+        assert_close(ours, theirs, 1e-3)
+        assert result(ours).keys() == result(theirs).keys()
+        assert (result(ours)["seeds_together"], result(theirs)["seeds_together"]) == (3, 1)
+        assert result(ours)["ll"]["mean"] == pytest.approx(result(theirs)["ll"]["mean"], rel=1e-3)
+        rows, expected = read_metrics(ours), read_metrics(theirs)
+        assert [row.keys() for row in rows] == [row.keys() for row in expected]
+        for row, other in zip(rows, expected, strict=True):
+            assert {name for name, value in row.items() if value} == {name for name, value in other.items() if value}
+            values = {name: float(value) for name, value in other.items() if value}
+            assert {name: float(row[name]) for name in values} == pytest.approx(values, rel=1e-2, abs=1e-2)
+        evaluation = programs.evaluate(ours / "checkpoints" / "best.ckpt", "split=valid")
+        assert evaluation.result["ll"] == result(ours)["validation"]["ll"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("model=gmvae",),
+        ("model=lidgmvae", "map.depth=2"),
+        ("model=lidmvae", "map.depth=2"),
+        ("model=gmvae", "family.mixture=enumerate", "objective=linear_annealing", "optimizer._target_=torch.optim.SGD",
+         "~optimizer.fused", "optimizer.lr=1e-4"),
+        ("model=vae", "objective=importance_weighted"),
+        ("model=sa_vae", "inference.steps=2"),
+        ("model=lagging_vae", "inference.window=2", "inference.most=6", "trainer.max_epochs=4"),
+        ("model=lidgmvae", "data=digits", "data.train_size=256", "categories=10", "latent_dimension=4"),
+    ],
+    ids=lambda options: "-".join(options[:2]),
+)  # fmt: skip
+def test_each_seed_follows_itself_alone(programs, options):
+    """To 1e-5 after fifty steps in double precision, clipping at work."""
+    tiny = ("samples=2", "width=8", "logger=none", "callbacks.panels.every=0", "data.valid_size=50", "gradient_clip=2")
+    size = () if "data=digits" in options else ("data.per_class=60", "data.test_size=50")
+    options = (*tiny, *size, "data.batch_size=64", "trainer.check_val_every_n_epoch=4", *EXACT, *options)
+    start = lambda *more: programs.start("train", *options, *more)  # noqa: E731
+    together = start(f"paths.runs={programs.folder / 'runs'}", "-m", "seed=0,1")
+    assert together.status == 0, together.err
+    assert "Seeds 0-1 train together" in together.out
+    for seed, ours in enumerate(folders(programs, 2)):
+        theirs = start(f"paths.runs={programs.folder / 'alone'}", f"seed={seed}").folder
+        assert_close(ours, theirs, 1e-5)
+        assert result(ours)["elbo"] == pytest.approx(result(theirs)["elbo"], rel=1e-5)
+
+
+def test_seeds_of_the_aggressive_loop_stop_each_by_itself():
+    """Masks: the seed whose window has not risen steps no more, while the other goes on."""
+    inference = Aggressive(window=1, most=5)
+    inference.active, inference.last_information = torch.tensor([True, True, False]), torch.full((3,), -math.inf)
+    script = iter([[1.0, 1.0, 0.0], [2.0, 0.5, 0.0], [1.5, 9.0, 0.0], *[[0.0] * 3] * 5])
+    steps = []
+
+    def bound(x, noise):
+        return torch.tensor(next(script)).unsqueeze(-1)
+
+    def minimise(loss, group, chosen):
+        steps.append((group, chosen.tolist()))
+
+    inference.update(bound, torch.zeros(3, 1, 1), torch.zeros(3, 1), minimise, lambda number: (None, None))
+    assert steps == [
+        ("posterior", [True, True, False]),
+        ("posterior", [True, True, False]),
+        ("posterior", [True, False, False]),
+        ("model", [True, True, False]),
+        ("all", [False, False, True]),
+    ]
+    inference.validated(torch.tensor([0.5, 0.5, 0.5]))
+    inference.validated(torch.tensor([0.6, 0.4, 0.9]))
+    assert inference.active.tolist() == [True, False, False]
+
+
+def test_a_diverging_seed_is_left_behind_and_its_siblings_do_not_notice(programs):
+    undisturbed = Programs(programs.folder / "undisturbed")
+    assert undisturbed.train("-m", "seed=0-2").status == 0
+    with pytest.MonkeyPatch.context() as patch:
+        poison(patch, seed=1, step=6)
+        disturbed = programs.train("-m", "seed=0-2")
+    assert disturbed.status == 1
+    assert "seed 1 has failed at step 7; the others go on" in disturbed.out
+    assert disturbed.err.count("training bound became nan at step 6") == 2  # told once, and in the list at the end
+    assert "1 of 3 runs failed; the others are finished" in disturbed.err
+    ours, theirs = folders(programs), folders(undisturbed)
+    assert {path.name for path in ours[1].iterdir()} == {"config.yaml", "metrics.csv", "checkpoints", "failed.json"}
+    assert load_checkpoint(ours[1] / "checkpoints" / "last.ckpt")["lid_vae"]["step"] == 4  # the validation before
+    for k in (0, 2):
+        assert measures(result(ours[k])) == measures(result(theirs[k]))
+        assert (ours[k] / "metrics.csv").read_text() == (theirs[k] / "metrics.csv").read_text()
+        assert_close(ours[k], theirs[k], 0.0)
+    # the same command again: two are finished, and the third, alone now, goes on from its last checkpoint
+    again = programs.train("-m", "seed=0-2")
+    assert again.status == 0, again.err
+    assert again.out.count("Finished before") == 2
+    assert "Resuming from" in again.out
+    assert result(ours[1])["ll"]["mean"] == pytest.approx(result(theirs[1])["ll"]["mean"], rel=1e-3)
+
+
+@pytest.mark.parametrize("where", [0, 5, 8, "seed-1's best.ckpt"])
+def test_an_ensemble_goes_on_where_it_was(programs, where):
+    reference = Programs(programs.folder / "reference")
+    options = ("-m", "seed=0-2", "trainer.max_epochs=4")
+    assert reference.train(*options).status == 0
+    with pytest.MonkeyPatch.context() as patch:
+        if isinstance(where, int):
+            stop_at(patch, where, KeyboardInterrupt())
+        else:
+            save, times = AtomicCheckpointIO.save_checkpoint, []
+
+            def save_checkpoint(self, checkpoint, path, storage_options=None):
+                if "seed-1" in str(path) and Path(path).name == "best.ckpt":
+                    times.append(path)
+                    if len(times) == 2:
+                        raise KeyboardInterrupt
+                return save(self, checkpoint, path, storage_options)
+
+            patch.setattr(AtomicCheckpointIO, "save_checkpoint", save_checkpoint)
+        stopped = programs.train(*options)
+    assert stopped.status == 130
+    assert not list(programs.folder.glob("runs/**/result.json"))
+    resumed = programs.train(*options)
+    assert resumed.status == 0, resumed.err
+    assert resumed.out.count("Resuming from") == (3 if where != 0 else 0)
+    # where seeds stand at different steps, fewer train together, and the last bits differ
+    exact = isinstance(where, int)
+    for ours, theirs in zip(folders(programs), folders(reference), strict=True):
+        if exact:
+            assert measures(result(ours)) == measures(result(theirs))
+            assert (ours / "metrics.csv").read_text() == (theirs / "metrics.csv").read_text()
+        assert_close(ours, theirs, 0.0 if exact else 1e-3)
+
+
+def test_a_seed_of_an_ensemble_goes_on_alone(programs):
+    options = ("trainer.max_epochs=4",)
+    reference = alone(programs, *options)[1].folder
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, 9, KeyboardInterrupt())
+        assert programs.train(*options, "-m", "seed=0-2").status == 130
+    resumed = programs.train(*options, "seed=1")
+    assert "Resuming from" in resumed.out
+    assert_close(resumed.folder, reference, 1e-3)
+
+
+def test_finished_seeds_are_left_out(programs):
+    first = programs.train("seed=1")
+    before = digest(first.folder)
+    run = programs.train("-m", "seed=0-2")
+    assert run.status == 0, run.err
+    assert "Seeds 0,2 train together" in run.out
+    assert digest(first.folder) == before
+    assert run.out.count("Finished before") == 1
+    shutil.rmtree(first.folder)
+    one_left = programs.train("-m", "seed=0-2")
+    assert "together" not in one_left.out
+    assert measures(result(first.folder)) == measures(json.loads(before["result.json"]))
+
+
+def test_two_models_are_two_ensembles(programs):
+    run = programs.train("-m", "model=vae,gmvae", "seed=0-1", "ensemble.size=5")
+    assert run.status == 0, run.err
+    assert run.out.count("Seeds 0-1 train together") == 2
+    assert len(list(programs.folder.rglob("result.json"))) == 4
+
+
+def test_an_ensemble_of_bounded_size(programs):
+    run = programs.train("-m", "model=gmvae", "seed=0-4", "ensemble.size=2")
+    assert run.status == 0, run.err
+    lines = [line.split(" train")[0] for line in run.out.splitlines() if "together" in line]
+    assert lines == ["Seeds 1-2", "Seeds 3-4"]
+    assert len(list(programs.folder.rglob("result.json"))) == 5
+
+
+def test_the_basic_launcher_runs_one_after_the_other(programs):
+    run = programs.train("-m", "model=gmvae", "seed=0-1", "hydra/launcher=basic")
+    assert run.status == 0, run.err
+    assert "together" not in run.out
+    assert len(list(programs.folder.rglob("result.json"))) == 2
