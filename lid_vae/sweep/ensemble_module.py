@@ -40,6 +40,8 @@ class EnsembleModule(pl.LightningModule):
             member.module.to(self.device)
             self.trainer.precision_plugin.convert_module(member.module)
         self.stack = Stack([member.module for member in self.members])
+        for member in self.members:
+            member.module.eval()  # it trains as a part of the stack
         self.names = {group: self.stack.group(group) for group in ("all", "model", "posterior")}
         for member in self.members:
             member.trainer.steppers = member.module.configure_optimizers()
