@@ -16,6 +16,7 @@ from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
 from lid_vae.report.build import build
+from lid_vae.report.classical_options import check_whole
 from lid_vae.sweep.run_folder import CONF
 
 __all__ = ["main"]
@@ -91,6 +92,9 @@ def draw(cfg: DictConfig) -> Sequence[str]:
 
     if cfg.get("figure") is None:
         raise UserError("Choose a figure: figure=3, 4, theorem_1 or bridge. --help lists the options.")
+    check_whole("threads", cfg.threads, 1)
+    if not isinstance(cfg.strict, bool):
+        raise UserError(f"strict={cfg.strict} is neither true nor false. Write strict=true or strict=false.")
     threads = torch.get_num_threads()
     torch.set_num_threads(cfg.threads)
     try:

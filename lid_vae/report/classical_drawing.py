@@ -65,7 +65,8 @@ def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure
         if n.unit == "directions":
             right.annotate(f"{n.value:g}", (n.at, 1.35 * _at(kl, n.at)), ha="center", fontsize=8)
     right.set(xscale="log", yscale="log", xlabel="samples", ylabel="KL of the idle direction (nats)")
-    right.set_title("at the fit: number = active directions, of " + str(len(names)), fontsize=9)
+    right.margins(y=0.1)
+    right.set_title(f"at the fit; the numbers: active directions, of {len(names)}", fontsize=9)
     right.legend(fontsize=7)
     return figure
 
@@ -82,13 +83,13 @@ def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequen
             [n.at for n in rows], [max(n.value, 1e-3) for n in rows], "o-", color=color, markersize=3, label=name
         )
     axes[1, 0].set(xscale="log", xlabel="samples", ylabel="KL from the prior (nats)")
-    axes[1, 0].set_title("the paper's parameters: KL by samples", fontsize=9)
+    axes[1, 0].set_title("KL by number of samples\nat the paper's parameters", fontsize=9)
     axes[1, 0].legend(fontsize=7)
     for panel in panels:
         axis = axes[0 if panel.parameters == PAPER else 1, 1 + names.index(panel.case)]
         _weight_posteriors(axis, panel)
-        title = f"{panel.case}, the paper's parameters" if panel.parameters == PAPER else f"{panel.case}, fitted"
-        title += "".join(f"\n({n.value:.0%} of {n.method} collapse)" for n in share if _belongs(n, panel))
+        title = panel.case + ("\nat the paper's parameters" if panel.parameters == PAPER else "\nat the fit")
+        title += "".join(f" ({n.value:.0%} of {n.method} collapse)" for n in share if _belongs(n, panel))
         axis.set_title(title, fontsize=9)
     figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
@@ -104,13 +105,13 @@ def draw_theorem(numbers: Sequence[Number]) -> Figure:
         value = [n.value for n in kl]
         left.plot([n.at for n in kl], value, "o-", markersize=3, color=color, label=case)
         right.plot(variation, value, "o", markersize=3, color=color, label=case)
-    curve = np.logspace(-3, 0.5, 50)
+    curve = np.logspace(-4, 0.5, 50)
     right.plot(curve, curve**2 / 2, color="0.5", linewidth=1, label="variation² / 2")
-    left.set(xlabel="separation of the means, or weight, over the noise's deviation", ylabel="KL from the prior (nats)")
+    left.set(xlabel="separation of the means, or weight (noise deviations)", ylabel="KL from the prior (nats)")
     right.set(xlabel="variation of the log-likelihood over the prior (nats)", ylabel="KL from the prior (nats)")
-    for axis in (left, right):
-        axis.set_xscale("symlog", linthresh=1e-3)
-        axis.set_yscale("symlog", linthresh=1e-6)
+    for axis, smallest in ((left, 1e-3), (right, 1e-4)):
+        axis.set_xscale("symlog", linthresh=smallest)
+        axis.set_yscale("symlog", linthresh=1e-9)
         axis.set_xlim(left=0)
         axis.set_ylim(bottom=0)
         axis.legend(fontsize=7)
@@ -120,24 +121,24 @@ def draw_theorem(numbers: Sequence[Number]) -> Figure:
 
 
 def draw_bridge(numbers: Sequence[Number]) -> Figure:
-    """KL of each direction, by data set and decoder, with PPCA's exact values as lines."""
+    """KL of each direction, by data set and decoder, each with the exact value of its PPCA as a line."""
     cases = list(dict.fromkeys(n.case for n in numbers))
     decoders = list(dict.fromkeys(n.parameters for n in numbers))
     figure = Figure(figsize=(2.6 * len(cases), 3.6), layout="constrained")
     for axis, case in zip(figure.subplots(1, len(cases), sharey=True, squeeze=False)[0], cases, strict=True):
         for k, (color, marker, decoder) in enumerate(zip(("C0", "C1", "C3", "C4"), "osD^", decoders, strict=False)):
-            kl = _values(numbers, case, decoder, "KL of direction")
-            side = 0.15 * (k - (len(decoders) - 1) / 2)  # side by side, not one behind the other
-            axis.plot([d + 1 + side for d in range(len(kl))], kl, marker, color=color, markersize=5, label=decoder)
-        exact = [n.exact for n in numbers if n.case == case and n.quantity.startswith("KL of") and n.exact == n.exact]
-        width = 0.35
-        for d, value in enumerate(exact, start=1):
-            axis.hlines(value, d - width, d + width, color=PRIOR, linewidth=1, label="PPCA, exact" if d == 1 else None)
+            kl = [n for n in numbers if (n.case, n.parameters) == (case, decoder) and n.quantity.startswith("KL of")]
+            side = 0.2 * (k - (len(decoders) - 1) / 2)  # side by side, not one behind the other
+            at = np.arange(1, len(kl) + 1) + side
+            axis.plot(at, [n.value for n in kl], marker, color=color, markersize=5, label=decoder)
+            last = k == len(decoders) - 1
+            exact = "PPCA, exact (for Brenier: gains at least mu)" if last else None
+            axis.hlines([n.exact for n in kl], at - 0.1, at + 0.1, color=PRIOR, linewidth=1.2, zorder=3, label=exact)
         axis.set_yscale("symlog", linthresh=1e-3)
-        axis.set(xlabel="direction", xticks=range(1, len(exact) + 1), xlim=(0.4, len(exact) + 0.6), ylim=(-2e-4, 3))
+        axis.set(xlabel="direction", xticks=range(1, len(kl) + 1), xlim=(0.4, len(kl) + 0.6), ylim=(-2e-4, 3))
         axis.set_title(case.replace(", ", ",\n"), fontsize=9)
     figure.axes[0].set_ylabel("KL from the prior (nats)")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
@@ -157,9 +158,9 @@ def _direction_posteriors(axis: Axes, model: PPCA, x_D: Float[Tensor, " D"], kl:
     mean_L, variance_L = model.posterior_mean(x_D[None])[0], model.posterior_covariance.diagonal()
     for d, color in zip(range(len(mean_L)), DIRECTION, strict=False):
         density = torch.distributions.Normal(mean_L[d], variance_L[d].sqrt()).log_prob(z).exp()
-        axis.plot(z, density, color=color, label=f"$z_{d + 1}$: KL {kl[d]:.2f}")
+        axis.plot(z, density, color=color, label=f"$z_{d + 1}$: KL {_nats(kl[d])}")
     axis.set(xlabel="$z$", ylabel="density", ylim=(0, None))
-    axis.legend(fontsize=8, loc="upper right")
+    axis.legend(fontsize=8, loc="best", title="KL: mean over the data", title_fontsize=8)
 
 
 def _mixture_likelihoods(axis: Axes, panels: Sequence[Panel]) -> None:
@@ -168,7 +169,7 @@ def _mixture_likelihoods(axis: Axes, panels: Sequence[Panel]) -> None:
         per_example = panel.exact.log_likelihood(alpha) / len(panel.x)
         axis.plot(alpha, per_example - per_example.max(), color=color, label=panel.case)
     axis.set(xlabel=r"$\alpha$", ylabel="log-likelihood per sample (nats)", ylim=(-1.5, 0.05))
-    axis.set_title("the paper's parameters: likelihood less its maximum", fontsize=9)
+    axis.set_title("likelihood less its maximum\nat the paper's parameters", fontsize=9)
     axis.legend(fontsize=7)
 
 
@@ -185,7 +186,7 @@ def _weight_posteriors(axis: Axes, panel: Panel) -> None:
         _posterior_curves(inset, panel, 0.0, 1.0)
         inset.set(xlim=(0, 1), ylim=(0, 6), xticks=[0, 1], yticks=[])
         inset.tick_params(labelsize=7)
-    axis.text(0.03, 0.97, f"KL {panel.exact.kl:.2f}", transform=axis.transAxes, va="top", fontsize=9)
+    axis.text(0.03, 0.97, f"KL {_nats(panel.exact.kl)}", transform=axis.transAxes, va="top", fontsize=9)
 
 
 def _posterior_curves(axis: Axes, panel: Panel, low: float, high: float) -> None:
@@ -200,6 +201,11 @@ def _posterior_curves(axis: Axes, panel: Panel, low: float, high: float) -> None
     variational = panel.variational.distribution.log_prob(alpha).exp()
     axis.plot(alpha, variational, color=VARIATIONAL, linestyle=":", label="mean field")
     axis.plot(alpha, prior.log_prob(alpha).exp(), color=PRIOR, linestyle="--", linewidth=1, label="prior")
+
+
+def _nats(kl: float) -> str:
+    """Two decimals, and a bare 0 for no more than rounding."""
+    return "0" if kl < 1e-12 else f"{kl:.2f}"
 
 
 def _values(numbers: Sequence[Number], case: str, parameters: str, quantity: str) -> list[float]:

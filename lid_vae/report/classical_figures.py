@@ -19,6 +19,7 @@ from lid_vae.files import write_atomic
 from lid_vae.noise import generator
 from lid_vae.report import classical_bridge, classical_drawing, classical_gmm, classical_ppca, classical_theorem
 from lid_vae.report.classical_numbers import Number, as_csv, as_text
+from lid_vae.report.classical_options import check_keys, check_number, check_numbers, check_whole
 
 __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
@@ -46,10 +47,8 @@ class Figure3:
 
     def draw(self, folder: Path, seed: int) -> Outcome:
         """Write figure-3 and figure-3-sweeps to ``folder``."""
-        if not 0 <= self.example < self.samples:
-            raise UserError(f"figure.example={self.example} is not one of the {self.samples} samples, numbered from 0.")
-        cases, numbers = [], []
-        truths = {f"{key.replace('_', '-')} truth": classical_ppca.Truth(**truth) for key, truth in self.truths.items()}
+        self._check()
+        truths, cases, numbers = _read_truths(self.truths), [], []
         for name, truth in truths.items():
             paper = truth.with_directions(self.latent)
             x = truth.model.sample(self.samples, generator(seed, "figure 3", name))
@@ -58,11 +57,24 @@ class Figure3:
             numbers += classical_ppca.numbers_at(name, classical_ppca.FIT, fitted, x)
             cases.append((name, paper, fitted, x))
         files = _write(folder / "figure-3", classical_drawing.draw_ppca(cases, numbers, self.example), numbers)
-        first, *_, last = truths.values()
+        first, last = next(iter(truths.values())), next(reversed(truths.values()))
         noise = classical_ppca.noise_sweep(last, self.latent, self.samples, self.noise_variances, seed)
         sizes = classical_ppca.sample_size_sweep(first, self.latent, self.sample_sizes, self.repeats, seed)
         sweeps = classical_drawing.draw_ppca_sweeps(noise, sizes)
         return Outcome(as_text(numbers), files + _write(folder / "figure-3-sweeps", sweeps, [*noise, *sizes]))
+
+    def _check(self) -> None:
+        for name, value, least in (
+            ("latent", self.latent, 1),
+            ("samples", self.samples, 1),
+            ("example", self.example, 0),
+            ("repeats", self.repeats, 2),
+        ):
+            check_whole(f"figure.{name}", value, least)
+        if self.example >= self.samples:
+            raise UserError(f"figure.example={self.example} is not one of the {self.samples} samples, numbered from 0.")
+        check_numbers("figure.noise_variances", self.noise_variances)
+        check_numbers("figure.sample_sizes", self.sample_sizes, 1, whole=True)
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,14 @@ class Figure4:
 
     def draw(self, folder: Path, seed: int) -> Outcome:
         """Write figure-4 to ``folder``; chains that did not mix are a problem."""
-        nuts = classical_gmm.Nuts(**self.nuts)
+        self._check()
+        nuts = classical_gmm.Nuts.from_options("figure.nuts", self.nuts)
         if nuts.chains > 0:
             require_pyro()  # before the work, not after
-        data = {key.replace("_", " "): classical_gmm.Clusters(**truth) for key, truth in self.clusters.items()}
+        data = {
+            key.replace("_", " "): classical_gmm.Clusters.from_options(f"figure.clusters.{key}", clusters)
+            for key, clusters in self.clusters.items()
+        }
         panels, sizes = [], []
         with self._replicate(data, seed) as share_of_each:
             for name, clusters in data.items():
@@ -98,6 +114,22 @@ class Figure4:
         figure = classical_drawing.draw_mixture(panels, sizes, share)
         return Outcome(as_text(numbers), _write(folder / "figure-4", figure, numbers), problems)
 
+    def _check(self) -> None:
+        if not self.clusters:
+            raise UserError("figure.clusters names no data set. Leave at least one.")
+        check_whole("figure.samples", self.samples, 2)
+        check_keys("figure.replicates", self.replicates, ("of", "count", "samples"))
+        check_whole("figure.replicates.count", self.replicates["count"], 0)
+        check_whole("figure.replicates.samples", self.replicates["samples"], 2)
+        unknown = [name for name in self.replicates["of"] if name not in self.clusters]
+        if unknown and self.replicates["count"] > 0:
+            raise UserError(
+                f"figure.replicates.of={unknown} is not among figure.clusters, {list(self.clusters)}. Name one of "
+                "these, or leave the replicates out with figure.replicates.count=0."
+            )
+        if self.processes not in (1, 2):
+            raise UserError(f"figure.processes={self.processes} must be 1 or 2: the replicates need one more at most.")
+
     @contextmanager
     def _replicate(
         self, data: Mapping[str, classical_gmm.Clusters], seed: int
@@ -105,7 +137,7 @@ class Figure4:
         """The shares of fits that collapse: in a second process meanwhile, or when asked for if there is to be one."""
         samples, count = self.replicates["samples"], self.replicates["count"]
         names = [key.replace("_", " ") for key in self.replicates["of"] if count > 0]
-        jobs = [(name, data[name], samples, count, seed) for name in names if name in data]
+        jobs = [(name, data[name], samples, count, seed) for name in names]
         if self.processes == 1 or not jobs:
             yield lambda: [classical_gmm.collapse_share(*job) for job in jobs]
             return
@@ -128,6 +160,12 @@ class TheoremOne:
 
     def draw(self, folder: Path, seed: int) -> Outcome:
         """Write theorem-1 to ``folder``."""
+        check_numbers("figure.separations", self.separations, 0)
+        check_numbers("figure.mixture_samples", self.mixture_samples, 2, whole=True)
+        check_number("figure.alpha", self.alpha, 0)
+        check_numbers("figure.weights", self.weights, 0)
+        check_whole("figure.ppca_samples", self.ppca_samples, 1)
+        check_whole("figure.features", self.features, 1)
         numbers = []
         for samples in self.mixture_samples:
             numbers += classical_theorem.mixture_grid(self.separations, samples, self.alpha, seed)
@@ -149,12 +187,16 @@ class Bridge:
 
     def draw(self, folder: Path, seed: int) -> Outcome:
         """Write bridge to ``folder``."""
+        for name in ("latent", "samples", "width", "steps"):
+            check_whole(f"figure.{name}", getattr(self, name), 1)
+        check_whole("figure.evaluation_samples", self.evaluation_samples, 2)
+        check_numbers("figure.strong_convexity_floors", self.strong_convexity_floors)
         numbers = []
-        for key, options in self.truths.items():
-            truth = classical_ppca.Truth(**options).model
-            for size, sample in ((f"{self.samples} samples", truth.sample), ("limit", self._limit(truth))):
-                x = sample(self.samples, generator(seed, "bridge", key))
-                numbers += self._compare(f"{key.replace('_', '-')} truth, {size}", x, seed)
+        for name, truth in _read_truths(self.truths).items():
+            model = truth.model
+            for size, sample in ((f"{self.samples} samples", model.sample), ("large-sample limit", self._limit(model))):
+                x = sample(self.samples, generator(seed, "bridge", name))
+                numbers += self._compare(f"{name}, {size}", x, seed)
         return Outcome(as_text(numbers), _write(folder / "bridge", classical_drawing.draw_bridge(numbers), numbers))
 
     def _limit(self, truth: PPCA) -> Callable[[int, Generator], Tensor]:
@@ -168,9 +210,19 @@ class Bridge:
             vae = classical_bridge.brenier_vae(x, self.latent, self.width, floor, seed)
             classical_bridge.fit_brenier(vae, x, seed, self.steps)
             measured = classical_bridge.measure(vae, x, self.evaluation_samples)
-            decoder = f"Brenier decoder, mu at least {floor:g}"
-            numbers += classical_bridge.numbers_beside_ppca(case, decoder, measured, x, self.latent, exact=False)
+            decoder = f"Brenier decoder, floors {floor:g}"
+            numbers += classical_bridge.numbers_beside_ppca(case, decoder, measured, x, self.latent)
         return numbers
+
+
+def _read_truths(truths: Mapping[str, Mapping]) -> dict[str, classical_ppca.Truth]:
+    """By the name that figures show."""
+    if not truths:
+        raise UserError("figure.truths names no data set. Leave at least one.")
+    return {
+        f"{key.replace('_', '-')} truth": classical_ppca.Truth.from_options(f"figure.truths.{key}", options)
+        for key, options in truths.items()
+    }
 
 
 def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path, ...]:

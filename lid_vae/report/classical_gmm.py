@@ -1,8 +1,9 @@
 """The numbers of Figure 4: the posterior of the mixture's weight by quadrature, NUTS and mean field."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from lid_vae.classical.quadrature import WeightPosterior
 from lid_vae.classical.sampling import Chains, sample_weight
 from lid_vae.noise import generator
 from lid_vae.report.classical_numbers import Number
+from lid_vae.report.classical_options import check_keys, check_number, check_numbers, check_whole
 from lid_vae.report.classical_ppca import FIT, PAPER
 from lid_vae.report.classical_reference import reference_posterior
 from lid_vae.shapes import Float, Tensor
@@ -32,6 +34,15 @@ class Clusters:
     mean: Sequence[float]
     scale: Sequence[float]
 
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any]) -> "Clusters":
+        """Raises ``UserError`` for options that are not a number and two lists of numbers."""
+        check_keys(name, options, ("alpha", "mean", "scale"))
+        check_number(f"{name}.alpha", options["alpha"])
+        for key in ("mean", "scale"):
+            check_numbers(f"{name}.{key}", options[key])
+        return cls(**options)
+
     @property
     def mixture(self) -> GaussianMixture:
         """The generating components under the prior of the model."""
@@ -49,6 +60,14 @@ class Nuts:
     chains: int = 4
     samples: int = 1000
     warmup: int = 300
+
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any]) -> "Nuts":
+        """Raises ``UserError`` for options that are not three whole numbers, none negative."""
+        check_keys(name, options, ("chains", "samples", "warmup"))
+        for key, value in options.items():
+            check_whole(f"{name}.{key}", value, 0)
+        return cls(**options)
 
 
 @dataclass(frozen=True)

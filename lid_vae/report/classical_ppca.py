@@ -1,8 +1,9 @@
 """The numbers of Figure 3: PPCA's posteriors at the paper's parameters, at the fit, and along two sweeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log, pi
+from typing import Any
 
 import torch
 
@@ -10,6 +11,7 @@ from lid_vae.classical.ppca import PPCA, fit, sample_covariance
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.report.classical_numbers import Number
+from lid_vae.report.classical_options import check_keys, check_number, check_rows
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["FIT", "PAPER", "Truth", "large_sample_law", "noise_sweep", "numbers_at", "sample_size_sweep"]
@@ -26,12 +28,18 @@ class Truth:
     weight: Sequence[Sequence[float]]
     noise_variance: float
 
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any]) -> "Truth":
+        """Raises ``UserError`` for options that are not a weight's rows and a number."""
+        check_keys(name, options, ("weight", "noise_variance"))
+        check_rows(f"{name}.weight", options["weight"])
+        check_number(f"{name}.noise_variance", options["noise_variance"])
+        return cls(**options)
+
     @property
     def model(self) -> PPCA:
         """The generating model, in principal axes."""
         weight = torch.tensor(self.weight, dtype=torch.float64)
-        if weight.ndim != 2:
-            raise UserError(f"A truth's weight is a list of rows of equal length, got {list(self.weight)}.")
         return PPCA(weight, self.noise_variance, weight.new_zeros(weight.shape[1])).in_principal_axes()
 
     def with_directions(self, latent: int) -> PPCA:

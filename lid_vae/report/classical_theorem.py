@@ -17,14 +17,15 @@ KL, VARIATION = "KL to the prior", "variation of the log-likelihood"
 def mixture_grid(separations: Sequence[float], samples: int, alpha: float, seed: int) -> list[Number]:
     """One mixture data set for each separation of the means, from 0 (not identifiable) up, at the true parameters.
 
-    The variation is the standard deviation of log p(x_1..x_N | alpha) over the prior of alpha.
+    All are made from the same random numbers, so that they differ in the separation alone. The variation is the
+    standard deviation of log p(x_1..x_N | alpha) over the prior of alpha.
     """
     numbers = []
     for separation in separations:
         mixture = GaussianMixture((-separation / 2, separation / 2), (1, 1))
-        x = mixture.sample(alpha, samples, generator(seed, "theorem 1", "mixture", repr(float(separation))))
+        x = mixture.sample(alpha, samples, generator(seed, "theorem 1", "mixture"))
         posterior = mixture.posterior(x)
-        case = f"mixture, {samples} samples"
+        case = f"mixture, {samples:,} samples"
         numbers += _pair(case, "quadrature", separation, posterior.kl, posterior.likelihood_deviation)
     return numbers
 
@@ -38,7 +39,7 @@ def ppca_grid(weights: Sequence[float], samples: int, features: int, seed: int) 
     for length in weights:
         weight = torch.full((1, features), length / features**0.5, dtype=torch.float64)
         model = PPCA(weight, 1.0, weight.new_zeros(features))
-        x = model.sample(samples, generator(seed, "theorem 1", "ppca", repr(float(length))))
+        x = model.sample(samples, generator(seed, "theorem 1", "ppca"))
         variation = float(model.likelihood_variance(x).mean().sqrt())
         numbers += _pair("PPCA, per example", "closed form", length, float(model.kl(x).mean()), variation)
     return numbers

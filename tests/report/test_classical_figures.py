@@ -32,6 +32,7 @@ TWO = Truth([[1.5, -1.0, 0.5, 1.0, -0.5], [0.0, 1.0, 1.0, -0.5, 1.5]], 0.5)
 SINGLE = Clusters(0.15, (-1.0, -1.0), (1.0, 1.0))
 OVERLAPPING = Clusters(0.15, (-0.5, 0.5), (1.0, 1.0))
 SEPARATED = Clusters(0.15, (-10.0, 10.0), (1.0, 1.0))
+TRUTH, SINGLE_KEY = "figure.truths.one_dimensional", "figure.clusters.single_Gaussian"
 FEWER = ["~figure.clusters.separated_clusters", "~figure.clusters.overlapping_clusters", "figure.samples=100"]
 NO_HELP = ["figure.processes=1", "figure.nuts.chains=0"]
 SMALL_4 = ["figure=4", *FEWER, *NO_HELP, "figure.replicates.count=1"]
@@ -121,7 +122,8 @@ def test_figure_4_as_the_paper_has_it():
 
 def test_without_pyro_figure_4_says_so_before_it_works(monkeypatch, tmp_path):
     monkeypatch.setattr(sampling, "find_spec", lambda name: None)
-    figure = Figure4({"single": vars(SINGLE)}, 100_000, vars(Nuts()), {"of": [], "count": 0, "samples": 2}, 1)
+    clusters = {"single": {"alpha": 0.15, "mean": [-1, -1], "scale": [1, 1]}}
+    figure = Figure4(clusters, 100_000, vars(Nuts()), {"of": [], "count": 0, "samples": 2}, 1)
     with pytest.raises(UserError, match=r"pip install -e '\.\[bayes\]'.*figure\.nuts\.chains=0"):
         figure.draw(tmp_path, 0)
 
@@ -172,10 +174,35 @@ def test_the_same_command_gives_the_same_bytes(tmp_path):
         (["figure=3", "figure.sampels=3"], "There is no option figure.sampels. Did you mean figure.samples?"),
         (["figure=3", "figure.samples=3"], "more samples than dimensions, got 3 samples of 5"),
         (["figure=3", "figure.latent=5"], "below the data's 5 features, got 5"),
+        (["figure=3", "figure.latent=6"], "latent at most features, got [6, 5]"),
         (["figure=3", "figure.latent=1"], "The data have 2 true directions, the model only 1."),
         (["figure=3", "figure.example=500"], "figure.example=500 is not one of the 500 samples"),
-        (["figure=4", "figure.clusters.single_Gaussian.scale=[1,0]", *NO_HELP], "both above 0"),
-        (["figure=4", "figure.samples=1", *NO_HELP], "at least two samples"),
+        (["figure=3", "figure.samples=1.5"], "figure.samples=1.5 must be a whole number, at least 1."),
+        (["figure=3", "figure.repeats=1"], "figure.repeats=1 must be a whole number, at least 2."),
+        (["figure=3", "figure.sample_sizes=[]"], "figure.sample_sizes=[] must be a list of one or more numbers."),
+        (["figure=3", f"{TRUTH}.noise_variance=1e-40"], "constant, or that 2 directions explain without remainder"),
+        (["figure=3", f"{TRUTH}.weight=[[nan,1,1,1,1]]"], "finite parameters"),
+        (["figure=3", f"{TRUTH}.weight=[[1,2],[3]]"], "must be a list of rows of equal length"),
+        (["figure=3", f"{TRUTH}.weight=[[a,2]]"], f"{TRUTH}.weight[0][0]=a must be a number."),
+        (
+            ["figure=3", "~figure.truths.one_dimensional", "~figure.truths.two_dimensional"],
+            "figure.truths names no data",
+        ),
+        (["figure=3", "threads=0"], "threads=0 must be a whole number, at least 1."),
+        (["figure=3", "strict=maybe"], "strict=maybe is neither true nor false."),
+        (["figure=theorem_1", "figure.separations=[-1]"], "figure.separations[0]=-1 must be a number, at least 0."),
+        (["figure=theorem_1", "figure.mixture_samples=[1]"], "figure.mixture_samples[0]=1 must be a whole number"),
+        (["figure=bridge", "figure.width=0"], "figure.width=0 must be a whole number, at least 1."),
+        (["figure=bridge", "figure.latent=5"], "below the data's 5 features, got 5"),
+        (["figure=4", f"{SINGLE_KEY}.scale=[1,0]", *NO_HELP], "both above 0"),
+        (["figure=4", f"{SINGLE_KEY}.scale=[1e-300,1e-300]", *NO_HELP], "cannot be fitted to constant data"),
+        (["figure=4", f"{SINGLE_KEY}.mean=[0,inf]", *NO_HELP], "finite values for its mean"),
+        (["figure=4", f"{SINGLE_KEY}.mean=[0,a]", *NO_HELP], f"{SINGLE_KEY}.mean[1]=a must be a number."),
+        (["figure=4", f"+{SINGLE_KEY}.men=1", *NO_HELP], "takes the options alpha, mean, scale"),
+        (["figure=4", "figure.samples=1", *NO_HELP], "figure.samples=1 must be a whole number, at least 2."),
+        (["figure=4", "figure.replicates.of=[one]", *NO_HELP], "is not among figure.clusters"),
+        (["figure=4", "figure.processes=3"], "figure.processes=3 must be 1 or 2"),
+        (["figure=4", "figure.nuts.warmup=-1"], "figure.nuts.warmup=-1 must be a whole number"),
         (["runs/some/folder"], "runs/some/folder is no folder."),
     ],
 )

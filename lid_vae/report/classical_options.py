@@ -1,0 +1,45 @@
+"""Checks of what a figure's options hold, so that a mistake is told before the work begins."""
+
+from collections.abc import Collection, Mapping
+from math import inf
+
+from lid_vae.errors import UserError
+
+__all__ = ["check_keys", "check_number", "check_numbers", "check_rows", "check_whole"]
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Raises ``UserError`` unless ``value`` is a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
+
+
+def check_number(name: str, value: object, least: float = -inf) -> None:
+    """Raises ``UserError`` unless ``value`` is a number and not below ``least``; NaN and infinity pass."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
+        raise UserError(f"{name}={value} must be a number{'' if least == -inf else f', at least {least:g}'}.")
+
+
+def check_numbers(name: str, values: object, least: float = -inf, whole: bool = False) -> None:
+    """Raises ``UserError`` unless ``values`` is a list of one or more such numbers."""
+    if not isinstance(values, list) or not values:
+        raise UserError(f"{name}={values} must be a list of one or more numbers. Write it as {name}=[1,2].")
+    for k, value in enumerate(values):
+        if whole:
+            check_whole(f"{name}[{k}]", value, int(least))
+        else:
+            check_number(f"{name}[{k}]", value, least)
+
+
+def check_rows(name: str, rows: object) -> None:
+    """Raises ``UserError`` unless ``rows`` is a list of equally long lists of numbers."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows) or len({*map(len, rows)}) != 1:
+        raise UserError(f"{name}={rows} must be a list of rows of equal length. Write it as {name}=[[1,2],[3,4]].")
+    for k, row in enumerate(rows):
+        check_numbers(f"{name}[{k}]", row)
+
+
+def check_keys(name: str, options: object, known: Collection[str]) -> None:
+    """Raises ``UserError`` unless ``options`` are just the known ones."""
+    if not isinstance(options, Mapping) or set(options) != set(known):
+        raise UserError(f"{name} takes the options {', '.join(known)}: all of them and no other. Got {options}.")
