@@ -80,6 +80,8 @@ def test_gains_are_held_up_and_nothing_nearby_is_better():
     assert gains.tolist() == pytest.approx([gains[0].item(), least])
     assert model.noise_variance < fit(x, 2).noise_variance
     best, tried = float(model.log_likelihood(x).mean()), 0
+    for noise in (0.999, 1.001):
+        assert float(PPCA(model.weight, noise * model.noise_variance, model.mean).log_likelihood(x).mean()) < best
     for _ in range(60):
         weight = model.weight + 1e-3 * torch.randn(2, 5, generator=rng, dtype=torch.float64)
         for noise in (0.999, 1.001):
