@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MNIST = Path(os.environ.get("LID_VAE_DATA", ROOT / "data")) / "mnist"
 README = (ROOT / "README.md").read_text()
 LINES = re.findall(r"^    (python (?:train|evaluate)\.py.*)$", README, re.MULTILINE)
+INLINE = re.findall(r"`(python train\.py [^`]*)`", README)
 COMMANDS = [line.split("  #")[0].strip() for line in LINES]
 SMALL = ["trainer.max_epochs=1", "width=8", "samples=2", "logger=none", "callbacks.panels.every=0"]
 DATA = [
@@ -35,7 +36,7 @@ def test_the_readme_names_commands():
     assert any(command.startswith("python evaluate.py ckpt=") for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if "train.py" in line and "--help" not in line])
+@pytest.mark.parametrize("command", [line for line in COMMANDS + INLINE if "train.py" in line and "--help" not in line])
 def test_every_option_that_the_readme_names_exists(command, tmp_path):
     """Hydra composes each command's configuration; a sweep's first job stands for the others."""
     words = [word.split(",")[0] for word in shlex.split(command)[2:] if word != "-m"]
