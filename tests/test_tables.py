@@ -58,7 +58,7 @@ def test_a_search_is_the_table_on_the_common_grid_and_on_seeds_of_its_own(table)
     assert search.sweeper.params == {
         "seed": "100-101",
         "model": ",".join(MODELS),
-        "optimizer.lr": "0.001,0.003,0.01",
+        "optimizer.lr": "0.001,0.003,0.01,0.03",
     }
     plain = configure(f"experiment={table}")
     assert {k: v for k, v in search.items() if k not in ("sweeper", "choices", "samples")} == {
