@@ -83,6 +83,18 @@ def test_the_depth_of_the_decoder_is_swept_from_one_to_four():
     assert (config.map.depth, config.map.hidden_layers) == (3, 2)
 
 
+def test_refused_a_sweep_over_experiments_that_have_sweeps_of_their_own(tmp_path):
+    outcome = Programs(tmp_path).train("-m", "experiment=table2_pinwheel,table_digits", tiny=())
+    assert outcome.status == 1
+    assert "experiment=table_digits has a sweep of its own over seed, model" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_refused_an_unknown_experiment(tmp_path):
+    paragraph = Programs(tmp_path).train("-m", "experiment=table2_pinweel").paragraph
+    assert "Did you mean experiment=table2_pinwheel?" in paragraph
+
+
 def test_a_sweep_survives_a_failure_and_ends_with_the_table(tmp_path, monkeypatch):
     programs = Programs(tmp_path)
     options = ("experiment=table2_pinwheel", "-m", "model=gmvae,lidgmvae", "seed=0-1", "trainer.max_epochs=1")

@@ -87,6 +87,8 @@ class Job:
             self._mention_unused_sweep()
         with _process_state(self.argv, self.full_error):
             try:
+                if multirun:
+                    self._refuse_a_lost_sweep()
                 return run()
             except Exception as error:
                 text = None if self.full_error == "1" else self._explain(error)
@@ -107,6 +109,19 @@ class Job:
             odd = find_odd_value(self.kind, HydraConfig.get().overrides.task)
             return odd and f"{odd} The run ended with {type(error).__name__}: {error}."
         return text
+
+    @staticmethod
+    def _refuse_a_lost_sweep() -> None:
+        """Of experiments that are swept over, Hydra knows no sweep of their own."""
+        hydra_config = HydraConfig.get()
+        given = {override.partition("=")[0].lstrip("+") for override in hydra_config.overrides.task}
+        lost = [name for name in (hydra_config.sweeper or {}).get("params") or {} if name not in given]
+        if lost:
+            experiment = hydra_config.runtime.choices["experiment"]
+            raise UserError(
+                f"experiment={experiment} has a sweep of its own over {', '.join(lost)}, which it loses in a "
+                "sweep over experiments. Run one experiment at a time."
+            )
 
     def _mention_unused_sweep(self) -> None:
         params = (HydraConfig.get().sweeper or {}).get("params")

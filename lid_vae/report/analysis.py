@@ -111,7 +111,8 @@ def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
 
 
 def _paper(table: Table, row: Row, measure: Measure) -> tuple[float, float | None] | None:
-    if table.is_search or table.split != "test":
+    sizes = {(r.setting("depth"), r.setting("hidden_layers")) for r in table.rows if r.model == row.model and r.results}
+    if table.is_search or table.split != "test" or len(sizes) > 1:  # the paper's decoder has one depth
         return None
     return paper.value(table.data, row.model, measure.key, table.first.get("scale", 5.0))
 

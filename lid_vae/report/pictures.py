@@ -30,19 +30,16 @@ BY_DEPTH = {"au": "AU(z)", "accuracy": "accuracy", "ll": "LL, nats"}
 
 
 def pictures(item: Analysed) -> list[Picture]:
-    """All that the runs of a table have left to show, of its first ``MOST`` rows."""
+    """All that the runs of a table have left to show, of its first ``MOST`` rows; of a search, no test data."""
     lines = [line for line in item.lines if line.row.results][:MOST]
-    found: list[Picture] = []
-    for title, figure in (
-        ("Depth of the decoder: mean over seeds with its 95 % bootstrap interval", depth_figure(item)),
-        ("Learning curves: mean over seeds, band of one standard deviation", _curves(lines)),
-        ("Divergence from the prior", _divergences(lines)),
-    ):
-        if figure is not None:
-            found.append((title, png(figure)))
+    figures = {
+        "Depth of the decoder: mean over seeds with its 95 % bootstrap interval": depth_figure(item),
+        "Learning curves: mean over seeds, band of one standard deviation": _curves(lines),
+    }
     if not item.table.is_search:
-        found += _portraits(lines)
-    return found
+        figures["Divergence from the prior"] = _divergences(lines)
+    found = [(title, png(figure)) for title, figure in figures.items() if figure is not None]
+    return found if item.table.is_search else found + _portraits(lines)
 
 
 def png(figure: Figure) -> bytes:
@@ -58,7 +55,7 @@ def depth_figure(item: Analysed) -> Figure | None:
         if line.row.setting("depth") is not None:
             models.setdefault(line.row.model, []).append(line)
     models = {model: lines for model, lines in models.items() if len({line.row.setting("depth") for line in lines}) > 1}
-    if not models:
+    if not models or item.table.is_search:
         return None
     shown = [key for key in BY_DEPTH if any(m.key == key for m in item.measures)]
     figure = Figure(figsize=(3.6 * len(shown), 3.3), layout="constrained")
@@ -137,6 +134,7 @@ def _divergences(lines: Sequence[Line]) -> Figure | None:
         if name == "kl":
             axis.axhline(0, color="black", linestyle="dashed", linewidth=0.8)
             axis.set(xlabel="dimension of $w$, sorted in each run", ylabel="KL from the prior, nats")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_title("each dimension alone, from below; dashed: the prior; bands: extremes", fontsize=8)
         else:
             count = max(values.shape[1] for values in found.values() if len(values))

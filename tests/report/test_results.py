@@ -161,6 +161,7 @@ def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):
     (item,) = analyse(read([runs.folder]))
     assert list(lines(item)) == ["gmvae, depth 1", "gmvae, depth 2", "lidgmvae, depth 1", "lidgmvae, depth 2"]
     assert [line.cells["ll"].difference for line in item.lines] == [1.0, 1.0, None, None]
+    assert all(line.cells["ll"].paper is None for line in item.lines), "the paper's decoder has one depth"
 
 
 def test_refused_an_empty_folder_and_one_of_damaged_files(tmp_path, runs):
