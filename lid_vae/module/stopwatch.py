@@ -17,13 +17,14 @@ class Stopwatch(pl.Callback):
 
     def __init__(self) -> None:
         self.begun = time.perf_counter()
+        self.ended: float | None = None
         self.before = 0.0
         self.training, self.steps = 0.0, 0
         self.running: float | None = None
 
     def elapsed(self) -> float:
-        """From the beginning of the run, less what an interruption undid."""
-        return self.before + time.perf_counter() - self.begun
+        """From the beginning of the run to the end of its training, less what an interruption undid."""
+        return self.before + (self.ended or time.perf_counter()) - self.begun
 
     def seconds_per_step(self) -> float | None:
         """The mean over training steps; None where none was taken."""
@@ -39,6 +40,9 @@ class Stopwatch(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.running = self._now(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.ended = self._now(pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         self.steps += 1

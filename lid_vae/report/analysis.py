@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lid_vae.report import paper
-from lid_vae.report.measures import MEASURES, SEARCHED, Measure
+from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
 from lid_vae.report.results import REFERENCE, Row, Study, Table
 from lid_vae.report.statistics import Summary, bonferroni, paired_p_values, summarise
 
@@ -87,8 +87,8 @@ def _begin(table: Table) -> Analysed:
     item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
     expected = len(table.seeds)
     for row in table.rows:
-        times = [result.get("seconds") for result in row.results.values()]
-        known = [float(time) for time in times if time is not None]
+        times = [seconds(result) for result in row.results.values()]
+        known = [time for time in times if time is not None]
         item.lines.append(Line(row, {}, expected, sum(known) if known and len(known) == len(times) else None))
         item.notes += _absences(table, row)
     return item

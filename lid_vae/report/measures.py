@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MEASURES", "SEARCHED", "Measure", "milliseconds"]
+__all__ = ["MEASURES", "SEARCHED", "Measure", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,17 @@ def _latent(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None
     return lambda result: result["latent"].get(block, {}).get(name)
 
 
-def milliseconds(result: Mapping[str, Any]) -> float | None:
-    """Of wall-clock time for each step of training; with validations where the run does not tell them apart."""
+def seconds(result: Mapping[str, Any]) -> float | None:
+    """Of training one seed: seeds that were trained together share their time."""
+    return None if result.get("seconds") is None else float(result["seconds"]) / int(result.get("seeds_together", 1))
+
+
+def _milliseconds(result: Mapping[str, Any]) -> float | None:
+    """Of one seed's step; with validations where the run does not tell them apart."""
     if result.get("seconds_per_step") is not None:
-        return 1000 * float(result["seconds_per_step"])
-    if result.get("seconds") and result.get("steps"):
-        return 1000 * float(result["seconds"]) / float(result["steps"])
-    return None
+        return 1000 * float(result["seconds_per_step"]) / int(result.get("seeds_together", 1))
+    whole = seconds(result)
+    return 1000 * whole / float(result["steps"]) if whole is not None and result.get("steps") else None
 
 
 MEASURES = (
@@ -41,9 +45,9 @@ MEASURES = (
     Measure("accuracy", "accuracy", lambda result: result.get("accuracy"), 3, True, "best one-to-one matching"),
     Measure("majority", "majority", lambda result: result.get("accuracy_majority"), 3, False, "majority label"),
     Measure("au_w", "AU(w)", _latent("w", "au"), 2, False, "active units of w"),
-    Measure("ms", "ms/step", milliseconds, 1, False, "wall-clock milliseconds of a training step"),
+    Measure("ms", "ms/step", _milliseconds, 1, False, "wall-clock milliseconds of a training step"),
 )
 SEARCHED = (
     Measure("bound", "validation bound", lambda result: result["validation"]["elbo"], 3, False, "nats"),
-    Measure("ms", "ms/step", milliseconds, 1, False, "wall-clock milliseconds of a training step"),
+    Measure("ms", "ms/step", _milliseconds, 1, False, "wall-clock milliseconds of a training step"),
 )

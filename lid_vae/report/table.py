@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 from lid_vae.report.analysis import Analysed
+from lid_vae.report.measures import seconds
 from lid_vae.report.wording import caption, cell_parts, duration, line_parts
 
 __all__ = ["grid", "markdown", "rows_csv", "runs_csv"]
@@ -85,7 +86,7 @@ def runs_csv(items: Sequence[Analysed]) -> str:
                     writer.writerow([*place, line.row.missing.get(seed, "not run"), *([None] * (len(keys) + 1))])
                     continue
                 values = [readers[key](result) if key in readers else None for key in keys]
-                writer.writerow([*place, "finished", *values, result.get("seconds")])
+                writer.writerow([*place, "finished", *values, seconds(result)])
     return text.getvalue()
 
 

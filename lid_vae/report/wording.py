@@ -70,9 +70,11 @@ def caption(item: Analysed) -> list[str]:
     if "ms" in shown:
         old = any(r.get("seconds_per_step") is None for line in item.lines for r in line.row.results.values())
         mixed = " (of some runs with their validations, which they do not tell apart)" if old else ""
+        together = [int(r.get("seeds_together", 1)) for line in item.lines for r in line.row.results.values()]
+        shared = f", of up to {max(together)} seeds trained together each its share" if max(together) > 1 else ""
         sentences.append(
-            f"ms/step: wall-clock time of a training step{mixed}; total: training of all the row's runs, one after "
-            "the other, on the hardware that each result names."
+            f"ms/step: wall-clock time of a training step{mixed}{shared}; total: training of all the row's runs, on "
+            "the hardware that each result names."
         )
     if any(cell.paper is not None for line in item.lines for cell in line.cells.values()):
         sentences += _on_the_paper(item)

@@ -34,6 +34,9 @@ def test_validation_is_no_part_of_a_step(clock):
     epoch(watch, clock, 2, 2.0, validation=0)
     assert watch.seconds_per_step() == pytest.approx(1.0)
     assert watch.elapsed() == pytest.approx(16.0)
+    watch.on_train_end(TRAINER, MODULE)
+    clock[0] += 100
+    assert watch.elapsed() == pytest.approx(16.0), "what comes after training is no part of it"
 
 
 def test_a_resumed_run_goes_on_counting(clock):

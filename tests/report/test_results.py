@@ -30,6 +30,19 @@ def test_rows_stand_in_the_papers_order_with_mean_and_deviation(runs):
     assert item.lines[0].cells["ms"].summary.mean == pytest.approx(20)
 
 
+def test_seeds_trained_together_share_their_time(runs):
+    """Two seeds in one stack took 50 s and 20 ms a step; an older run tells its total alone, 50 s in 2,000 steps."""
+    for seed in (0, 1):
+        runs.write("gmvae", seed, seeds_together=2)
+        runs.write("lidgmvae", seed, seconds_per_step=None)
+    (item,) = analyse(read([runs.folder]))
+    gmvae, lidgmvae = item.lines
+    assert (gmvae.cells["ms"].summary.mean, gmvae.seconds) == (pytest.approx(10.0), 50.0)
+    assert (lidgmvae.cells["ms"].summary.mean, lidgmvae.seconds) == (pytest.approx(25.0), 100.0)
+    assert "of up to 2 seeds trained together each its share" in " ".join(caption(item))
+    assert "with their validations" in " ".join(caption(item))
+
+
 def test_the_papers_values_on_our_scale(runs):
     """-6.2 nats in coordinates five times ours are -6.2 + 2 log 5 = -2.98."""
     runs.write("gmvae", 0)
