@@ -22,6 +22,7 @@ from lid_vae.data.base import ArrayDataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
 from lid_vae.map.base import InjectiveMap
+from lid_vae.memory import keep_freed_memory
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.stopwatch import Stopwatch
@@ -221,6 +222,7 @@ class Run:
 
 def open_run(cfg: DictConfig) -> Run:
     """The run that ``cfg`` asks for; nothing is written. Raises ``UserError`` for options out of range."""
+    keep_freed_memory()
     _check_options(cfg)
     folder, digest = _folder(cfg)
     with open_dict(cfg):
@@ -280,6 +282,7 @@ def load_run(
 
     Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on.
     """
+    keep_freed_memory()
     device = _device(accelerator)
     checkpoint = load_checkpoint(path)
     description = checkpoint["lid_vae"]

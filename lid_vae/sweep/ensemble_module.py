@@ -83,12 +83,14 @@ class EnsembleModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         for member in self.members:
             if member.training:
-                member.module.on_validation_epoch_start()
+                with member.own():
+                    member.module.on_validation_epoch_start()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         for member in self.members:
             if member.training:
-                member.module.validation_step(batch, batch_index)
+                with member.own():
+                    member.module.validation_step(batch, batch_index)
 
     def on_validation_epoch_end(self) -> None:
         information = torch.full((len(self.members),), float("nan"))
@@ -96,15 +98,15 @@ class EnsembleModule(pl.LightningModule):
         for number, member in enumerate(self.members):
             if not member.training:
                 continue
-            assert member.module.evaluator is not None
-            measures = member.module.evaluator.compute()
-            if not isfinite(measures["elbo"]):
-                member.fail(validation_diverged(measures["elbo"], self.step))
-                continue
-            information[number] = measures["latent"]["z"]["mi"]
-            metrics = validation_metrics(measures)
-            member.log(metrics, self.step - 1)
-            logged.append(metrics)
+            with member.own():
+                assert member.module.evaluator is not None
+                measures = member.module.evaluator.compute()
+                if not isfinite(measures["elbo"]):
+                    raise validation_diverged(measures["elbo"], self.step)
+                metrics = validation_metrics(measures)
+                member.log(metrics, self.step - 1)
+                information[number] = measures["latent"]["z"]["mi"]
+                logged.append(metrics)
         self.stack.inference.validated(information.to(self.device))
         self._show(logged)
 
@@ -120,7 +122,8 @@ class EnsembleModule(pl.LightningModule):
                 continue
             rows.append({"train/bound": bound, "train/learning_rate": rate})
             if logged:
-                member.log(rows[-1], step)
+                with member.own():
+                    member.log(rows[-1], step)
         if logged or step == 0:
             self._show(rows)
 

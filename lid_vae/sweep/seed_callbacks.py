@@ -29,6 +29,7 @@ HOOKS = (
 
 class SeedCallbacks(pl.Callback):
     """Hands every hook to the callbacks of the seeds that are still training, with their own module and trainer.
+    An error in one ends its own seed.
 
     A callback that asks for training to stop stops its own seed. Training ends when every seed has failed or stopped.
     """
@@ -76,9 +77,10 @@ class SeedCallbacks(pl.Callback):
     def _each(self, hook: str, *arguments: Any) -> None:
         for member in self.members:
             if member.training:
-                for callback in member.trainer.callbacks:
-                    if _overrides(callback, hook):
-                        getattr(callback, hook)(member.trainer, member.module, *arguments)
+                with member.own():
+                    for callback in member.trainer.callbacks:
+                        if _overrides(callback, hook):
+                            getattr(callback, hook)(member.trainer, member.module, *arguments)
 
     def _each_batch(self, hook: str, batch: Batch, index: int, *outputs: Any) -> None:
         """With the seed's own part of the batch."""
@@ -86,8 +88,9 @@ class SeedCallbacks(pl.Callback):
             chosen = [callback for callback in member.trainer.callbacks if _overrides(callback, hook)]
             if member.training and chosen:
                 own = Batch(batch.x[number], None if batch.y is None else batch.y[number], batch.index[number])
-                for callback in chosen:
-                    getattr(callback, hook)(member.trainer, member.module, *outputs, own, index)
+                with member.own():
+                    for callback in chosen:
+                        getattr(callback, hook)(member.trainer, member.module, *outputs, own, index)
 
     def _stop(self, trainer: pl.Trainer) -> None:
         if not any(member.training for member in self.members):

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ProgressBar
@@ -51,13 +52,25 @@ def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
         if reason is None:
             for numbers in _stacks(runs, left):
                 if len(numbers) > 1:
-                    outcomes |= zip(numbers, _train_stack([runs[number] for number in numbers], data), strict=True)
+                    outcomes |= zip(numbers, _train_fitting([runs[number] for number in numbers], data), strict=True)
         else:
             print(f"Seeds {_seeds(runs, left)} train one after the other: {reason}.", flush=True)
     for number in left:
         if number not in outcomes:
             outcomes[number] = _guarded(partial(train, cfgs[number]))
     return [outcomes[number] for number in range(len(runs))]
+
+
+def _train_fitting(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:
+    """As one stack, or where memory does not suffice as two of half the size."""
+    if len(runs) == 1:
+        return [_guarded(partial(train, runs[0].cfg))]
+    try:
+        return _train_stack(runs, data)
+    except torch.OutOfMemoryError:
+        half = len(runs) // 2
+        print(f"The memory does not suffice for {len(runs)} seeds together: {half} at a time.", flush=True)
+    return [*_train_fitting(runs[:half], data), *_train_fitting(runs[half:], data)]
 
 
 def _train_stack(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:

@@ -1,6 +1,8 @@
 """What the callbacks and loggers of one seed see of the trainer that it shares with its siblings."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,14 @@ class Member:
             callback.on_exception(self.trainer, self.module, error)
         finish_loggers(self.trainer.loggers, None)
         print(f"seed {self.module.seed} has failed at step {self.module.step}; the others go on", flush=True)
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """What is done here for this seed alone: an error ends it and no other."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         """For the seed's callbacks, and into its logs. In single precision, as Lightning logs numbers."""

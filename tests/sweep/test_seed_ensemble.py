@@ -10,6 +10,7 @@ import torch
 from runs import Programs, digest, measures, read_metrics
 
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
+from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
 from lid_vae.module import VAEModule
 from lid_vae.sweep.stack import Stack
@@ -124,6 +125,7 @@ def test_each_seed_leaves_what_it_leaves_alone(programs):
         assert evaluation.result["ll"] == result(ours)["validation"]["ll"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -157,7 +159,9 @@ def test_each_seed_follows_itself_alone(programs, options):
 def test_seeds_of_the_aggressive_loop_stop_each_by_itself():
     """Masks: the seed whose window has not risen steps no more, while the other goes on."""
     inference = Aggressive(window=1, most=5)
-    inference.active, inference.last_information = torch.tensor([True, True, False]), torch.full((3,), -math.inf)
+    for name, buffer in list(inference.named_buffers()):
+        inference.register_buffer(name, torch.stack([buffer] * 3))
+    inference.active[2] = False
     script = iter([[1.0, 1.0, 0.0], [2.0, 0.5, 0.0], [1.5, 9.0, 0.0], *[[0.0] * 3] * 5])
     steps = []
 
@@ -205,7 +209,11 @@ def test_a_diverging_seed_is_left_behind_and_its_siblings_do_not_notice(programs
     assert result(ours[1])["ll"]["mean"] == pytest.approx(result(theirs[1])["ll"]["mean"], rel=1e-3)
 
 
-@pytest.mark.parametrize("where", [0, 5, 8, "seed-1's best.ckpt"])
+@pytest.mark.parametrize(
+    "where",
+    [5, *(pytest.param(place, marks=pytest.mark.slow) for place in (0, 8, "seed-1's best.ckpt"))],
+    ids=str,
+)
 def test_an_ensemble_goes_on_where_it_was(programs, where):
     reference = Programs(programs.folder / "reference")
     options = ("-m", "seed=0-2", "trainer.max_epochs=4")
@@ -239,6 +247,7 @@ def test_an_ensemble_goes_on_where_it_was(programs, where):
         assert_close(ours, theirs, 0.0 if exact else 1e-3)
 
 
+@pytest.mark.slow
 def test_a_seed_of_an_ensemble_goes_on_alone(programs):
     options = ("trainer.max_epochs=4",)
     reference = alone(programs, *options)[1].folder
@@ -250,6 +259,7 @@ def test_a_seed_of_an_ensemble_goes_on_alone(programs):
     assert_close(resumed.folder, reference, 1e-3)
 
 
+@pytest.mark.slow
 def test_finished_seeds_are_left_out(programs):
     first = programs.train("seed=1")
     before = digest(first.folder)
@@ -264,6 +274,7 @@ def test_finished_seeds_are_left_out(programs):
     assert measures(result(first.folder)) == measures(json.loads(before["result.json"]))
 
 
+@pytest.mark.slow
 def test_two_models_are_two_ensembles(programs):
     run = programs.train("-m", "model=vae,gmvae", "seed=0-1", "ensemble.size=5")
     assert run.status == 0, run.err
@@ -271,6 +282,39 @@ def test_two_models_are_two_ensembles(programs):
     assert len(list(programs.folder.rglob("result.json"))) == 4
 
 
+@pytest.mark.slow
+def test_short_memory_halves_the_stack(programs, monkeypatch):
+    forward = Stack.forward
+
+    def short(self, x, noise):
+        if len(self) > 2 and len(x[0]) == 64:
+            raise torch.OutOfMemoryError("no room")
+        return forward(self, x, noise)
+
+    monkeypatch.setattr(Stack, "forward", short)
+    run = programs.train("-m", "model=gmvae", "seed=0-3", "trainer.max_epochs=1")
+    assert run.status == 0, run.err
+    assert "The memory does not suffice for 4 seeds together: 2 at a time." in run.out
+    assert len(list(programs.folder.rglob("result.json"))) == 4
+
+
+def test_an_error_in_one_seeds_validation_is_its_own(programs, monkeypatch):
+    validation_step = VAEModule.validation_step
+
+    def failing(self, batch, index):
+        if self.seed == 1:
+            raise UserError("The sky fell.")
+        validation_step(self, batch, index)
+
+    monkeypatch.setattr(VAEModule, "validation_step", failing)
+    run = programs.train("-m", "model=gmvae", "seed=0-2", "trainer.max_epochs=1")
+    assert run.status == 1
+    assert "1 of 3 runs failed; the others are finished" in run.err
+    assert [path.parent.name for path in sorted(programs.folder.rglob("result.json"))] == ["seed-0", "seed-2"]
+    assert [path.parent.name for path in programs.folder.rglob("failed.json")] == ["seed-1"]
+
+
+@pytest.mark.slow
 def test_an_ensemble_of_bounded_size(programs):
     run = programs.train("-m", "model=gmvae", "seed=0-4", "ensemble.size=2")
     assert run.status == 0, run.err
@@ -279,6 +323,7 @@ def test_an_ensemble_of_bounded_size(programs):
     assert len(list(programs.folder.rglob("result.json"))) == 5
 
 
+@pytest.mark.slow
 def test_the_basic_launcher_runs_one_after_the_other(programs):
     run = programs.train("-m", "model=gmvae", "seed=0-1", "hydra/launcher=basic")
     assert run.status == 0, run.err
