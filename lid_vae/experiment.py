@@ -165,6 +165,7 @@ class Run:
         """The module to train, with the description that travels in its checkpoints."""
         shape = list(data.image_shape or (data.features,))
         module = build_module(self.cfg, data, shape, data.label_count)
+        module.compile_step = bool(self.cfg.trainer.compile)
         module.description = {
             "config": json.loads(json.dumps(self.stored)),
             "config_hash": self.digest,

@@ -13,7 +13,8 @@ from lid_vae.data.base import ArrayDataModule
 from lid_vae.data.split import Batch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
-from lid_vae.inference.base import Group, Inference
+from lid_vae.inference.base import Bound, Group, Inference
+from lid_vae.module.compiled import compiled
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.promise import Promise
 from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
@@ -35,7 +36,8 @@ class VAEModule(pl.LightningModule):
     Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
     ``schedule``
     multiplies the learning rate, by batches. ``gradient_clip`` bounds the gradient's norm (None: no bound).
-    ``evaluation_samples`` is S at validation. ``description`` travels in every checkpoint, so that it describes itself.
+    ``evaluation_samples`` is S at validation. ``compile_step``, set before
+    training, compiles the bound of a step. ``description`` travels in every checkpoint, so that it describes itself.
     Raises ``UserError`` if the parts break the variant's promise, and on a loss that is not finite.
     """
 
@@ -70,6 +72,8 @@ class VAEModule(pl.LightningModule):
         self.description = description or {}
         self.step, self.steps = 0, 1
         self.evaluator: Evaluator | None = None
+        self.compile_step = False
+        self._bound: Bound | None = None
 
     def forward(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Float[Tensor, " B"]:
         """The objective of each example under the q of the trained strategy, nats."""
@@ -121,6 +125,7 @@ class VAEModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        self._bound = compiled(self.forward) if self.compile_step else None
         optimizers = self.optimizers()
         assert isinstance(optimizers, pl.core.optimizer.LightningOptimizer | list)
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
@@ -136,7 +141,8 @@ class VAEModule(pl.LightningModule):
         for optimizer in self._optimizers.values():
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
-        value = self.inference.update(self, batch.x, self.noise(step, 0, len(batch.x)), self._minimise, self._draw)
+        noise = self.noise(step, 0, len(batch.x))
+        value = self.inference.update(self._bound or self, batch.x, noise, self._minimise, self._draw)
         self.step = step + 1
         logged = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
         if logged or step == 0 or self.device.type == "cpu":

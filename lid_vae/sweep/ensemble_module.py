@@ -9,6 +9,7 @@ import torch
 
 from lid_vae.data.split import Batch
 from lid_vae.inference.base import Group
+from lid_vae.module.compiled import compiled
 from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 from lid_vae.shapes import Bool, Float, Tensor
 from lid_vae.sweep.seed_data import SeedData
@@ -59,6 +60,7 @@ class EnsembleModule(pl.LightningModule):
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
         for member in self.members:
             member.module.steps = self.steps
+        self.bound = compiled(self.stack.forward) if self.members[0].module.compile_step else self.stack.forward
         wrapped = self.optimizers()
         listed = wrapped if isinstance(wrapped, list) else [wrapped]
         self._optimizers: dict[Group, Any] = dict(zip(self.stack.inference.groups, listed, strict=True))
@@ -71,7 +73,7 @@ class EnsembleModule(pl.LightningModule):
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
         noise = self._noise(step, 0, batch.x.shape[1])
-        value = stack.inference.update(stack.forward, batch.x, noise, self._minimise, self._draw)
+        value = stack.inference.update(self.bound, batch.x, noise, self._minimise, self._draw)
         self.step = step + 1
         for member in self.members:
             if member.training:
