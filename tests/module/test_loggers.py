@@ -70,7 +70,7 @@ def train_with_recorder(root, *overrides):
         "map": "brenier",
         "prior": "gaussian_mixture",
     }
-    others = {"objective": "elbo", "inference": "amortized", "experiment": "null"}
+    others = {"objective": "elbo", "inference": "amortized", "experiment": "null", "posterior": "null"}
     sizes = [
         "width=16",
         "data.per_class=60",
