@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 INITIAL_DRAWS = 1000
+MATMUL_PRECISIONS = ("highest", "high", "medium")
 # Those under ``trainer`` that Lightning does not know.
 OWN_TRAINER_OPTIONS = ("matmul_precision", "compile")
 
@@ -114,6 +115,13 @@ def _check_options(cfg: DictConfig) -> None:
         ("categories", cfg.categories, 1),
     ):
         _check_whole(name, value, least)
+    if cfg.ensemble.size is not None:
+        _check_whole("ensemble.size", cfg.ensemble.size, 1)
+    if cfg.trainer.matmul_precision not in MATMUL_PRECISIONS:
+        raise UserError(
+            f"trainer.matmul_precision={cfg.trainer.matmul_precision} is not known. "
+            f"Use one of {', '.join(MATMUL_PRECISIONS)}."
+        )
 
 
 def _check_whole(name: str, value: object, least: int) -> None:

@@ -4,16 +4,18 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from runs import Programs, digest, measures, read_metrics
+from torch import nn
 
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
 from lid_vae.module import VAEModule
-from lid_vae.sweep.stack import Stack
+from lid_vae.sweep.stack import Stack, obstacle
 
 SEEDS = (0, 1, 2)
 EXACT = ("trainer.precision=64-true", "trainer.max_epochs=13")  # 52 steps
@@ -245,6 +247,27 @@ def test_an_ensemble_goes_on_where_it_was(programs, where):
             assert measures(result(ours)) == measures(result(theirs))
             assert (ours / "metrics.csv").read_text() == (theirs / "metrics.csv").read_text()
         assert_close(ours, theirs, 0.0 if exact else 1e-3)
+
+
+def test_an_lstm_is_an_obstacle():
+    module = SimpleNamespace(vae=nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2)))
+    assert obstacle(module, torch.zeros(4, 2)) == "LSTM (1) has no rule for vectorising"
+
+
+def test_what_does_not_vectorise_is_trained_seed_after_seed(programs, monkeypatch):
+    monkeypatch.setattr("lid_vae.sweep.seed_ensemble.obstacle", lambda module, x: "an LSTM is in the way")
+    run = programs.train("-m", "model=vae", "seed=0-1", "trainer.max_epochs=1")
+    assert run.status == 0, run.err
+    assert "Seeds 0-1 train one after the other: an LSTM is in the way." in run.out
+    assert len(list(programs.folder.rglob("result.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("ensemble.size=0", "ensemble.size=0 must be"), ("trainer.matmul_precision=low", "Use one of highest, high")],
+)
+def test_refused_options(programs, option, message):
+    assert message in programs.train(option).paragraph
 
 
 @pytest.mark.slow
