@@ -25,8 +25,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from lid_vae.build import build_data, build_module
 from lid_vae.data.base import ArrayDataModule
-from lid_vae.experiment import build_data, build_module
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.quiet import quiet_lightning

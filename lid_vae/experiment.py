@@ -1,4 +1,4 @@
-"""From a configuration to a trained and measured model: building, resuming, evaluating, and the record of a run."""
+"""Runs: trained, resumed, measured and evaluated, and the record that each leaves."""
 
 import json
 import platform
@@ -12,12 +12,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
-from lid_vae.checkpoint import AtomicCheckpointIO, check_targets, load_checkpoint
+from lid_vae.build import (
+    build_callbacks,
+    build_data,
+    build_loggers,
+    build_module,
+    build_trainer,
+    check_options,
+    check_whole,
+)
+from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import ArrayDataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
@@ -27,18 +34,12 @@ from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
-from lid_vae.noise import derive_seed, generator
+from lid_vae.noise import derive_seed
 from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.run_folder import FAILURE, config_hash, is_finished, preset_config, resolve, run_folder
-from lid_vae.vae import VAE
 
 __all__ = [
     "Run",
-    "build_callbacks",
-    "build_data",
-    "build_loggers",
-    "build_module",
-    "build_trainer",
     "evaluate",
     "evaluate_split",
     "fit",
@@ -46,110 +47,6 @@ __all__ = [
     "open_run",
     "train",
 ]
-
-INITIAL_DRAWS = 1000
-MATMUL_PRECISIONS = ("highest", "high", "medium")
-# Those under ``trainer`` that Lightning does not know.
-OWN_TRAINER_OPTIONS = ("matmul_precision", "compile")
-
-
-def build_data(cfg: DictConfig) -> ArrayDataModule:
-    """The data module of ``cfg.data``, downloaded where need be, and loaded."""
-    data = instantiate(cfg.data)
-    data.prepare_data()
-    data.setup()
-    return data
-
-
-def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int], labels: int | None) -> VAEModule:
-    """The LightningModule of ``cfg``, its weights a function of ``cfg.seed``.
-
-    ``shape`` is that of one example: (D,) or (height, width). With ``data``, what the model takes from the training set
-    before training (output bias, directions of ``lift=pca``) is set; without, a checkpoint brings it.
-    Raises ``UserError`` where parts do not fit.
-    """
-    features = 1
-    for size in shape:
-        features *= size
-    if cfg.latent_dimension > features:
-        raise UserError(
-            f"latent_dimension={cfg.latent_dimension} exceeds the {features} dimensions of the data. "
-            f"Use latent_dimension={features} or less."
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(int(cfg.seed), "initialise"))
-        prior = instantiate(cfg.prior)
-        map_ = instantiate(cfg.map)(in_features=cfg.latent_dimension, out_features=features)
-        likelihood = instantiate(cfg.likelihood)(map=map_)
-        posterior = instantiate(cfg.family)(shape, prior.latent_dimension, prior.categories, prior.support)
-        if cfg.get("posterior") is not None:
-            posterior = instantiate(cfg.posterior)(posterior)
-        vae = VAE(prior, likelihood, posterior)
-    if data is not None:
-        _check_data(likelihood.binary, data)
-        _check_categories(cfg, prior.categories, data)
-        map_.align(data.training_array())
-        with torch.no_grad():
-            w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
-        likelihood.initialise(data.mean(), w)
-    return instantiate(cfg.model)(
-        vae=vae,
-        objective=instantiate(cfg.objective),
-        inference=instantiate(cfg.inference),
-        optimizer=instantiate(cfg.optimizer),
-        schedule=instantiate(cfg.schedule),
-        seed=int(cfg.seed),
-        gradient_clip=cfg.gradient_clip,
-        labels=labels,
-    )
-
-
-def _check_options(cfg: DictConfig) -> None:
-    """What would be noticed only after training, or never."""
-    for name, value, least in (
-        ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
-        ("trainer.check_val_every_n_epoch", cfg.trainer.check_val_every_n_epoch, 1),
-        ("samples", cfg.samples, 2),
-        ("width", cfg.width, 1),
-        ("latent_dimension", cfg.latent_dimension, 1),
-        ("categories", cfg.categories, 1),
-    ):
-        _check_whole(name, value, least)
-    if cfg.ensemble.size is not None:
-        _check_whole("ensemble.size", cfg.ensemble.size, 1)
-    if cfg.trainer.matmul_precision not in MATMUL_PRECISIONS:
-        raise UserError(
-            f"trainer.matmul_precision={cfg.trainer.matmul_precision} is not known. "
-            f"Use one of {', '.join(MATMUL_PRECISIONS)}."
-        )
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
-
-
-def _check_data(binary: bool, data: ArrayDataModule) -> None:
-    if binary and data.image_shape is None:
-        raise UserError(
-            f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian."
-        )
-
-
-def _check_categories(cfg: DictConfig, categories: int | None, data: ArrayDataModule) -> None:
-    if categories is None:
-        return
-    if categories > len(data.train):
-        raise UserError(
-            f"categories={categories} are more than the {len(data.train)} training examples of {data.name}, so that "
-            f"some would never be used. Use fewer categories, or more data."
-        )
-    labels = data.label_count
-    if labels is not None and categories > labels and not cfg.extra_categories:
-        raise UserError(
-            f"categories={categories} are more than the {labels} classes of {data.name}. Use categories={labels} or "
-            f"fewer, or say that you mean it with extra_categories=true."
-        )
 
 
 @dataclass(frozen=True)
@@ -232,7 +129,7 @@ class Run:
 def open_run(cfg: DictConfig) -> Run:
     """The run that ``cfg`` asks for; nothing is written. Raises ``UserError`` for options out of range."""
     keep_freed_memory()
-    _check_options(cfg)
+    check_options(cfg)
     folder, digest = _folder(cfg)
     with open_dict(cfg):
         cfg.paths.run = str(folder)
@@ -268,7 +165,7 @@ def evaluate(cfg: DictConfig) -> float:
     """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood."""
     quiet_lightning()
     if cfg.samples is not None:
-        _check_whole("samples", cfg.samples, 2)
+        check_whole("samples", cfg.samples, 2)
     path = Path(cfg.ckpt)
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
@@ -382,11 +279,6 @@ def _folder(cfg: DictConfig) -> tuple[Path, str]:
     return folder, digest
 
 
-def _validation_interval(epochs: int, interval: int) -> int:
-    """The largest divisor of ``epochs`` up to ``interval``, so that the last epoch is validated too."""
-    return max(k for k in range(1, max(min(epochs, interval), 1) + 1) if epochs % k == 0)
-
-
 def _superseded(folder: Path) -> Path:
     """Where a finished run waits until the forced one in ``folder`` is finished too."""
     return folder.with_name(folder.name + ".superseded")
@@ -400,40 +292,6 @@ def _set_aside(folder: Path, superseded: Path) -> None:
         folder.rename(superseded)
     elif folder.exists():
         shutil.rmtree(folder)
-
-
-def build_loggers(cfg: DictConfig) -> list[Logger]:
-    """Those of ``cfg.logger``."""
-    return list((instantiate(cfg.logger) or {}).values())
-
-
-def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
-    """Those of ``cfg.callbacks``."""
-    return list(instantiate(cfg.callbacks).values())
-
-
-def build_trainer(
-    cfg: DictConfig,
-    loggers: list[Logger],
-    folder: Path,
-    callbacks: list[pl.Callback],
-    **options: Any,
-) -> pl.Trainer:
-    """The trainer of ``cfg``."""
-    interval = _validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch)
-    settings = {"plugins": [AtomicCheckpointIO()], **options}
-    torch.set_float32_matmul_precision(cfg.trainer.matmul_precision)
-    node = {key: value for key, value in cfg.trainer.items() if key not in OWN_TRAINER_OPTIONS}
-    try:
-        return instantiate(node)(
-            check_val_every_n_epoch=interval,
-            callbacks=callbacks,
-            logger=loggers,
-            default_root_dir=str(folder),
-            **settings,
-        )
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, last: Path | None) -> None:

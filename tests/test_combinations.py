@@ -10,8 +10,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
+from lid_vae.build import build_data, build_module
 from lid_vae.errors import UserError
-from lid_vae.experiment import build_data, build_module, evaluate_split
+from lid_vae.experiment import evaluate_split
 from lid_vae.noise import generator
 
 CONF = str(Path(__file__).parents[1] / "conf")

@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "diagnostic": CORE,
     "module": CORE | {"inference", "diagnostic", "data"},
 }
-ALLOWED["experiment"] = ALLOWED["module"] | {"module"}
+ALLOWED["build"] = ALLOWED["module"] | {"module"}
+ALLOWED["experiment"] = ALLOWED["build"] | {"build"}
 ALLOWED["sweep"] = ALLOWED["experiment"] | {"experiment"}
 ALLOWED["report"] = ALLOWED["sweep"] | {"sweep", "classical"}
 ALLOWED["script"] = ALLOWED["report"] | {"report", "command_line"}

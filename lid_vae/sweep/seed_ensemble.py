@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ProgressBar
 
+from lid_vae.build import build_callbacks, build_data, build_loggers, build_trainer
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.data.base import ArrayDataModule
-from lid_vae.experiment import Run, build_callbacks, build_data, build_loggers, build_trainer, fit, open_run, train
+from lid_vae.experiment import Run, fit, open_run, train
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule

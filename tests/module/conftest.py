@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
+from lid_vae.build import build_data, build_module
 from lid_vae.data.base import ArrayDataModule, Corpus
 from lid_vae.data.binarise import Unbinarised
 from lid_vae.data.split import Split
-from lid_vae.experiment import build_data, build_module
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.quiet import quiet_lightning
