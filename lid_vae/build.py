@@ -84,8 +84,7 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(int(cfg.seed), "initialise"))
         prior = instantiate(cfg.prior)
-        map_ = instantiate(cfg.map)(in_features=cfg.latent_dimension, out_features=features)
-        likelihood = instantiate(cfg.likelihood)(map=map_)
+        likelihood = instantiate(cfg.likelihood)(instantiate(cfg.map), cfg.latent_dimension, features)
         posterior = instantiate(cfg.family)(shape, prior.latent_dimension, prior.categories, prior.support)
         if cfg.get("posterior") is not None:
             posterior = instantiate(cfg.posterior)(posterior)
@@ -93,7 +92,7 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(cfg, prior.categories, data)
-        map_.align(data.training_array())
+        likelihood.map.align(data.training_array())
         with torch.no_grad():
             w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
         likelihood.initialise(data.mean(), w)

@@ -7,4 +7,7 @@ D features, N whole data set, T tokens, V vocabulary, H history.
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["Bool", "Float", "Int", "Tensor"]
+__all__ = ["Bool", "Float", "Int", "Observations", "Tensor"]
+
+Observations = Float[Tensor, "B D"] | Int[Tensor, "B T"]
+"""A batch of vectors, or of sequences padded at the right."""

@@ -12,7 +12,7 @@ from lid_vae.errors import UserError
 from lid_vae.likelihood.base import Likelihood
 from lid_vae.posterior.base import Posterior
 from lid_vae.prior.base import Prior
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["VAE", "LogTerms"]
 
@@ -57,10 +57,10 @@ class VAE(nn.Module):
 
     def __init__(self, prior: Prior, likelihood: Likelihood, posterior: Posterior) -> None:
         super().__init__()
-        if not prior.latent_dimension == likelihood.map.in_features == posterior.latent_dimension:
+        if not prior.latent_dimension == likelihood.latent_dimension == posterior.latent_dimension:
             raise UserError(
-                f"The latent has {prior.latent_dimension} dimensions in the prior, {likelihood.map.in_features} in the "
-                f"likelihood and {posterior.latent_dimension} in the posterior; they must agree."
+                f"The latent has {prior.latent_dimension} dimensions in the prior, {likelihood.latent_dimension} in "
+                f"the likelihood and {posterior.latent_dimension} in the posterior; they must agree."
             )
         if posterior.categories is not None and posterior.categories != prior.categories:
             raise UserError(
@@ -74,7 +74,7 @@ class VAE(nn.Module):
             )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
 
-    def terms(self, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
+    def terms(self, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
         """The log terms at the draws that ``noise`` gives."""
         prior = self.prior()
         sample = q.sample(noise)

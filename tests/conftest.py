@@ -39,6 +39,8 @@ settings.load_profile("repeatable")
 def pytest_configure(config: pytest.Config) -> None:
     # torch.func.jacfwd scripts a function when it is first called, which some releases of PyTorch call deprecated.
     config.addinivalue_line("filterwarnings", "ignore:.torch.jit.script. is deprecated:FutureWarning")
+    # Lightning's hint on machines that have a Slurm.
+    config.addinivalue_line("filterwarnings", "ignore:The `srun` command is available")
     # Lightning asks for leaves in a way that PyTorch calls deprecated.
     config.addinivalue_line("filterwarnings", "ignore:.*LeafSpec.*:FutureWarning")
 

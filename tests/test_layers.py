@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lid_vae"
 
-UTILITIES = {"errors", "noise", "shapes", "files", "checkpoint", "memory", "quiet"}
+UTILITIES = {"errors", "noise", "shapes", "files", "checkpoint", "memory", "quiet", "symbols"}
 FIRST = UTILITIES | {"map", "distribution"}
 BRACES = {"prior", "likelihood", "posterior"}
 CORE = FIRST | BRACES | {"vae", "objective"}

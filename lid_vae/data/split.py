@@ -9,7 +9,7 @@ import torch
 
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
-from lid_vae.shapes import Float, Int, Tensor
+from lid_vae.shapes import Float, Int, Observations, Tensor
 
 
 class Batch(NamedTuple):
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     any, and ``index`` says which rows of the split these are.
     """
 
-    x: Float[Tensor, "B D"]
+    x: Observations
     y: Int[Tensor, " B"] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment]  # hides tuple.index, which no one needs
 

@@ -3,7 +3,7 @@
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
 
 __all__ = ["Amortized"]
@@ -16,7 +16,7 @@ class Amortized(Inference):
     groups: tuple[Group, ...] = ("all",)
 
     def posterior(
-        self, vae: VAE, objective: Objective, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]
+        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         return vae.posterior.distribution(vae.posterior.encode(x))
 

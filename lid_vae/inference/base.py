@@ -8,7 +8,7 @@ from torch import nn
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.objective.base import Objective
-from lid_vae.shapes import Bool, Float, Tensor
+from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.vae import VAE
 
 __all__ = ["Bound", "Draw", "Group", "Inference", "Minimise"]
@@ -45,7 +45,7 @@ class Inference(nn.Module, ABC):
 
     @abstractmethod
     def posterior(
-        self, vae: VAE, objective: Objective, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]
+        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         """q for a batch."""
 

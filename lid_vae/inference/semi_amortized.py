@@ -6,7 +6,7 @@ from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
 
 __all__ = ["SemiAmortized"]
@@ -37,13 +37,13 @@ class SemiAmortized(Inference):
         self.steps, self.learning_rate, self.momentum, self.clip = steps, learning_rate, momentum, clip
 
     def posterior(
-        self, vae: VAE, objective: Objective, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]
+        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         parameters = vae.posterior.encode(x)
         return vae.posterior.distribution(self.refine(vae, objective, x, parameters, noise.roll(1, -2)))
 
     def refine(
-        self, vae: VAE, objective: Objective, x: Float[Tensor, "B D"], parameters: Parameters, noise: Tensor
+        self, vae: VAE, objective: Objective, x: Observations, parameters: Parameters, noise: Tensor
     ) -> Parameters:
         """The parameters after ``steps`` steps of ascent; differentiable in them and in the weights of ``vae``."""
 
@@ -63,7 +63,8 @@ class SemiAmortized(Inference):
         # torch.func.grad, because torch.autograd.grad on inner tensors fails under vmap.
         velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
         for _ in range(self.steps):
-            gradient = self._clipped(torch.func.grad(total)(parameters))
+            with torch.backends.cudnn.flags(enabled=False):  # its LSTMs have no second derivative
+                gradient = self._clipped(torch.func.grad(total)(parameters))
             velocity = {name: self.momentum * velocity[name] + gradient[name] for name in parameters}
             parameters = {name: value + self.learning_rate * velocity[name] for name, value in parameters.items()}
         return parameters

@@ -1,20 +1,22 @@
 """What a likelihood is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from lid_vae.map.base import Map
+from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["Likelihood", "ObservationDistribution"]
+__all__ = ["Likelihood", "MakeMap", "ObservationDistribution", "VectorLikelihood", "VectorObservation"]
+
+MakeMap = Callable[..., Map]
+"""(in_features=, out_features=) -> map."""
 
 
 class ObservationDistribution(ABC):
-    """p(x | w) for a batch of w. ``mean`` is E[x | w], of shape [*batch, D]."""
-
-    mean: Tensor
+    """p(x | w) for a batch of w."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Float[Tensor, "*batch"]:
@@ -25,11 +27,32 @@ class ObservationDistribution(ABC):
         """One x for each w."""
 
 
+class VectorObservation(ObservationDistribution, ABC):
+    """p(x | w) of vectors. ``mean`` is E[x | w], of shape [*batch, D]."""
+
+    mean: Tensor
+
+
 class Likelihood(nn.Module, ABC):
-    """p(x | w) = EF(x | h(map(w))) with h a bijective link, so that it is injective in w when ``map`` is."""
+    """p(x | w) = EF(x | h(map(...))) with h a bijective link.
+
+    ``latent_dimension`` is that of w. ``binary``: x is a vector of zeros and ones. ``symbols``: V where x is rows of
+    symbols, each row a sequence; else None.
+    """
 
     map: Map
+    latent_dimension: int
     binary: bool
+    symbols: int | None
+
+    @property
+    @abstractmethod
+    def identifiable(self) -> bool:
+        """Whether p(x | w) is injective in w for every parameter value."""
+
+    @abstractmethod
+    def count(self, x: Tensor) -> int:
+        """How many rows a batch of x gives the map, for each draw of w."""
 
     @abstractmethod
     def forward(self, w: Float[Tensor, "*batch M"]) -> ObservationDistribution:
@@ -38,3 +61,24 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def initialise(self, mean: Float[Tensor, " D"], w: Float[Tensor, "N M"]) -> None:
         """Set the output bias so that over draws ``w`` of the prior the model starts at the data's mean."""
+
+
+class VectorLikelihood(Likelihood, ABC):
+    """p(x | w) = EF(x | h(map(w))) of vectors x: injective in w when ``map`` is."""
+
+    symbols = None
+
+    def __init__(self, map: Map) -> None:
+        super().__init__()
+        self.map, self.latent_dimension = map, map.in_features
+
+    @property
+    def identifiable(self) -> bool:
+        return isinstance(self.map, InjectiveMap)
+
+    def count(self, x: Float[Tensor, "B D"]) -> int:
+        return len(x)
+
+    @abstractmethod
+    def forward(self, w: Float[Tensor, "*batch M"]) -> VectorObservation:
+        """p(x | w)."""

@@ -3,16 +3,16 @@
 import torch
 import torch.nn.functional as F
 
-from lid_vae.likelihood.base import Likelihood, ObservationDistribution
+from lid_vae.likelihood.base import MakeMap, VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["BernoulliLikelihood"]
+__all__ = ["BernoulliLikelihood", "bernoulli_likelihood"]
 
 EDGE = 0.01
 
 
-class BernoulliObservation(ObservationDistribution):
+class BernoulliObservation(VectorObservation):
     """Independent pixels with the given logits."""
 
     def __init__(self, logits: Float[Tensor, "*batch D"]) -> None:
@@ -29,14 +29,13 @@ class BernoulliObservation(ObservationDistribution):
         return torch.bernoulli(self.mean, generator=generator)
 
 
-class BernoulliLikelihood(Likelihood):
+class BernoulliLikelihood(VectorLikelihood):
     """x_d | w ~ Bernoulli(sigmoid(map(w)_d))."""
 
     binary = True
 
     def __init__(self, map: Map) -> None:
-        super().__init__()
-        self.map = map
+        super().__init__(map)
 
     def forward(self, w: Float[Tensor, "*batch M"]) -> BernoulliObservation:
         return BernoulliObservation(self.map(w))
@@ -45,3 +44,8 @@ class BernoulliLikelihood(Likelihood):
     def initialise(self, mean: Float[Tensor, " D"], w: Float[Tensor, "N M"]) -> None:
         self.map.initialise_bias(torch.zeros_like(mean))
         self.map.initialise_bias(torch.logit(mean, eps=EDGE) - self.map(w).mean(0))
+
+
+def bernoulli_likelihood(map: MakeMap, latent_dimension: int, features: int) -> BernoulliLikelihood:
+    """The likelihood of ``features`` pixels, its map made to measure."""
+    return BernoulliLikelihood(map(in_features=latent_dimension, out_features=features))

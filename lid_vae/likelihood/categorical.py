@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from lid_vae.errors import UserError
-from lid_vae.likelihood.base import Likelihood, ObservationDistribution
+from lid_vae.likelihood.base import VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
 from lid_vae.shapes import Float, Int, Tensor
 
@@ -16,7 +16,7 @@ def minimal_logits(free: Float[Tensor, "*batch free"]) -> Float[Tensor, "*batch 
     return F.pad(free, (0, 1))
 
 
-class CategoricalObservation(ObservationDistribution):
+class CategoricalObservation(VectorObservation):
     """One symbol for each w."""
 
     def __init__(self, logits: Float[Tensor, "*batch V"]) -> None:
@@ -35,19 +35,18 @@ class CategoricalObservation(ObservationDistribution):
         return torch.multinomial(flat, 1, generator=generator).view(self.log_probability.shape[:-1])
 
 
-class CategoricalLikelihood(Likelihood):
+class CategoricalLikelihood(VectorLikelihood):
     """x | w ~ Categorical over V symbols, ``map`` onto R^(V-1). Raises ``UserError`` if the dimensions do not meet."""
 
     binary = False
 
     def __init__(self, map: Map, symbols: int) -> None:
-        super().__init__()
+        super().__init__(map)
         if map.out_features != symbols - 1:
             raise UserError(
                 f"A categorical likelihood over {symbols} symbols needs a map onto {symbols - 1} logits, "
                 f"got {map.out_features}."
             )
-        self.map = map
 
     def forward(self, w: Float[Tensor, "*batch M"]) -> CategoricalObservation:
         return CategoricalObservation(minimal_logits(self.map(w)))

@@ -5,15 +5,15 @@ from torch import nn
 
 from lid_vae.distribution.gaussian import normal_log_prob
 from lid_vae.errors import UserError
-from lid_vae.likelihood.base import Likelihood, ObservationDistribution
+from lid_vae.likelihood.base import MakeMap, VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["GaussianLikelihood"]
+__all__ = ["GaussianLikelihood", "gaussian_likelihood"]
 
 
-class GaussianObservation(ObservationDistribution):
+class GaussianObservation(VectorObservation):
     """N(mean, scale^2 I)."""
 
     def __init__(self, mean: Float[Tensor, "*batch D"], scale: Float[Tensor, ""]) -> None:
@@ -27,7 +27,7 @@ class GaussianObservation(ObservationDistribution):
         return self.mean + self.scale * noise
 
 
-class GaussianLikelihood(Likelihood):
+class GaussianLikelihood(VectorLikelihood):
     """x | w ~ N(map(w), sigma^2 I), sigma learned, at least ``scale_floor``.
 
     Start with small noise: at sigma = 1 the noise explains everything and identifiable and classical models collapse
@@ -37,12 +37,12 @@ class GaussianLikelihood(Likelihood):
     binary = False
 
     def __init__(self, map: Map, scale: float = 0.13, scale_floor: float = 0.01, learn_scale: bool = True) -> None:
-        super().__init__()
+        super().__init__(map)
         if not scale > scale_floor > 0:
             raise UserError(
                 f"A Gaussian likelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
             )
-        self.map, self.scale_floor = map, scale_floor
+        self.scale_floor = scale_floor
         self.raw_scale = nn.Parameter(inverse_softplus(torch.tensor(float(scale - scale_floor))), learn_scale)
 
     def forward(self, w: Float[Tensor, "*batch M"]) -> GaussianObservation:
@@ -56,3 +56,10 @@ class GaussianLikelihood(Likelihood):
     def initialise(self, mean: Float[Tensor, " D"], w: Float[Tensor, "N M"]) -> None:
         self.map.initialise_bias(torch.zeros_like(mean))
         self.map.initialise_bias(mean - self.map(w).mean(0))
+
+
+def gaussian_likelihood(
+    map: MakeMap, latent_dimension: int, features: int, *, scale: float = 0.13, scale_floor: float = 0.01
+) -> GaussianLikelihood:
+    """The likelihood of vectors of ``features`` real numbers, its map made to measure."""
+    return GaussianLikelihood(map(in_features=latent_dimension, out_features=features), scale, scale_floor)

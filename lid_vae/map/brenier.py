@@ -3,6 +3,7 @@
 from typing import Literal
 
 from lid_vae.map.icnn import ConvexPotential
+from lid_vae.map.lift import Lift
 from lid_vae.map.monotone import MonotoneMap, check_start
 from lid_vae.shapes import Float, Tensor
 
@@ -48,9 +49,7 @@ class BrenierMap(MonotoneMap):
             curvature=curvature,
         )
 
-    def gradient(
-        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
-    ) -> Float[Tensor, "*batch D"]:
+    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
         return self.network.gradient(u, lift)
 
     def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:

@@ -11,13 +11,13 @@ from lid_vae.errors import UserError
 from lid_vae.map.base import InjectiveMap
 from lid_vae.map.brenier import BrenierMap
 from lid_vae.map.gradient_network import GradientNetwork
-from lid_vae.map.lift import Lift, pad_lift, pca_lift, random_lift
+from lid_vae.map.lift import DenseLift, Lift, pad_lift, pca_lift, random_lift, spread_lift
 from lid_vae.map.monotone import MonotoneMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ComposedMap", "composed_brenier", "composed_gradient_network", "layer_dimensions"]
 
-LiftName = Literal["pad", "random", "pca"]
+LiftName = Literal["pad", "random", "pca", "spread"]
 
 
 class ComposedMap(InjectiveMap):
@@ -32,10 +32,9 @@ class ComposedMap(InjectiveMap):
         if not maps or len(lifts) != len(maps) - 1:
             raise UserError(f"{len(maps)} maps need {max(len(maps) - 1, 0)} lifts between them, got {len(lifts)}.")
         for before, lift, after in zip(maps[:-1], lifts, maps[1:], strict=True):
-            out_features, in_features = lift.weight.shape
-            if in_features != before.out_features or out_features != after.in_features:
+            if lift.in_features != before.out_features or lift.out_features != after.in_features:
                 raise UserError(
-                    f"A lift {in_features} -> {out_features} cannot join maps of {before.out_features} and "
+                    f"A lift {lift.in_features} -> {lift.out_features} cannot join maps of {before.out_features} and "
                     f"{after.in_features} dimensions."
                 )
         self.align_last = align_last
@@ -43,16 +42,13 @@ class ComposedMap(InjectiveMap):
         self.in_features, self.out_features = maps[0].in_features, maps[-1].out_features
         self.hidden_layers = sum(map_.hidden_layers for map_ in maps)
 
-    def stages(self) -> list[tuple[MonotoneMap, Tensor | None]]:
-        """Each map with the lift matrix before it (None before the first)."""
-        lifts: list[Tensor | None] = [None]
-        for lift in self.lifts:
-            assert isinstance(lift, Lift)
-            lifts.append(lift.weight)
-        stages = []
-        for map_, matrix in zip(self.maps, lifts, strict=True):
+    def stages(self) -> list[tuple[MonotoneMap, Lift | None]]:
+        """Each map with the lift before it (None before the first)."""
+        stages: list[tuple[MonotoneMap, Lift | None]] = []
+        for map_, lift in zip(self.maps, [None, *self.lifts], strict=True):
             assert isinstance(map_, MonotoneMap)
-            stages.append((map_, matrix))
+            assert lift is None or isinstance(lift, Lift)
+            stages.append((map_, lift))
         return stages
 
     def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
@@ -82,7 +78,7 @@ class ComposedMap(InjectiveMap):
         for map_, lift in reversed(self.stages()):
             x = map_.inverse(x, tolerance)
             if lift is not None:
-                x = x @ lift
+                x = lift.transposed(x)
         return x
 
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
@@ -91,8 +87,8 @@ class ComposedMap(InjectiveMap):
     def align(self, data: Float[Tensor, "N D"]) -> None:
         if self.align_last and self.lifts:
             lift = self.lifts[-1]
-            assert isinstance(lift, Lift)
-            lift.weight.copy_(pca_lift(lift.weight.shape[1], data).weight)
+            assert isinstance(lift, DenseLift)
+            lift.weight.copy_(pca_lift(lift.in_features, data).weight)
 
 
 def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[int]:
@@ -219,8 +215,9 @@ def _compose(
         build(features, active, k == depth - 1)
         for k, (features, active) in enumerate(zip(dimensions, actives, strict=True))
     ]
-    if lift not in ("pad", "random", "pca"):
-        raise UserError(f"map.lift={lift} is not known. Use one of pad, random, pca.")
-    make = pad_lift if lift == "pad" else random_lift
+    makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
+    if lift not in makers:
+        raise UserError(f"map.lift={lift} is not known. Use one of {', '.join(makers)}.")
+    make = makers[lift]
     lifts = [make(small, large) for small, large in pairwise(dimensions)]
     return ComposedMap(maps, lifts, align_last=lift == "pca")

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from lid_vae.errors import UserError
+from lid_vae.map.lift import Lift
 from lid_vae.map.monotone import MonotoneMap, check_start
 from lid_vae.map.positive import inverse_softplus, positive, softplus
 from lid_vae.shapes import Float, Tensor
@@ -45,10 +46,8 @@ class GradientNetwork(MonotoneMap):
         size = torch.full((hidden_layers, width), curvature * active / (0.25 * width * hidden_layers))
         self.raw_height = nn.Parameter(inverse_softplus(size))
 
-    def gradient(
-        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
-    ) -> Float[Tensor, "*batch D"]:
-        projected = u @ (self.weight if lift is None else self.weight @ lift).mT
+    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
+        projected = u @ (self.weight if lift is None else lift.transposed(self.weight)).mT
         sharpness, height = self.log_sharpness.exp(), positive(self.raw_height)
         total = torch.zeros_like(projected)
         for k in range(self.hidden_layers):

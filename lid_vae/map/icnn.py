@@ -7,6 +7,7 @@ from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.activation import ConvexActivation, LeakyReLU, SharpSoftplus, SquaredLeakyReLU
+from lid_vae.map.lift import Lift
 from lid_vae.map.positive import convex_initialisation, inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
@@ -86,11 +87,9 @@ class ConvexPotential(nn.Module):
             total = total + (value * positive(self.output_weight[str(k)])).sum(-1)
         return total
 
-    def gradient(
-        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
-    ) -> Float[Tensor, "*batch D"]:
+    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
         """grad f(u), or grad f(lift u): a forward and a backward pass without automatic differentiation."""
-        inputs = {k: weight if lift is None else weight @ lift for k, weight in self.input_weight.items()}
+        inputs = {k: weight if lift is None else lift.transposed(weight) for k, weight in self.input_weight.items()}
         pre = [a for a, _ in self._layers(u, inputs, last_value=False)]
         result: Tensor | None = None
         slope: Tensor | None = None

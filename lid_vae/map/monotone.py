@@ -8,6 +8,7 @@ from torch import nn
 from lid_vae.errors import UserError
 from lid_vae.map.base import InjectiveMap
 from lid_vae.map.inversion import invert_monotone
+from lid_vae.map.lift import Lift
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
@@ -43,9 +44,7 @@ class MonotoneMap(InjectiveMap, ABC):
         self.output_bias = nn.Parameter(torch.zeros(features))
 
     @abstractmethod
-    def gradient(
-        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
-    ) -> Float[Tensor, "*batch D"]:
+    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
         """grad f at ``u``, or at ``lift u``."""
 
     @abstractmethod
@@ -58,10 +57,8 @@ class MonotoneMap(InjectiveMap, ABC):
             return self.given_strong_convexity
         return self.floor + positive(self.raw_strong_convexity)
 
-    def forward(
-        self, u: Float[Tensor, "*batch M"], lift: Float[Tensor, "D M"] | None = None
-    ) -> Float[Tensor, "*batch D"]:
-        lifted = u if lift is None else u @ lift.mT
+    def forward(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
+        lifted = u if lift is None else lift(u)
         return self.gradient(u, lift) + self.strong_convexity() * lifted + self.output_bias
 
     def potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:

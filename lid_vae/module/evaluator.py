@@ -1,7 +1,7 @@
 """One fixed ruler for every model: bound, log-likelihood, KL, mutual information, active units, accuracy."""
 
 from collections.abc import Callable
-from math import log, prod
+from math import exp, log, prod
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
-from lid_vae.shapes import Float, Int, Tensor
+from lid_vae.shapes import Float, Int, Observations, Tensor
 from lid_vae.vae import VAE, LogTerms
 
 __all__ = ["Evaluator"]
@@ -73,7 +73,7 @@ class Evaluator:
             self.dimensions = DimensionKL(len(prior.mean)).to(device)
         self.z_information: CategoricalMutualInformation | None = None
         self.accuracy: ClusterAccuracy | None = None
-        self.features = 0
+        self.features, self.count = 0, 0
         if isinstance(prior, Mixture):
             probability = prior.log_mixing.exp()
             self.z_information = CategoricalMutualInformation().to(device)
@@ -81,7 +81,7 @@ class Evaluator:
             if labels is not None:
                 self.accuracy = ClusterAccuracy(len(probability), labels).to(device)
 
-    def update(self, x: Float[Tensor, "B D"], y: Int[Tensor, " B"] | None = None) -> None:
+    def update(self, x: Observations, y: Int[Tensor, " B"] | None = None) -> None:
         """One more batch."""
         rng = generator("evaluate", self.batch_number, device=x.device)
         # Noise of its own: a q refined on the draws that then weigh it would make the weights biased.
@@ -89,6 +89,8 @@ class Evaluator:
         q = self.infer(x, self.vae.posterior.draw_noise(self.inference_samples, len(x), inference_rng))
         self.batch_number += 1
         self.features = prod(x.shape[1:])
+        rows = self.vae.likelihood.count(x)
+        self.count += rows
         halves = [_Half(), _Half()]
         evidence, bound, divergence, w_divergence = LogMeanExp(), _Mean(), _Mean(), _Mean()
         spread = _Spread()
@@ -96,7 +98,7 @@ class Evaluator:
         for half, size in zip(halves, (self.samples - self.samples // 2, self.samples // 2), strict=True):
             done = 0
             while done < size:
-                piece = min(size - done, self._piece(len(x)))
+                piece = min(size - done, self._piece(rows))
                 noise = self.vae.posterior.draw_noise(piece, len(x), rng)
                 with torch.no_grad():
                     terms = self.vae.terms(x, q, noise)
@@ -125,7 +127,7 @@ class Evaluator:
 
     def compute(self) -> dict[str, Any]:
         """``elbo``, ``ll`` {mean, se, samples}, ``latent`` {z, w: {au, kl, mi, mi_upper, mi_se}}, ``accuracy`` and
-        more; nats.
+        more; nats. Of sequences ``perplexity``, for each symbol, the end of a sequence counted.
         """
         ll = float(self.likelihood.compute())
         result: dict[str, Any] = {
@@ -136,6 +138,9 @@ class Evaluator:
         }
         if self.vae.likelihood.binary:
             result["bits_per_dimension"] = -ll / (log(2) * self.features)
+        if self.vae.likelihood.symbols is not None:
+            result["symbols"] = self.count
+            result["perplexity"] = exp(-ll * result["examples"] / self.count)
         w: dict[str, float | list[float]] = {
             "au": float(self.w_units.compute()),
             "au_absolute": float(self.w_units.absolute()),
@@ -173,9 +178,10 @@ class Evaluator:
         result["accuracy_majority"] = None if self.accuracy is None else float(self.accuracy.majority())
         return result
 
-    def _piece(self, batch: int) -> int:
+    def _piece(self, rows: int) -> int:
+        """How many draws pass the decoder at once, at ``rows`` rows each."""
         categories = self.vae.posterior.categories or 1
-        return max(1, self.rows // (batch * categories))
+        return max(1, self.rows // (rows * categories))
 
     def _enumerated(self, q: Approximation) -> bool:
         return q.log_category is not None

@@ -25,10 +25,27 @@ class Promise:
     def check(self, vae: VAE) -> None:
         """Raises ``UserError`` naming the promise, the value and the fix."""
         map_ = vae.likelihood.map
+        symbols = vae.likelihood.symbols
         if self.injective and not isinstance(map_, InjectiveMap):
             raise UserError(
                 f"{self.variant} needs an injective map, got {type(map_).__name__}. "
                 f"Use model={self.classical}, or map=brenier or map=gradient_network."
+            )
+        if self.sequence and symbols is None:
+            raise UserError(
+                f"{self.variant} models sequences, and {type(vae.likelihood).__name__} has none. Use "
+                f"model={'lidvae' if self.injective else 'vae'} for data without an order, or data=synthetic_text, "
+                "ptb or text for sequences."
+            )
+        if not self.sequence and symbols is not None:
+            raise UserError(
+                f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use "
+                f"model={'lidsvae' if self.injective else 'svae'}, whose likelihood has a history."
+            )
+        if self.injective and not vae.likelihood.identifiable:
+            raise UserError(
+                f"{self.variant} needs the latent at the input of its injective map, where likelihood.wiring=input or "
+                "none leaves it out. Use likelihood.wiring=output (the paper's) or both."
             )
         categories = vae.prior.categories
         if self.prior == "standard_normal" and categories is not None:
@@ -48,8 +65,3 @@ class Promise:
                     f"{self.variant} has Gaussian components, got {type(vae.prior).__name__}. "
                     "Use model=lidmvae, or prior=gaussian_mixture."
                 )
-        if self.sequence:
-            raise UserError(
-                f"{self.variant} models sequences, and {type(vae.likelihood).__name__} has none. "
-                f"Use model={'lidvae' if self.injective else 'vae'} for data without an order."
-            )

@@ -18,11 +18,11 @@ from lid_vae.module.compiled import compiled
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.promise import Promise
 from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
-from lid_vae.noise import generator
+from lid_vae.noise import derive_seed, generator
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
 
 __all__ = ["VAEModule"]
@@ -33,11 +33,11 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 class VAEModule(pl.LightningModule):
     """Trains a ``VAE`` by an ``Objective`` and an ``Inference`` strategy. Abstract: each variant adds its ``promise``.
 
-    Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
-    ``schedule``
-    multiplies the learning rate, by batches. ``gradient_clip`` bounds the gradient's norm (None: no bound).
-    ``evaluation_samples`` is S at validation. ``compile_step``, set before
-    training, compiles the bound of a step. ``description`` travels in every checkpoint, so that it describes itself.
+    Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly. Dropout
+    draws from torch's global generator, which is seeded anew at each step for its sake. ``schedule`` multiplies the
+    learning rate, by batches. ``gradient_clip`` bounds the gradient (None: not). ``evaluation_samples`` is S
+    at validation. ``compile_step``, set before training, compiles the bound of a step. ``description`` travels in every
+    checkpoint, so that it describes itself.
     Raises ``UserError`` if the parts break the variant's promise, and on a loss that is not finite.
     """
 
@@ -74,8 +74,12 @@ class VAEModule(pl.LightningModule):
         self.evaluator: Evaluator | None = None
         self.compile_step = False
         self._bound: Bound | None = None
+        self._drops = any(
+            (isinstance(part, nn.Dropout) and part.p > 0) or (isinstance(part, nn.RNNBase) and part.dropout > 0)
+            for part in vae.modules()
+        )
 
-    def forward(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Float[Tensor, " B"]:
+    def forward(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Float[Tensor, " B"]:
         """The objective of each example under the q of the trained strategy, nats."""
         return self.objective(self.vae, x, self.inference.posterior(self.vae, self.objective, x, noise), noise)
 
@@ -84,7 +88,7 @@ class VAEModule(pl.LightningModule):
         rng = generator(self.seed, "noise", step, draw, device=self.device)
         return self.vae.posterior.draw_noise(self.objective.samples, batch, rng)
 
-    def infer(self, x: Float[Tensor, "B D"], noise: Float[Tensor, "S K B M"]) -> Approximation:
+    def infer(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Approximation:
         """q for a batch, with the trained inference strategy."""
         with torch.set_grad_enabled(self.inference.needs_gradient):
             return self.inference.posterior(self.vae, self.objective, x, noise)
@@ -141,6 +145,8 @@ class VAEModule(pl.LightningModule):
         for optimizer in self._optimizers.values():
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
+        if self._drops:
+            torch.manual_seed(derive_seed(self.seed, "dropout", step))
         noise = self.noise(step, 0, len(batch.x))
         value = self.inference.update(self._bound or self, batch.x, noise, self._minimise, self._draw)
         self.step = step + 1
@@ -193,7 +199,7 @@ class VAEModule(pl.LightningModule):
         stream = self.trainer.datamodule.stream()  # type: ignore[attr-defined]
         x = stream.batch(self.step, draw=number).x
         noise = self.noise(self.step, number, len(x))
-        return x.to(noise.dtype), noise
+        return x.to(noise.dtype) if x.is_floating_point() else x, noise
 
     def _minimise(self, loss: Tensor, group: Group, chosen: Tensor | None = None) -> None:
         """One step on a group; ``all`` steps every optimiser, under one bound on the whole gradient."""

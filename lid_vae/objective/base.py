@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import nn
 
 from lid_vae.distribution.approximation import Approximation
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
 
 __all__ = ["Objective"]
@@ -21,7 +21,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, vae: VAE, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         """The value for each example, nats."""
 

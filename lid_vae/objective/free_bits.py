@@ -10,7 +10,7 @@ from lid_vae.errors import UserError
 from lid_vae.objective.base import Objective
 from lid_vae.objective.elbo import weighted_bound
 from lid_vae.objective.schedule import Constant, Schedule
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE, LogTerms
 
 __all__ = ["FreeBits"]
@@ -57,7 +57,7 @@ class FreeBits(Objective):
         self.beta = self.schedule(0, 1)
 
     def forward(
-        self, vae: VAE, x: Float[Tensor, "B D"], q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         terms = vae.terms(x, q, noise)
         if self.per == "dimension":

@@ -10,7 +10,7 @@ from lid_vae.distribution.flow_gaussian import Bijection, Exponential, FlowGauss
 from lid_vae.map.positive import positive
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["AmortizedPosterior"]
 
@@ -47,7 +47,7 @@ class AmortizedPosterior(Posterior):
         if categories is not None:
             self.category_head = nn.Linear(encoder.out_features, categories)
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Parameters:
+    def encode(self, x: Observations) -> Parameters:
         features = self.encoder(x)
         moments = self.head(features).unflatten(-1, (self.categories or 1, 2, self.latent_dimension))
         moments = moments.movedim(-3, 0)

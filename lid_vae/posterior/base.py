@@ -8,7 +8,7 @@ from torch import nn
 
 from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.distribution.components import Support
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["CalibratedPosterior", "Posterior"]
 
@@ -21,7 +21,7 @@ class Posterior(nn.Module, ABC):
     support: Support
 
     @abstractmethod
-    def encode(self, x: Float[Tensor, "B D"]) -> Parameters:
+    def encode(self, x: Observations) -> Parameters:
         """Variational parameters of each x; what SA-VAE refines."""
 
     @abstractmethod

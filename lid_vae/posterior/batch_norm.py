@@ -9,7 +9,7 @@ from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.errors import UserError
 from lid_vae.posterior.amortized import AmortizedPosterior
 from lid_vae.posterior.base import CalibratedPosterior, Posterior
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["BatchNormPosterior"]
 
@@ -62,7 +62,7 @@ class BatchNormPosterior(CalibratedPosterior):
         self.register_buffer("centre", torch.zeros(self.latent_dimension))
         self.register_buffer("variance", torch.ones(self.latent_dimension))
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Parameters:
+    def encode(self, x: Observations) -> Parameters:
         parameters = self.posterior.encode(x)
         mean = parameters["mean"]
         centre, variance = self.centre, self.variance

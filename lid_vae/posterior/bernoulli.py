@@ -8,7 +8,7 @@ from lid_vae.distribution.bernoulli import BernoulliApproximation
 from lid_vae.distribution.components import Support
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["BernoulliPosterior"]
 
@@ -28,7 +28,7 @@ class BernoulliPosterior(Posterior):
         if categories is not None:
             self.category_head = nn.Linear(encoder.out_features, categories)
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Parameters:
+    def encode(self, x: Observations) -> Parameters:
         features = self.encoder(x)
         units = self.head(features).unflatten(-1, (self.categories or 1, self.latent_dimension)).movedim(-2, 0)
         parameters = {"unit_logits": units}

@@ -8,18 +8,18 @@ import torch
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["ConvolutionalEncoder", "Encoder", "MLPEncoder"]
 
 
 class Encoder(nn.Module, ABC):
-    """x of shape [B, D] to features of shape [B, ``out_features``]."""
+    """x of shape [B, D], or sequences [B, T], to features of shape [B, ``out_features``]."""
 
     out_features: int
 
     @abstractmethod
-    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+    def forward(self, x: Observations) -> Float[Tensor, "B F"]:
         """The features of each x."""
 
 

@@ -9,10 +9,11 @@ from lid_vae.errors import UserError
 from lid_vae.posterior.amortized import AmortizedPosterior
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.bernoulli import BernoulliPosterior
+from lid_vae.posterior.constant import ConstantPosterior
 from lid_vae.posterior.encoder import Encoder
 from lid_vae.posterior.realnvp import RealNVP
 
-__all__ = ["Family", "gaussian_family", "realnvp_family"]
+__all__ = ["Family", "gaussian_family", "prior_family", "realnvp_family"]
 
 MixtureName = Literal["conditional", "enumerate"]
 MakeEncoder = Callable[[Sequence[int]], Encoder]
@@ -52,6 +53,20 @@ def realnvp_family(
         if support == "positive":
             flow.append(Exponential())
         return AmortizedPosterior(encoder(shape), latent_dimension, flow, _enumerated(mixture, categories))
+
+    return build
+
+
+def prior_family(mixture: MixtureName = "conditional") -> Family:
+    """q = N(0, I) for every x. Refuses any other prior than N(0, I)."""
+
+    def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
+        if categories is not None or support != "real" or mixture != "conditional":
+            raise UserError(
+                "family=prior is q = N(0, I), the prior of a model without a latent. Use prior=standard_normal, or "
+                "another family."
+            )
+        return ConstantPosterior(latent_dimension)
 
     return build
 

@@ -6,19 +6,46 @@ from builders import normal
 from sklearn.decomposition import PCA
 
 from lid_vae.errors import UserError
-from lid_vae.map import Lift, pad_lift, pca_lift, random_lift
+from lid_vae.map import CyclicLift, DenseLift, Lift, pad_lift, pca_lift, random_lift, spread_lift
 
 DATA = normal(200, 6) * torch.tensor([1.0, 5.0, 0.2, 3.0, 0.5, 2.0]) + 10
 
 
-@pytest.mark.parametrize(
-    "lift", [pad_lift(3, 6), random_lift(3, 6), pca_lift(3, DATA), pad_lift(4, 4), pca_lift(6, DATA)]
-)
+LIFTS = [
+    pad_lift(3, 6),
+    random_lift(3, 6),
+    pca_lift(3, DATA),
+    spread_lift(3, 6),
+    spread_lift(3, 8),
+    pad_lift(4, 4),
+    spread_lift(4, 4),
+    pca_lift(6, DATA),
+]
+
+
+def matrix(lift: Lift) -> torch.Tensor:
+    """B, column by column."""
+    return lift(torch.eye(lift.in_features)).mT
+
+
+@pytest.mark.parametrize("lift", LIFTS)
 def test_columns_are_orthonormal_and_distances_kept(lift: Lift) -> None:
-    features = lift.weight.shape[1]
-    torch.testing.assert_close(lift.weight.mT @ lift.weight, torch.eye(features), atol=1e-6, rtol=0)
-    a, b = normal(2, 10, features).float()
+    columns = matrix(lift)
+    assert columns.shape == (lift.out_features, lift.in_features)
+    torch.testing.assert_close(columns.mT @ columns, torch.eye(lift.in_features), atol=1e-6, rtol=0)
+    a, b = normal(2, 10, lift.in_features).float()
     torch.testing.assert_close((lift(a) - lift(b)).norm(dim=1), (a - b).norm(dim=1))
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+def test_transposed_is_the_product_with_the_transposed_matrix(lift: Lift) -> None:
+    x = normal(2, 7, lift.out_features).float()
+    torch.testing.assert_close(lift.transposed(x), x @ matrix(lift), atol=1e-6, rtol=1e-5)
+
+
+def test_spread_moves_every_dimension_and_pad_the_first_alone() -> None:
+    assert bool((matrix(spread_lift(3, 8)) != 0).sum(1).eq(1).all())
+    assert matrix(pad_lift(3, 8))[3:].abs().max() == 0
 
 
 def test_pad_keeps_the_numbers_and_appends_zeros() -> None:
@@ -42,7 +69,7 @@ def test_random_lifts_are_uniform_over_signs_and_directions() -> None:
     assert float((draws.square().mean(0) - 0.25).abs().max()) < 4.3 * 0.18 / 4000**0.5
 
 
-@pytest.mark.parametrize("make", [pad_lift, random_lift, lambda m, d: pca_lift(m, DATA[:, :d])])
+@pytest.mark.parametrize("make", [pad_lift, random_lift, spread_lift, lambda m, d: pca_lift(m, DATA[:, :d])])
 def test_fewer_dimensions_are_refused(make) -> None:
     with pytest.raises(UserError, match=r"got 5 -> 4, which cannot be injective. Use a latent dimension of at most 4"):
         make(5, 4)
@@ -50,6 +77,8 @@ def test_fewer_dimensions_are_refused(make) -> None:
 
 def test_other_matrices_are_refused() -> None:
     with pytest.raises(UserError, match="5 -> 4"):
-        Lift(torch.eye(4, 5))
+        DenseLift(torch.eye(4, 5))
     with pytest.raises(UserError, match=r"orthonormal columns. Use pad_lift, random_lift or pca_lift"):
-        Lift(2 * torch.eye(4, 2))
+        DenseLift(2 * torch.eye(4, 2))
+    with pytest.raises(UserError, match="a column of this one is zero"):
+        CyclicLift(3, torch.tensor([1.0, 1.0, 0.0, 1.0]))

@@ -1,0 +1,163 @@
+"""Autoregressive likelihood of a sequence: each symbol given w and an LSTM's history of those before it."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from lid_vae.errors import UserError
+from lid_vae.likelihood.base import Likelihood, MakeMap, ObservationDistribution
+from lid_vae.likelihood.categorical import minimal_logits
+from lid_vae.likelihood.history import LSTMHistory, LSTMState
+from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.shapes import Float, Int, Tensor
+from lid_vae.symbols import PADDING
+
+__all__ = ["AutoregressiveLikelihood", "SequenceObservation", "Wiring", "autoregressive_likelihood"]
+
+Wiring = Literal["output", "input", "both", "none"]
+READS_OUTPUT, READS_INPUT = ("output", "both"), ("input", "both")
+
+
+class SequenceObservation(ObservationDistribution):
+    """p(x | w) = prod_t p(x_t | w, x_<t), for w of shape [*batch, M]; ``log_prob`` teacher-forces."""
+
+    def __init__(self, likelihood: "AutoregressiveLikelihood", w: Float[Tensor, "*batch M"]) -> None:
+        self.likelihood, self.w = likelihood, w
+
+    def log_prob(self, x: Int[Tensor, "B T"]) -> Float[Tensor, "*batch"]:
+        """log p(x | w), nats, for w of shape [*rest, B, M]; padding counts for nothing."""
+        return self.likelihood.symbol_log_prob(x, self.w).sum(-1)
+
+    def sample(self, generator: torch.Generator, length: int = 100) -> Int[Tensor, "*batch T"]:
+        """One sequence for each w, cut after ``length`` symbols and padded after its end symbol."""
+        w = self.w.flatten(0, -2)
+        last = torch.full((len(w),), PADDING, device=w.device)
+        going, state, found = torch.ones_like(last, dtype=torch.bool), None, []
+        for _ in range(length):
+            log_probability, state = self.likelihood.next_symbol(last, w, state)
+            last = torch.multinomial(log_probability.exp(), 1, generator=generator).squeeze(-1) + 1
+            last = last.masked_fill(~going, PADDING)
+            found.append(last)
+            going = going & (last != self.likelihood.symbols)
+            if not bool(going.any()):
+                break
+        return torch.stack(found, -1).unflatten(0, self.w.shape[:-1])
+
+
+class AutoregressiveLikelihood(Likelihood):
+    """x_t | w, x_<t ~ Categorical(map([w, f(x_<t)])), f an LSTM, in minimal form (Definition 4 of Wang et al. 2021).
+
+    Sequences are rows of symbol numbers 1 to V, V the end, padded at the right with 0. The map goes onto the V - 1 free
+    logits; the end's is the constant 0. ``wiring`` says where w enters: ``output``, the map alone, so that the history
+    is computed once for all draws of w; ``input``, beside each embedding and not the map; ``both``; or ``none``, a
+    language model, for which w is idle. With an injective map, ``output`` and ``both`` make x | w injective in w.
+    Raises ``UserError`` if the dimensions do not meet.
+    """
+
+    binary = False
+    symbols: int
+
+    def __init__(self, map: Map, history: LSTMHistory, latent_dimension: int, symbols: int, wiring: Wiring) -> None:
+        super().__init__()
+        reads = (latent_dimension if wiring in READS_OUTPUT else 0) + history.features
+        if (map.in_features, map.out_features) != (reads, symbols - 1):
+            raise UserError(
+                f"A sequence of {symbols} symbols with wiring={wiring} needs a map {reads} -> {symbols - 1}, got "
+                f"{map.in_features} -> {map.out_features}."
+            )
+        if history.extra != (latent_dimension if wiring in READS_INPUT else 0):
+            raise UserError(f"wiring={wiring} does not go with a history that takes {history.extra} numbers of w.")
+        self.map, self.history = map, history
+        self.latent_dimension, self.symbols, self.wiring = latent_dimension, symbols, wiring
+
+    @property
+    def identifiable(self) -> bool:
+        """Whether x | w is injective in w."""
+        return isinstance(self.map, InjectiveMap) and self.wiring in READS_OUTPUT
+
+    def forward(self, w: Float[Tensor, "*batch M"]) -> SequenceObservation:
+        return SequenceObservation(self, w)
+
+    def count(self, x: Int[Tensor, "B T"]) -> int:
+        return int((x != PADDING).sum())
+
+    def symbol_log_prob(self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]) -> Float[Tensor, "*rest B T"]:
+        """log p(x_t | w, x_<t), nats, and 0 at the padding; only symbols that are there pass the map."""
+        before = F.pad(x[:, :-1], (1, 0), value=PADDING)
+        rest = w.shape[:-2]
+        row, place = (x != PADDING).nonzero(as_tuple=True)
+        if self.wiring in READS_INPUT:
+            draws = rest.numel()
+            histories, _ = self.history(before.repeat(draws, 1), w.reshape(-1, self.latent_dimension))
+            histories = histories.unflatten(0, (*rest, len(x)))[..., row, place, :]
+        else:
+            histories, _ = self.history(before)
+            histories = histories[row, place].expand(*rest, -1, -1)
+        logits = self.map(self._joined(w[..., row, :], histories))
+        symbol = x[row, place] - 1
+        end = symbol == self.symbols - 1
+        chosen = logits.gather(-1, symbol.masked_fill(end, 0).expand(*rest, -1).unsqueeze(-1)).squeeze(-1)
+        # log(1 + sum exp logits), without a copy of the logits that has the constant appended
+        normaliser = F.softplus(logits.logsumexp(-1))
+        found = chosen.masked_fill(end, 0) - normaliser
+        flat = found.new_zeros(*rest, x.numel())
+        return flat.index_add(-1, row * x.shape[1] + place, found).unflatten(-1, x.shape)
+
+    def next_symbol(
+        self, last: Int[Tensor, " R"], w: Float[Tensor, "R M"], state: LSTMState | None = None
+    ) -> tuple[Float[Tensor, "R V"], LSTMState]:
+        """log p(x_t | w, x_<t) of every symbol, symbol v in column v - 1, and the state that the next call takes.
+
+        ``last`` is x_(t-1), 0 at the start.
+        """
+        history, state = self.history(last.unsqueeze(1), w if self.wiring in READS_INPUT else None, state)
+        return torch.log_softmax(minimal_logits(self.map(self._joined(w, history.squeeze(1)))), -1), state
+
+    @torch.no_grad()
+    def initialise(self, mean: Float[Tensor, " V"], w: Float[Tensor, "N M"]) -> None:
+        """The frequencies ``mean`` of the symbols, at the first symbol of a sequence."""
+        logits = mean.clamp_min(0.1 / len(mean) ** 2).log()
+        self.map.initialise_bias(torch.zeros_like(logits[:-1]))
+        start = torch.full((len(w), 1), PADDING, device=w.device)
+        history, _ = self.history(start, w if self.wiring in READS_INPUT else None)
+        reached = self.map(self._joined(w, history.squeeze(1))).mean(0)
+        self.map.initialise_bias(logits[:-1] - logits[-1] - reached)
+
+    def _joined(self, w: Float[Tensor, "*batch M"], history: Float[Tensor, "*batch H"]) -> Tensor:
+        return torch.cat([w, history], -1) if self.wiring in READS_OUTPUT else history
+
+
+def autoregressive_likelihood(
+    map: MakeMap,
+    latent_dimension: int,
+    features: int,
+    *,
+    embedding: int,
+    hidden: int,
+    layers: int = 1,
+    wiring: Wiring = "output",
+    dropout: float = 0.0,
+    word_dropout: float = 0.0,
+) -> AutoregressiveLikelihood:
+    """The likelihood of sequences over ``features`` symbols, its map made by ``map(in_features=, out_features=)``.
+
+    Raises ``UserError`` for an unknown wiring, and where w and history have more dimensions than an injective map can
+    carry to the logits.
+    """
+    if wiring not in ("output", "input", "both", "none"):
+        raise UserError(f"likelihood.wiring={wiring} is not known. Use output, input, both or none.")
+    read = latent_dimension if wiring in READS_OUTPUT else 0
+    try:
+        made = map(in_features=read + hidden, out_features=features - 1)
+    except UserError as error:
+        if read + hidden <= features - 1:
+            raise
+        raise UserError(
+            f"An injective map cannot take {read} dimensions of w and {hidden} of the history to the {features - 1} "
+            f"free logits of {features} symbols. Use likelihood.hidden={max(features - 1 - read, 1)} or less, or a "
+            "larger vocabulary."
+        ) from error
+    extra = latent_dimension if wiring in READS_INPUT else 0
+    history = LSTMHistory(features, embedding, hidden, layers, extra, dropout, word_dropout)
+    return AutoregressiveLikelihood(made, history, latent_dimension, features, wiring)
