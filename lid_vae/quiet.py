@@ -12,6 +12,7 @@ REMARKS = (
     ".*torch.jit.script.*",
     ".*GPU available but not used.*",
     ".*isinstance.treespec, LeafSpec.*",
+    ".*`srun` command is available on your system but is not used.*",
 )
 
 

@@ -43,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:The `srun` command is available")
     # Lightning asks for leaves in a way that PyTorch calls deprecated.
     config.addinivalue_line("filterwarnings", "ignore:.*LeafSpec.*:FutureWarning")
+    # Lightning's advice to start everything by srun, on a machine that has it.
+    config.addinivalue_line("filterwarnings", "ignore:The `srun` command is available")
 
 
 @pytest.fixture(autouse=True, scope="session")
