@@ -26,7 +26,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from lid_vae.build import build_data, build_module
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.quiet import quiet_lightning
@@ -39,12 +39,12 @@ from lid_vae.sweep.seed_trainer import Member, SeedTrainer
 Step = Callable[[int], None]
 
 
-def modules(cfgs: list[DictConfig], data: ArrayDataModule) -> list[VAEModule]:
-    shape = list(data.image_shape or (data.features,))
+def modules(cfgs: list[DictConfig], data: DataModule) -> list[VAEModule]:
+    shape = data.shape
     return [build_module(cfg, data, shape, data.label_count) for cfg in cfgs]
 
 
-def one_by_one(cfgs: list[DictConfig], data: ArrayDataModule) -> Step:
+def one_by_one(cfgs: list[DictConfig], data: DataModule) -> Step:
     """A bare loop over the seeds, each with its own data, noise, clipping and optimiser."""
     made = modules(cfgs, data)
     optimizers = [module.make_optimizer(module.parameters()) for module in made]
@@ -93,7 +93,7 @@ def since(start: tuple[float, float]) -> tuple[float, float]:
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def stacked(module: EnsembleModule, data: ArrayDataModule) -> Step:
+def stacked(module: EnsembleModule, data: DataModule) -> Step:
     """A bare loop over the same stack: data, noise, bound, backward, clipping and optimisers, without a Trainer."""
     streams = SeedData(data, [member.module.seed for member in module.members]).streams()
     names = module.names["all"]
@@ -116,7 +116,7 @@ def stacked(module: EnsembleModule, data: ArrayDataModule) -> Step:
     return step
 
 
-def measure(cfgs: list[DictConfig], data: ArrayDataModule, steps: int) -> dict[str, tuple[float, float]]:
+def measure(cfgs: list[DictConfig], data: DataModule, steps: int) -> dict[str, tuple[float, float]]:
     """Wall-clock seconds (least) and processor seconds (median) for one step of each candidate."""
     members = [Member(made, SeedTrainer(made, data, [], [], Path()), None) for made in modules(cfgs, data)]
     module = EnsembleModule(members)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from lid_vae.checkpoint import AtomicCheckpointIO
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
@@ -58,7 +58,7 @@ def check_whole(name: str, value: object, least: int) -> None:
         raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
 
 
-def build_data(cfg: DictConfig) -> ArrayDataModule:
+def build_data(cfg: DictConfig) -> DataModule:
     """The data module of ``cfg.data``, downloaded where need be, and loaded."""
     data = instantiate(cfg.data)
     data.prepare_data()
@@ -66,7 +66,7 @@ def build_data(cfg: DictConfig) -> ArrayDataModule:
     return data
 
 
-def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int], labels: int | None) -> VAEModule:
+def build_module(cfg: DictConfig, data: DataModule | None, shape: list[int], labels: int | None) -> VAEModule:
     """The LightningModule of ``cfg``, its weights a function of ``cfg.seed``.
 
     ``shape`` is that of one example: (D,) or (height, width). With ``data``, what the model takes from the training set
@@ -92,7 +92,8 @@ def build_module(cfg: DictConfig, data: ArrayDataModule | None, shape: list[int]
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(cfg, prior.categories, data)
-        likelihood.map.align(data.training_array())
+        if (array := data.training_array()) is not None:
+            likelihood.map.align(array)
         with torch.no_grad():
             w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
         likelihood.initialise(data.mean(), w)
@@ -142,14 +143,14 @@ def build_trainer(
         raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
 
 
-def _check_data(binary: bool, data: ArrayDataModule) -> None:
+def _check_data(binary: bool, data: DataModule) -> None:
     if binary and data.image_shape is None:
         raise UserError(
             f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian."
         )
 
 
-def _check_categories(cfg: DictConfig, categories: int | None, data: ArrayDataModule) -> None:
+def _check_categories(cfg: DictConfig, categories: int | None, data: DataModule) -> None:
     if categories is None:
         return
     if categories > len(data.train):

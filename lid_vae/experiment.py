@@ -25,7 +25,7 @@ from lid_vae.build import (
     check_whole,
 )
 from lid_vae.checkpoint import check_targets, load_checkpoint
-from lid_vae.data.base import ArrayDataModule, Part
+from lid_vae.data.base import DataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
 from lid_vae.map.base import InjectiveMap
@@ -66,9 +66,9 @@ class Run:
         print(f"Finished before: {self.folder} (force=true does it again)\n{summary(result)}", flush=True)
         return result
 
-    def build(self, data: ArrayDataModule) -> VAEModule:
+    def build(self, data: DataModule) -> VAEModule:
         """The module to train, with the description that travels in its checkpoints."""
-        shape = list(data.image_shape or (data.features,))
+        shape = data.shape
         module = build_module(self.cfg, data, shape, data.label_count)
         module.compile_step = bool(self.cfg.trainer.compile)
         module.description = {
@@ -91,7 +91,7 @@ class Run:
         return _resumable(last, self.digest) if last.exists() else None
 
     def measure(
-        self, module: VAEModule, data: ArrayDataModule, device: torch.device, stopwatch: Stopwatch, together: int = 1
+        self, module: VAEModule, data: DataModule, device: torch.device, stopwatch: Stopwatch, together: int = 1
     ) -> tuple[dict[str, Any], Path]:
         """Evaluates the best checkpoint and writes ``result.json``; the result, and the path of the picture.
 
@@ -183,7 +183,7 @@ def evaluate(cfg: DictConfig) -> float:
 
 def load_run(
     path: Path, data_root: str, accelerator: str = "auto"
-) -> tuple[VAEModule, ArrayDataModule, DictConfig, dict[str, Any]]:
+) -> tuple[VAEModule, DataModule, DictConfig, dict[str, Any]]:
     """A checkpoint's model and data on the device, its configuration, and what else the checkpoint says of itself.
 
     Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on.
@@ -222,7 +222,7 @@ def _device(accelerator: str) -> torch.device:
     return torch.device("cuda" if accelerator != "cpu" and available else "cpu")
 
 
-def evaluate_split(module: VAEModule, data: ArrayDataModule, split: Part, samples: int) -> dict[str, Any]:
+def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
     """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
     module.eval()
     data.to_device(module.device)
@@ -318,7 +318,7 @@ def _resumable(last: Path, digest: str) -> Path:
     return last
 
 
-def _record(cfg: DictConfig, module: VAEModule, data: ArrayDataModule, digest: str) -> dict[str, Any]:
+def _record(cfg: DictConfig, module: VAEModule, data: DataModule, digest: str) -> dict[str, Any]:
     """What a result says of its run besides the measures."""
     map_ = module.vae.likelihood.map
     separation = module.vae.prior.separation()
@@ -356,7 +356,7 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
-def _draw(folder: Path, module: VAEModule, data: ArrayDataModule) -> Path:
+def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
     from lid_vae.module.pictures import draw_run  # matplotlib takes a second to import
 
     return draw_run(module, data, folder / "latents.png")

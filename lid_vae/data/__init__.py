@@ -2,20 +2,35 @@
 
 __all__ = [
     "MNIST",
+    "PTB",
     "ArrayDataModule",
     "Batch",
+    "DataModule",
     "Digits",
     "FashionMNIST",
     "Images",
     "Omniglot",
     "Pinwheel",
+    "ShortYelp",
     "Split",
+    "SyntheticText",
+    "Text",
+    "TextDataModule",
     "TrainStream",
+    "Yahoo",
+    "Yelp",
 ]
 
-from lid_vae.data.base import ArrayDataModule, Batch, Split, TrainStream
+from lid_vae.data.array_data_module import ArrayDataModule
+from lid_vae.data.base import DataModule
+from lid_vae.data.corpora import PTB, ShortYelp, Yahoo, Yelp
 from lid_vae.data.digits import Digits
 from lid_vae.data.idx_images import MNIST, FashionMNIST
 from lid_vae.data.images import Images
 from lid_vae.data.omniglot import Omniglot
 from lid_vae.data.pinwheel import Pinwheel
+from lid_vae.data.split import Batch, Split
+from lid_vae.data.stream import TrainStream
+from lid_vae.data.synthetic_text import SyntheticText
+from lid_vae.data.text import Text
+from lid_vae.data.text_data_module import TextDataModule

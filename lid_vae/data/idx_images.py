@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lid_vae.data.base import ArrayDataModule, Corpus
+from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import binarisation
 from lid_vae.data.idx import parse_idx, unpack
 from lid_vae.data.source import RemoteFile, fetch, read_checked

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lid_vae.data.base import ArrayDataModule, Corpus
+from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import binarisation
 from lid_vae.data.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
 from lid_vae.data.image_folder import read_image_folder, resize
@@ -68,7 +68,7 @@ class Images(ArrayDataModule):
         self.path = Path(path).expanduser()
         self.labels = labels
         self.key = key
-        self.shape = _pair("shape", shape)
+        self.given_shape = _pair("shape", shape)
         self.maximum = maximum
         self.size = _pair("size", [size, size] if isinstance(size, int) else size)
         self.test_size = test_size
@@ -91,8 +91,8 @@ class Images(ArrayDataModule):
         raise UserError(f"data.path={self.path} does not exist, neither in {Path.cwd()} nor in {self.root}.")
 
     def _read_folder(self, folder: Path) -> tuple[Tensor, np.ndarray | None]:
-        for name in ("key", "shape", "maximum"):
-            if getattr(self, name) is not None:
+        for name, value in (("key", self.key), ("shape", self.given_shape), ("maximum", self.maximum)):
+            if value is not None:
                 raise UserError(f"data.{name} is for array files, and data.path={folder} is a folder. Leave it out.")
         images, names = read_image_folder(folder, self.size)
         if self.labels is None:
@@ -105,7 +105,7 @@ class Images(ArrayDataModule):
         arrays = read_arrays(path)
         labels = None if self.labels is None else read_labels(self.labels, arrays, path)
         candidates = {name: array for name, array in arrays.items() if name != self.labels}
-        images = as_bytes(as_images(pick(candidates, self.key, path), self.shape, path), self.maximum, path)
+        images = as_bytes(as_images(pick(candidates, self.key, path), self.given_shape, path), self.maximum, path)
         return images if self.size is None else resize(images, self.size), labels
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lid_vae.data.base import ArrayDataModule, Corpus
+from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import binarisation
 from lid_vae.data.source import RemoteFile, fetch, read_checked
 from lid_vae.data.split import Split, hold_out

@@ -4,7 +4,7 @@ __all__ = ["Pinwheel"]
 
 import torch
 
-from lid_vae.data.base import ArrayDataModule, Corpus
+from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import Unbinarised
 from lid_vae.data.pinwheel_density import PinwheelLaw
 from lid_vae.data.split import Split, at_least_one

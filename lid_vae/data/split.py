@@ -1,9 +1,9 @@
 """A split of a data set held as tensors, the batches cut from it, and the parts chosen by the data seed."""
 
-__all__ = ["Batch", "Split", "as_float", "at_least_one", "hold_out", "subsample"]
+__all__ = ["Batch", "Rows", "Split", "as_float", "at_least_one", "hold_out", "subsample"]
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -15,13 +15,23 @@ from lid_vae.shapes import Float, Int, Observations, Tensor
 class Batch(NamedTuple):
     """What a model trains on or is measured on.
 
-    ``x`` is ready for the model (binarised where that was asked), ``y`` holds class numbers where the data have
-    any, and ``index`` says which rows of the split these are.
+    ``x`` is ready for the model: values, binarised where that was asked, or token ids, padded at the end with 0.
+    ``y`` holds class numbers where the data have any, and ``index`` says which rows of the split these are.
     """
 
     x: Observations
     y: Int[Tensor, " B"] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment]  # hides tuple.index, which no one needs
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Examples that can be divided."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, index: Int[Tensor, " n"]) -> Any:
+        """The rows ``index``, copied, in the same form."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,15 @@ class Split:
         return Split(self.x[index], None if self.y is None else self.y[index])
 
 
+AnyRows = TypeVar("AnyRows", bound=Rows)
+
+
 def as_float(x: Tensor) -> Float[Tensor, "*shape"]:
     """Stored values as the model takes them: bytes become grey levels in [0, 1], real values stay."""
     return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
-def hold_out(split: Split, size: int | None, seed: int, part: str) -> tuple[Split, Split]:
+def hold_out(split: AnyRows, size: int | None, seed: int, part: str) -> tuple[AnyRows, AnyRows]:
     """The rest, and ``size`` random rows (a tenth for None) held out of ``split`` as its ``part`` ("valid", "test").
 
     Raises:
@@ -74,7 +87,7 @@ def hold_out(split: Split, size: int | None, seed: int, part: str) -> tuple[Spli
     return split.rows(order[size:]), split.rows(order[:size])
 
 
-def subsample(split: Split, size: int | None, seed: int) -> Split:
+def subsample(split: AnyRows, size: int | None, seed: int) -> AnyRows:
     """``size`` random rows of the training part (all for None). A smaller subset lies inside a larger one.
 
     Raises:

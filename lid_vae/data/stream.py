@@ -1,6 +1,6 @@
 """The training batches as a function of (seed, step), and the loaders that hand batches to Lightning."""
 
-__all__ = ["SplitLoader", "Stream", "StreamLoader", "TrainStream"]
+__all__ = ["Loader", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
 
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
@@ -14,11 +14,23 @@ from lid_vae.shapes import Float, Int, Tensor
 
 @runtime_checkable
 class Stream(Protocol):
-    """Batches by their number; ``len`` is how many make an epoch."""
+    """Batches by their number; ``len`` is how many make an epoch.
+
+    ``draw`` > 0 gives further batches of a step, for the inner loop of He et al. (2019).
+    """
 
     def __len__(self) -> int: ...
 
     def batch(self, step: int, draw: int = 0) -> Batch: ...
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """The batches of a split, as often as they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 class TrainStream:

@@ -3,7 +3,7 @@
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
 
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.module.drawing import render
 from lid_vae.module.loggers import picture_loggers
@@ -45,7 +45,7 @@ class Panels(pl.Callback):
         self.validations += 1
         loggers = picture_loggers(trainer.loggers)
         data = getattr(trainer, "datamodule", None)
-        if not self.every or self.validations % self.every or not loggers or not isinstance(data, ArrayDataModule):
+        if not self.every or self.validations % self.every or not loggers or not isinstance(data, DataModule):
             return
         portrait = take_portrait(pl_module, data, "valid", self.examples)
         for name, panel in panels(portrait).items():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.files import write_atomic
 from lid_vae.module.panels import panels
 from lid_vae.module.portrait import Portrait, take_portrait
@@ -18,7 +18,7 @@ SIDE = 4.2
 ROW = 4.0
 
 
-def draw_run(module: VAEModule, data: ArrayDataModule, path: Path) -> Path:
+def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
     """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
     page = io.BytesIO()
     draw_portrait(take_portrait(module, data, "test", EXAMPLES)).savefig(page, format="png", dpi=110)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.module.vae_module import VAEModule
@@ -92,7 +92,7 @@ class Portrait:
 
 
 def take_portrait(
-    module: VAEModule, data: ArrayDataModule, split: Literal["train", "valid", "test"], examples: int
+    module: VAEModule, data: DataModule, split: Literal["train", "valid", "test"], examples: int
 ) -> Portrait:
     """Looks at ``examples`` rows of a split, chosen by a key. Its noise is keyed: no generator of the run advances."""
     x, y = _rows(data, split, examples)
@@ -127,7 +127,7 @@ def take_portrait(
         )
 
 
-def _rows(data: ArrayDataModule, split: Literal["train", "valid", "test"], count: int) -> tuple[Tensor, Tensor | None]:
+def _rows(data: DataModule, split: Literal["train", "valid", "test"], count: int) -> tuple[Tensor, Tensor | None]:
     """Rows spread over the whole split, which may be sorted, in an order of their own."""
     batches = list(data.batches(split))
     x = torch.cat([batch.x for batch in batches])

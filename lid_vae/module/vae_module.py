@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
@@ -99,7 +99,7 @@ class VAEModule(pl.LightningModule):
         step = checkpoint["lid_vae"]["step"]
         self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
 
-    def calibrate(self, data: ArrayDataModule) -> None:
+    def calibrate(self, data: DataModule) -> None:
         """Lets a posterior that needs it take its statistics for evaluation from the training set."""
         if isinstance(self.vae.posterior, CalibratedPosterior):
             self.vae.posterior.calibrate(batch.x for batch in data.batches("train"))

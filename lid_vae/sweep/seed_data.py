@@ -1,11 +1,13 @@
 """The batches of several seeds side by side, each seed's as it would draw them alone."""
 
+from collections.abc import Sequence
+
 import pytorch_lightning as pl
 import torch
 
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch
-from lid_vae.data.stream import SplitLoader, StreamLoader, TrainStream
+from lid_vae.data.stream import Loader, Stream, StreamLoader
 
 __all__ = ["SeedData", "SeedStreams"]
 
@@ -13,14 +15,14 @@ __all__ = ["SeedData", "SeedStreams"]
 class SeedStreams:
     """The training streams of N seeds as one stream: x of shape [N, B, D], labels and rows of shape [N, B]."""
 
-    def __init__(self, streams: list[TrainStream]) -> None:
+    def __init__(self, streams: Sequence[Stream]) -> None:
         self.streams = streams
 
     def __len__(self) -> int:
         return len(self.streams[0])
 
     def batch(self, step: int, draw: int = 0) -> Batch:
-        """Batch ``step`` of every seed; ``draw`` as in ``TrainStream``."""
+        """Batch ``step`` of every seed; ``draw`` as in ``Stream``."""
         batches = [stream.batch(step, draw) for stream in self.streams]
         labels = [batch.y for batch in batches if batch.y is not None]
         return Batch(
@@ -33,7 +35,7 @@ class SeedStreams:
 class SeedData(pl.LightningDataModule):
     """``data`` for several seeds: a training stream for each, and one evaluation split for all."""
 
-    def __init__(self, data: ArrayDataModule, seeds: list[int]) -> None:
+    def __init__(self, data: DataModule, seeds: list[int]) -> None:
         super().__init__()
         self.data, self.seeds = data, seeds
 
@@ -45,6 +47,6 @@ class SeedData(pl.LightningDataModule):
         self.data.trainer = self.trainer
         return StreamLoader(self.streams(), self.data.train_dataloader().step)
 
-    def val_dataloader(self) -> SplitLoader:
+    def val_dataloader(self) -> Loader:
         self.data.trainer = self.trainer
         return self.data.val_dataloader()

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import ProgressBar
 
 from lid_vae.build import build_callbacks, build_data, build_loggers, build_trainer
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.experiment import Run, fit, open_run, train
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.stopwatch import Stopwatch
@@ -62,7 +62,7 @@ def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
     return [outcomes[number] for number in range(len(runs))]
 
 
-def _train_fitting(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:
+def _train_fitting(runs: Sequence[Run], data: DataModule) -> list[Outcome]:
     """As one stack, or where memory does not suffice as two of half the size."""
     if len(runs) == 1:
         return [_guarded(partial(train, runs[0].cfg))]
@@ -74,7 +74,7 @@ def _train_fitting(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:
     return [*_train_fitting(runs[:half], data), *_train_fitting(runs[half:], data)]
 
 
-def _train_stack(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:
+def _train_stack(runs: Sequence[Run], data: DataModule) -> list[Outcome]:
     """Seeds at one step, as one computation."""
     seeds = [int(run.cfg.seed) for run in runs]
     print(f"Seeds {seed_text(seeds)} train together (hydra/launcher=basic: one after the other).", flush=True)
@@ -107,7 +107,7 @@ def _train_stack(runs: Sequence[Run], data: ArrayDataModule) -> list[Outcome]:
     return outcomes
 
 
-def _members(runs: Sequence[Run], data: ArrayDataModule) -> tuple[list[Member], list[Callback]]:
+def _members(runs: Sequence[Run], data: DataModule) -> tuple[list[Member], list[Callback]]:
     """Every seed's module, loggers and callbacks; and the progress bar, one for all."""
     members: list[Member] = []
     progress: list[Callback] = []
@@ -122,7 +122,7 @@ def _members(runs: Sequence[Run], data: ArrayDataModule) -> tuple[list[Member], 
     return members, progress
 
 
-def _finish(run: Run, member: Member, data: ArrayDataModule, together: int) -> float:
+def _finish(run: Run, member: Member, data: DataModule, together: int) -> float:
     """Measures one seed and closes its run."""
     module, loggers = member.module, member.trainer.loggers
     (stopwatch,) = (callback for callback in member.trainer.callbacks if isinstance(callback, Stopwatch))
@@ -150,7 +150,7 @@ def _stacks(runs: Sequence[Run], numbers: Sequence[int]) -> list[list[int]]:
     return stacks
 
 
-def _obstacle(run: Run, data: ArrayDataModule) -> str | None:
+def _obstacle(run: Run, data: DataModule) -> str | None:
     module: VAEModule = run.build(data)
     batch = next(iter(data.batches("valid", PROBE)))
     return obstacle(module, batch.x)

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 
-from lid_vae.data.base import ArrayDataModule
+from lid_vae.data.base import DataModule
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.vae_module import VAEModule
 
@@ -29,7 +29,7 @@ class SeedTrainer(pl.Trainer):
     def __init__(
         self,
         module: VAEModule,
-        data: ArrayDataModule,
+        data: DataModule,
         callbacks: list[pl.Callback],
         loggers: list[Logger],
         folder: Path,
@@ -56,7 +56,7 @@ class SeedTrainer(pl.Trainer):
         return self.module
 
     @property
-    def datamodule(self) -> ArrayDataModule:
+    def datamodule(self) -> DataModule:
         return self.data
 
     @property

@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from lid_vae.build import build_data, build_module
-from lid_vae.data.base import ArrayDataModule, Corpus
+from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import Unbinarised
 from lid_vae.data.split import Split
 from lid_vae.module.vae_module import VAEModule

@@ -1,0 +1,107 @@
+"""The synthetic text of He et al. (2019, arXiv:1901.05534): sentences of a random LSTM that hears a latent variable."""
+
+__all__ = ["SyntheticText"]
+
+from dataclasses import replace
+from pathlib import Path
+
+from lid_vae.data.published_text import TextFile, demand, some
+from lid_vae.data.split import at_least_one, hold_out
+from lid_vae.data.text_data_module import TextCorpus, TextDataModule
+from lid_vae.data.text_file import Sentences, parse_sentences
+from lid_vae.data.toy_language import ToyLanguage
+from lid_vae.errors import UserError
+
+_FILES = {
+    "train": TextFile("train.txt", "sha256:7625f9fa3c559a54cee18497dbb1adc0b7a95eef254933a9f7634ffa8a0a4954"),
+    "test": TextFile("test.txt", "sha256:f768b14530ad0179febabd8cce95f75e27f3958ca397e07b83a5379a3e137e1f"),
+}
+_WHERE = (
+    "The authors' archive (prepare_data.py of github.com/jxhe/vae-lagging-encoder) has them, a copy is "
+    "synthetic-data/ of github.com/eliisabethein/DD2424-project. Without them, use data.source=generated."
+)
+
+
+class SyntheticText(TextDataModule):
+    """16,000, 2,000 and 2,000 sentences of 10 words out of 1,000, generated from the data seed, or a published file.
+
+    The generated ones are labelled by the component of the mixture that their z was drawn from; ``root`` is not used.
+    The published ones, 16,000 and 4,000 for testing, have no labels; their validation part is held out of the first by
+    the data seed (the authors validate on the test file).
+
+    Args:
+        source: "generated", or "published": those found in ``<root>/synthetic/``.
+        sentences: how many training sentences to generate.
+        length: words of a generated sentence.
+        words: words of the generated language.
+    """
+
+    name = "synthetic_text"
+
+    def __init__(
+        self,
+        root: str | None = "data",
+        batch_size: int = 32,
+        seed: int = 0,
+        train_seed: int = 0,
+        train_size: int | None = None,
+        valid_size: int | None = 2_000,
+        test_size: int | None = 2_000,
+        eval_batch_size: int = 100,
+        max_length: int | None = None,
+        long: str = "truncate",
+        empty: str = "refuse",
+        vocabulary: str = "tokenizers",
+        vocabulary_size: int | None = None,
+        minimum_count: int = 1,
+        source: str = "generated",
+        sentences: int = 16_000,
+        length: int = 10,
+        words: int = 1_000,
+    ) -> None:
+        super().__init__(
+            root=root,
+            batch_size=batch_size,
+            seed=seed,
+            train_seed=train_seed,
+            train_size=train_size,
+            valid_size=valid_size,
+            test_size=test_size,
+            eval_batch_size=eval_batch_size,
+            max_length=max_length,
+            long=long,
+            empty=empty,
+            vocabulary=vocabulary,
+            vocabulary_size=vocabulary_size,
+            minimum_count=minimum_count,
+        )
+        at_least_one(sentences=sentences, length=length, words=words)
+        if source not in ("generated", "published"):
+            raise UserError(f"data.source={source} is unknown. Choose generated or published.")
+        self.source = source
+        self.sentences, self.length, self.words = sentences, length, words
+
+    @property
+    def path(self) -> Path:
+        assert self.root is not None
+        return self.root / "synthetic"
+
+    def prepare_data(self) -> None:
+        if self.source == "published":
+            demand(self.name, _FILES.values(), self.path, _WHERE)
+
+    def load(self) -> TextCorpus:
+        if self.source == "published":
+            rest, test = (_FILES[part].sentences(self.path, self.rules) for part in ("train", "test"))
+            train, valid = hold_out(rest, self.valid_size, self.seed, "valid")
+            return TextCorpus(train, valid, some(test, self.test_size, self.seed, "test"))
+        language = ToyLanguage(self.seed, self.words)
+        sizes = {"train": self.sentences, "valid": self.valid_size, "test": self.test_size}
+        train, valid, test = (self._generate(language, part, size or 2_000) for part, size in sizes.items())
+        return TextCorpus(train, valid, test)
+
+    def _generate(self, language: ToyLanguage, part: str, size: int) -> Sentences:
+        sentences, component = language.sample(part, size, self.length)
+        lines = (" ".join(str(word) for word in sentence) for sentence in sentences.tolist())
+        data = "\n".join(f"{label}\t{line}" for label, line in zip(component.tolist(), lines, strict=True)).encode()
+        return parse_sentences(data, Path(f"synthetic_text, {part}"), replace(self.rules, labelled=True))

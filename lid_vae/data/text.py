@@ -1,0 +1,94 @@
+"""A user's own text: a file for each split, or one that is divided."""
+
+__all__ = ["Text"]
+
+from dataclasses import replace
+from pathlib import Path
+
+from lid_vae.data.published_text import some
+from lid_vae.data.split import hold_out
+from lid_vae.data.text_data_module import TextCorpus, TextDataModule
+from lid_vae.data.text_file import Sentences, parse_sentences, read_text
+from lid_vae.errors import UserError
+
+
+class Text(TextDataModule):
+    """Files of one sentence a line, words apart by white space, UTF-8, plain or gzip.
+
+    Args:
+        path: one file for all splits; or
+        train: a file for training, with or without
+        valid, test: files for these; one that is not given is held out of the training file by the data seed. A
+            relative path is looked for in the working directory, then in ``root``.
+        labels: whether each line is ``label<TAB>sentence``.
+        valid_size, test_size: how many sentences to hold out (None for a tenth), or to keep of the file (None for all).
+
+    Raises:
+        UserError: in ``setup``, for files that are not as said here.
+    """
+
+    name = "text"
+
+    def __init__(
+        self,
+        path: str | None = None,
+        train: str | None = None,
+        valid: str | None = None,
+        test: str | None = None,
+        labels: bool = False,
+        root: str | None = "data",
+        batch_size: int = 32,
+        seed: int = 0,
+        train_seed: int = 0,
+        train_size: int | None = None,
+        valid_size: int | None = None,
+        test_size: int | None = None,
+        eval_batch_size: int = 100,
+        max_length: int | None = None,
+        long: str = "truncate",
+        empty: str = "refuse",
+        vocabulary: str = "tokenizers",
+        vocabulary_size: int | None = None,
+        minimum_count: int = 2,
+    ) -> None:
+        super().__init__(
+            root=root,
+            batch_size=batch_size,
+            seed=seed,
+            train_seed=train_seed,
+            train_size=train_size,
+            valid_size=valid_size,
+            test_size=test_size,
+            eval_batch_size=eval_batch_size,
+            max_length=max_length,
+            long=long,
+            empty=empty,
+            vocabulary=vocabulary,
+            vocabulary_size=vocabulary_size,
+            minimum_count=minimum_count,
+        )
+        if (path is None) == (train is None) or (path is not None and (valid or test)):
+            raise UserError(
+                "data=text needs data.path=<file> to divide, or data.train=<file>, with data.valid=<file> and "
+                "data.test=<file> or without, and not both."
+            )
+        self.rules = replace(self.rules, labelled=labels)
+        self.files = {"train": train or path, "valid": valid, "test": test}
+
+    def load(self) -> TextCorpus:
+        rest = self._read("train")
+        held: dict[str, Sentences] = {}
+        for part, size in (("test", self.test_size), ("valid", self.valid_size)):
+            if self.files[part] is None:
+                rest, held[part] = hold_out(rest, size, self.seed, part)
+            else:
+                held[part] = some(self._read(part), size, self.seed, part)
+        return TextCorpus(rest, held["valid"], held["test"])
+
+    def _read(self, part: str) -> Sentences:
+        given = Path(str(self.files[part])).expanduser()
+        for path in (given, (self.root or Path()) / given):
+            if path.is_file():
+                return parse_sentences(read_text(path), path, self.rules)
+        option = "path" if part == "train" and not self.files["valid"] else part
+        raise UserError(f"data.{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")

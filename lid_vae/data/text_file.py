@@ -1,0 +1,175 @@
+"""Text files: one sentence a line, words separated by white space, UTF-8, plain or gzip, with labels or without."""
+
+__all__ = ["LineRules", "Sentences", "class_numbers", "parse_sentences", "read_text", "unzip"]
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lid_vae.data.vocabulary import EOS
+from lid_vae.errors import UserError
+from lid_vae.files import explain_os_error
+from lid_vae.shapes import Int, Tensor
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Lines of a file: words separated by single spaces, and a label for each line or none at all."""
+
+    lines: list[str]
+    labels: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def rows(self, index: Int[Tensor, " n"]) -> "Sentences":
+        """The lines ``index``."""
+        chosen = index.tolist()
+        labels = None if self.labels is None else [self.labels[row] for row in chosen]
+        return Sentences([self.lines[row] for row in chosen], labels)
+
+
+@dataclass(frozen=True)
+class LineRules:
+    """What becomes of lines that are too long or empty; what is changed is said, in one line for each file.
+
+    Args:
+        max_length: the most words of a sentence; None for no bound.
+        long: "truncate" longer lines to that, or "drop" them.
+        empty: "refuse" a file with lines that have no words, or "drop" those.
+        labelled: whether each line is ``label<TAB>sentence``.
+        unknown: how the files spell ``<unk>``.
+
+    Raises:
+        UserError: for values other than these.
+    """
+
+    max_length: int | None = None
+    long: str = "truncate"
+    empty: str = "refuse"
+    labelled: bool = False
+    unknown: str = "<unk>"
+
+    def __post_init__(self) -> None:
+        if self.max_length is not None and self.max_length < 1:
+            raise UserError(f"data.max_length={self.max_length} must be at least 1.")
+        for name, value, known in (
+            ("long", self.long, ("truncate", "drop")),
+            ("empty", self.empty, ("refuse", "drop")),
+        ):
+            if value not in known:
+                raise UserError(f"data.{name}={value} is unknown. Choose {' or '.join(known)}.")
+
+
+def read_text(path: Path) -> bytes:
+    """The bytes of a file, unpacked where it is gzip.
+
+    Raises:
+        UserError: if it is missing, unreadable or damaged.
+    """
+    try:
+        return unzip(path.read_bytes(), path)
+    except OSError as error:
+        raise UserError(explain_os_error(error, path)) from error
+
+
+def unzip(data: bytes, path: Path) -> bytes:
+    """``data``, unpacked where it is gzip, which its first bytes tell.
+
+    Raises:
+        UserError: if it is cut short or damaged.
+    """
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path} is a damaged gzip file ({error}). Copy or download it again.") from error
+
+
+def parse_sentences(data: bytes, path: Path, rules: LineRules) -> Sentences:
+    """The sentences of a file's bytes. ``path`` is named in messages.
+
+    Raises:
+        UserError: for bytes that are not UTF-8, for a line without words or label where these are asked for, for
+            ``<eos>`` as a word, and for no sentences; with the number of the line.
+    """
+    lines = _decode(data, path).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    kept: list[str] = []
+    labels: list[str] = []
+    truncated = dropped = empty = 0
+    for number, line in enumerate(lines, start=1):
+        if rules.labelled:
+            label, tab, line = line.partition("\t")
+            if not tab and label.strip():
+                raise UserError(
+                    f"Line {number} of {path} has no tab, and each is to be label<TAB>sentence. Mend it, or use "
+                    "data.labels=false for lines without labels."
+                )
+        words = line.split()
+        if EOS in words:
+            raise UserError(
+                f"Line {number} of {path} holds {EOS} as a word. The end of a line is the end of its sentence, and the "
+                "program adds the symbol by itself: remove it from the file."
+            )
+        if not words:
+            if rules.empty == "refuse":
+                raise UserError(
+                    f"Line {number} of {path} is empty, and every line is to be a sentence. Remove it, or leave such "
+                    "lines out with data.empty=drop."
+                )
+            empty += 1
+            continue
+        if rules.max_length is not None and len(words) > rules.max_length:
+            if rules.long == "drop":
+                dropped += 1
+                continue
+            truncated += 1
+            del words[rules.max_length :]
+        if rules.unknown != "<unk>":
+            words = ["<unk>" if word == rules.unknown else word for word in words]
+        kept.append(" ".join(words))
+        labels.append(label.strip() if rules.labelled else "")
+    changed = [
+        f"{count:,} {what}"
+        for count, what in (
+            (truncated, f"truncated to data.max_length={rules.max_length} words"),
+            (dropped, f"dropped, as longer than data.max_length={rules.max_length} words"),
+            (empty, "dropped, as empty"),
+        )
+        if count
+    ]
+    if changed:
+        print(f"{path}: of {len(lines):,} lines {', '.join(changed)}", flush=True)
+    if not kept:
+        why = "It has none" if not lines else f"All of its {len(lines)} lines were dropped"
+        raise UserError(f"{path} gives no sentences. {why}: it is to hold one sentence a line, words apart by spaces.")
+    return Sentences(kept, labels if rules.labelled else None)
+
+
+def class_numbers(parts: Sequence[Sentences]) -> tuple[list[Tensor | None], int | None]:
+    """Class numbers for each part, and how many classes there are: the labels of all parts together, sorted."""
+    given = [part.labels for part in parts if part.labels is not None]
+    if len(given) < len(parts):
+        return [None] * len(parts), None
+    distinct = {label for labels in given for label in labels}
+    whole = all(label.isdecimal() for label in distinct)
+    number = {label: place for place, label in enumerate(sorted(distinct, key=int if whole else None))}
+    return [torch.tensor([number[label] for label in labels]) for labels in given], len(distinct)
+
+
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"Line {line} of {path} is not UTF-8 (byte 0x{data[error.start]:02x}). Convert the file, for example with "
+            f"iconv -f latin1 -t utf-8."
+        ) from error
