@@ -45,6 +45,8 @@ def check_options(cfg: DictConfig) -> None:
         check_whole(name, value, least)
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
+    if cfg.retry not in (None, "failed"):
+        raise UserError(f"retry={cfg.retry} is not known. Use retry=failed, or leave it out to do all that is left.")
     if cfg.trainer.matmul_precision not in MATMUL_PRECISIONS:
         raise UserError(
             f"trainer.matmul_precision={cfg.trainer.matmul_precision} is not known. "

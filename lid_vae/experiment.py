@@ -6,6 +6,8 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,18 @@ from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
+from lid_vae.interruption import Interruption, interruptible
 from lid_vae.map.base import InjectiveMap
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.evaluator import Evaluator
+from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed
 from lid_vae.quiet import quiet_lightning
-from lid_vae.sweep.run_folder import FAILURE, config_hash, is_finished, preset_config, resolve, run_folder
+from lid_vae.sweep.lock import Claim, LeftAlone, claim
+from lid_vae.sweep.run_folder import FAILURE, is_finished, place
 
 __all__ = [
     "Run",
@@ -46,6 +51,7 @@ __all__ = [
     "load_run",
     "open_run",
     "train",
+    "train_claimed",
 ]
 
 
@@ -65,6 +71,14 @@ class Run:
         result = read_json(self.folder / "result.json")
         print(f"Finished before: {self.folder} (force=true does it again)\n{summary(result)}", flush=True)
         return result
+
+    @contextmanager
+    def claim(self) -> Iterator[Claim]:
+        """Keeps the run for this process. Raises ``LeftAlone`` if it is not to be trained now."""
+        if self.cfg.retry == "failed" and not (self.folder / FAILURE).exists():
+            raise LeftAlone(f"{self.folder} has not failed: left alone by retry=failed.")
+        with claim(self.folder) as held:
+            yield held
 
     def build(self, data: DataModule) -> VAEModule:
         """The module to train, with the description that travels in its checkpoints."""
@@ -87,8 +101,7 @@ class Run:
             _set_aside(self.folder, _superseded(self.folder))
         (self.folder / FAILURE).unlink(missing_ok=True)
         write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.stored)))
-        last = self.folder / "checkpoints" / "last.ckpt"
-        return _resumable(last, self.digest) if last.exists() else None
+        return _resumable(self.last, self.digest) if self.last.exists() else None
 
     def measure(
         self, module: VAEModule, data: DataModule, device: torch.device, stopwatch: Stopwatch, together: int = 1
@@ -125,12 +138,16 @@ class Run:
     def best(self) -> Path:
         return self.folder / "checkpoints" / "best.ckpt"
 
+    @property
+    def last(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
 
 def open_run(cfg: DictConfig) -> Run:
     """The run that ``cfg`` asks for; nothing is written. Raises ``UserError`` for options out of range."""
     keep_freed_memory()
     check_options(cfg)
-    folder, digest = _folder(cfg)
+    folder, digest = place(cfg)
     with open_dict(cfg):
         cfg.paths.run = str(folder)
     stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
@@ -141,21 +158,39 @@ def open_run(cfg: DictConfig) -> Run:
 def train(cfg: DictConfig) -> float:
     """Train ``cfg``, evaluate its best checkpoint, write ``result.json``; the validation bound, nats per example.
 
-    A finished run is left alone unless ``force``; an unfinished one goes on from ``last.ckpt``.
+    A finished run is left alone unless ``force``; an unfinished one goes on from ``last.ckpt``. A signal that asks for
+    the end leaves a ``last.ckpt`` of the step that it came in. Raises ``LeftAlone`` for a run that another process
+    trains, and for one that ``retry=failed`` does not concern.
     """
     quiet_lightning()
     run = open_run(cfg)
     before = run.finished()
-    if before is not None:
-        return float(before["validation"]["elbo"])
+    if before is None:
+        with interruptible() as interruption, run.claim() as claim:
+            before = run.finished()  # meanwhile, by another process
+            if before is None:
+                return train_claimed(run, claim, interruption)
+    return float(before["validation"]["elbo"])
+
+
+def train_claimed(run: Run, claim: Claim, interruption: Interruption) -> float:
+    """The rest of ``train``, for a run whose lock is held."""
+    cfg = run.cfg
     data = build_data(cfg)
     module = run.build(data)
     last = run.begin()
     stopwatch = Stopwatch()
     loggers = build_loggers(cfg)
+
+    def save(trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(run.last, weights_only=False)
+
     with finished_on_error(loggers):
-        trainer = build_trainer(cfg, loggers, run.folder, [*build_callbacks(cfg), stopwatch])
+        trainer = build_trainer(
+            cfg, loggers, run.folder, [*build_callbacks(cfg), stopwatch, LastStep(interruption, save, claim.check)]
+        )
         fit(trainer, module, data, last)
+        interruption.obey()
         result, picture = run.measure(module, data, trainer.strategy.root_device, stopwatch)
     finish_loggers(loggers, result, picture)
     return run.close(result, picture)
@@ -257,28 +292,6 @@ def summary(result: dict[str, Any]) -> str:
     return f"{result['model']} on {result['data']}, {result['split']}, nats: " + "  ".join(parts)
 
 
-def _folder(cfg: DictConfig) -> tuple[Path, str]:
-    """The run's folder and the hash of its configuration.
-
-    Where the folder that the presets name holds another configuration (the presets have changed since), the hash joins.
-    """
-    digest = config_hash(resolve(cfg))
-    choices = cfg.choices
-    preset = config_hash(preset_config({k: v for k, v in choices.items() if v is not None}))
-    name = cfg.experiment_name or choices.experiment or "default"
-
-    def place(preset_hash: str) -> Path:
-        return run_folder(
-            cfg.paths.runs, name, choices.model, choices.data, choices.family, digest, preset_hash, cfg.seed
-        )
-
-    folder = place(preset)
-    config = folder / "config.yaml"
-    if config.exists() and config_hash(resolve(OmegaConf.load(config))) != digest:  # type: ignore[arg-type]
-        folder = place("")
-    return folder, digest
-
-
 def _superseded(folder: Path) -> Path:
     """Where a finished run waits until the forced one in ``folder`` is finished too."""
     return folder.with_name(folder.name + ".superseded")
@@ -299,8 +312,8 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last))
-    except SystemExit:
-        if not trainer.interrupted:
+    except SystemExit as end:
+        if not trainer.interrupted or end.code != 1:
             raise
         signal.signal(signal.SIGINT, handler)
     if trainer.interrupted:

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lid_vae"
 
-UTILITIES = {"errors", "noise", "shapes", "files", "checkpoint", "memory", "quiet", "symbols"}
+UTILITIES = {"errors", "noise", "shapes", "files", "checkpoint", "interruption", "memory", "quiet", "symbols"}
 FIRST = UTILITIES | {"map", "distribution"}
 BRACES = {"prior", "likelihood", "posterior"}
 CORE = FIRST | BRACES | {"vae", "objective"}
@@ -34,9 +34,9 @@ ALLOWED["report"] = ALLOWED["sweep"] | {"sweep", "classical"}
 ALLOWED["script"] = ALLOWED["report"] | {"report", "command_line"}
 ALLOWED["command_line"] = ALLOWED["script"]
 
-# These three name seeds and folders for the experiment, and start whole runs without knowing what a run is: they import
+# These name seeds and folders for the experiment, and start whole runs without knowing what a run is: they import
 # errors and files alone, so that the command line answers --help without PyTorch.
-BOTTOM_OF_SWEEP = {"sweep.run_folder", "sweep.seed_range", "sweep.sweeper", "sweep"}
+BOTTOM_OF_SWEEP = {"sweep.lock", "sweep.run_folder", "sweep.seed_range", "sweep.sweeper", "sweep"}
 # ``python -m lid_vae.report`` is a script, beside train.py and evaluate.py.
 SCRIPTS = {"report.__main__"}
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
 from lid_vae.files import write_json_atomic
+from lid_vae.interruption import Stopped
+from lid_vae.sweep.lock import LeftAlone
 from lid_vae.sweep.run_folder import CONF, FAILURE
 from lid_vae.sweep.sweeper import RunFailed
 
@@ -34,7 +37,8 @@ _FULL_ERROR = "HYDRA_FULL_ERROR"
 def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, conf: Path = CONF) -> None:
     """Compose ``conf/<kind>.yaml`` with the command line and call ``lid_vae.experiment.<kind>(cfg)`` for each job.
 
-    Exit status: 0; 1 after an error, told in a paragraph, or after a sweep in which a run failed; 130 after Ctrl-C.
+    Exit status: 0; 1 after an error, told in a paragraph, or after a sweep in which a run failed; 130 after Ctrl-C,
+    143 after SIGTERM, and 128 more than their number after other signals.
     """
     OmegaConf.register_new_resolver("option", _option, replace=True)
     typed = tuple(sys.argv if argv is None else argv)
@@ -48,6 +52,9 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
     except KeyboardInterrupt:
         print(f"{kind}.py: interrupted.", file=sys.stderr)
         raise SystemExit(130) from None
+    except Stopped as stopped:
+        print(f"{kind}.py: {stopped}; the same command goes on from there.", file=sys.stderr, flush=True)
+        raise SystemExit(stopped.status) from None
     except BrokenPipeError:
         # The reader of --help | head has gone. Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,6 +97,12 @@ class Job:
                 if multirun:
                     self._refuse_a_lost_sweep()
                 return run()
+            except LeftAlone as error:
+                if not multirun:
+                    _print_paragraph(self.kind, str(error))
+                    raise SystemExit(1) from None
+                print(error, flush=True)
+                return nan
             except Exception as error:
                 text = None if self.full_error == "1" else self._explain(error)
                 if text is None:

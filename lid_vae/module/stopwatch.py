@@ -31,12 +31,17 @@ class Stopwatch(pl.Callback):
         return self.training / self.steps if self.steps else None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"elapsed": self.elapsed(), "training": self.training, "steps": self.steps}
+        running = 0.0 if self.running is None else time.perf_counter() - self.running
+        return {"elapsed": self.elapsed(), "training": self.training + running, "steps": self.steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.before = state_dict["elapsed"]
         self.begun = time.perf_counter()
         self.training, self.steps = state_dict["training"], state_dict["steps"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that resumes inside an epoch has no start of it."""
+        self.running = self._now(pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.running = self._now(pl_module)

@@ -29,6 +29,7 @@ __all__ = [
     "config_hash",
     "describe",
     "is_finished",
+    "place",
     "preset_config",
     "resolve",
     "run_folder",
@@ -119,6 +120,28 @@ def run_folder(
     if config_hash != preset_hash:
         name = f"{name}-{config_hash}"
     return Path(root) / _safe(experiment) / name / f"seed-{int(seed)}"
+
+
+def place(cfg: DictConfig) -> tuple[Path, str]:
+    """The folder of the run that ``cfg`` asks for, and the hash of its configuration; nothing is created.
+
+    Where the folder that the presets name holds another configuration (the presets have changed since), the hash joins.
+    """
+    digest = config_hash(resolve(cfg))
+    choices = cfg.choices
+    preset = config_hash(preset_config({k: v for k, v in choices.items() if v is not None}))
+    name = cfg.experiment_name or choices.experiment or "default"
+
+    def named(preset_hash: str) -> Path:
+        return run_folder(
+            cfg.paths.runs, name, choices.model, choices.data, choices.family, digest, preset_hash, cfg.seed
+        )
+
+    folder = named(preset)
+    config = folder / "config.yaml"
+    if config.exists() and config_hash(resolve(OmegaConf.load(config))) != digest:  # type: ignore[arg-type]
+        folder = named("")
+    return folder, digest
 
 
 def is_finished(folder: str | Path, config_hash: str) -> bool:

@@ -1,6 +1,8 @@
 """Runs that differ in their seed alone, trained together; each leaves what it would leave alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,16 @@ from pytorch_lightning.callbacks import ProgressBar
 from lid_vae.build import build_callbacks, build_data, build_loggers, build_trainer
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.data.base import DataModule
-from lid_vae.experiment import Run, fit, open_run, train
+from lid_vae.errors import UserError
+from lid_vae.experiment import Run, fit, open_run, train_claimed
+from lid_vae.interruption import Interruption, interruptible
+from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.ensemble_module import EnsembleModule
+from lid_vae.sweep.lock import Claim
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
 from lid_vae.sweep.seed_data import SeedData
 from lid_vae.sweep.seed_range import seed_text
@@ -41,45 +47,83 @@ def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
     """
     quiet_lightning()
     runs = [open_run(cfg) for cfg in cfgs]
-    outcomes: dict[int, Outcome] = {}
-    for number, run in enumerate(runs):
-        before = run.finished()
-        if before is not None:
-            outcomes[number] = float(before["validation"]["elbo"])
-    left = [number for number in range(len(runs)) if number not in outcomes]
-    if len(left) > 1:
-        data = build_data(runs[left[0]].cfg)
-        reason = _obstacle(runs[left[0]], data)
-        if reason is None:
-            for numbers in _stacks(runs, left):
-                if len(numbers) > 1:
-                    outcomes |= zip(numbers, _train_fitting([runs[number] for number in numbers], data), strict=True)
-        else:
-            print(f"Seeds {_seeds(runs, left)} train one after the other: {reason}.", flush=True)
-    for number in left:
-        if number not in outcomes:
-            outcomes[number] = _guarded(partial(train, cfgs[number]))
+    with interruptible() as interruption, ExitStack() as locks:
+        entries = [_enter(run, interruption, locks) for run in runs]
+        outcomes = {number: entry for number, entry in enumerate(entries) if not isinstance(entry, Entry)}
+        left = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Entry)}
+        if len(left) > 1:
+            first = next(iter(left.values())).run
+            data = build_data(first.cfg)
+            reason = _obstacle(first, data)
+            if reason is None:
+                for numbers in _stacks(runs, list(left)):
+                    if len(numbers) > 1:
+                        outcomes |= zip(numbers, _train_fitting([left[k] for k in numbers], data), strict=True)
+            else:
+                print(f"Seeds {_seeds(left.values())} train one after the other: {reason}.", flush=True)
+        for number, entry in left.items():
+            if number not in outcomes:
+                outcomes[number] = _guarded(entry.train)
     return [outcomes[number] for number in range(len(runs))]
 
 
-def _train_fitting(runs: Sequence[Run], data: DataModule) -> list[Outcome]:
+@dataclass(frozen=True)
+class Entry:
+    """A run to train, with its lock and with what signals ask of all."""
+
+    run: Run
+    claim: Claim
+    interruption: Interruption
+
+    def train(self) -> float:
+        """By itself."""
+        return train_claimed(self.run, self.claim, self.interruption)
+
+
+def _enter(run: Run, interruption: Interruption, locks: ExitStack) -> Entry | Outcome:
+    """The run, locked; or its outcome, if it is finished, or left alone."""
+    before = run.finished()
+    if before is None:
+        try:
+            claim = locks.enter_context(run.claim())
+        except UserError as error:
+            return error
+        before = run.finished()
+        if before is None:
+            return Entry(run, claim, interruption)
+    return float(before["validation"]["elbo"])
+
+
+def _train_fitting(entries: Sequence[Entry], data: DataModule) -> list[Outcome]:
     """As one stack, or where memory does not suffice as two of half the size."""
-    if len(runs) == 1:
-        return [_guarded(partial(train, runs[0].cfg))]
+    if len(entries) == 1:
+        return [_guarded(entries[0].train)]
     try:
-        return _train_stack(runs, data)
+        return _train_stack(entries, data)
     except torch.OutOfMemoryError:
-        half = len(runs) // 2
-        print(f"The memory does not suffice for {len(runs)} seeds together: {half} at a time.", flush=True)
-    return [*_train_fitting(runs[:half], data), *_train_fitting(runs[half:], data)]
+        half = len(entries) // 2
+        print(f"The memory does not suffice for {len(entries)} seeds together: {half} at a time.", flush=True)
+    return [*_train_fitting(entries[:half], data), *_train_fitting(entries[half:], data)]
 
 
-def _train_stack(runs: Sequence[Run], data: DataModule) -> list[Outcome]:
+def _train_stack(entries: Sequence[Entry], data: DataModule) -> list[Outcome]:
     """Seeds at one step, as one computation."""
+    runs = [entry.run for entry in entries]
     seeds = [int(run.cfg.seed) for run in runs]
     print(f"Seeds {seed_text(seeds)} train together (hydra/launcher=basic: one after the other).", flush=True)
     members, progress = _members(runs, data)
     module = EnsembleModule(members)
+    interruption = entries[0].interruption
+
+    def save(_: object) -> None:
+        for run, member in zip(runs, members, strict=True):
+            if member.training:
+                member.trainer.save_checkpoint(run.last)
+
+    def check() -> None:
+        for entry in entries:
+            entry.claim.check()
+
     unfinished = {id(member): member for member in members}
     try:
         first = members[0].checkpoint
@@ -87,11 +131,12 @@ def _train_stack(runs: Sequence[Run], data: DataModule) -> list[Outcome]:
             runs[0].cfg,
             [],
             runs[0].folder,
-            [*progress, SeedCallbacks(members)],
+            [*progress, SeedCallbacks(members), LastStep(interruption, save, check)],
             enable_checkpointing=False,
             plugins=[_SharedCheckpoint(first)],
         )
         fit(trainer, module, SeedData(data, seeds), None if first is None else runs[0].folder)
+        interruption.obey()
         outcomes: list[Outcome] = []
         for run, member in zip(runs, members, strict=True):
             if member.error is None:
@@ -139,7 +184,7 @@ def _stacks(runs: Sequence[Run], numbers: Sequence[int]) -> list[list[int]]:
     """Which runs train together: those at the same step, in stacks of even size up to ``ensemble.size``."""
     by_step: dict[int, list[int]] = {}
     for number in numbers:
-        last = runs[number].folder / "checkpoints" / "last.ckpt"
+        last = runs[number].last
         resumes = last.exists() and not runs[number].cfg.force
         by_step.setdefault(load_checkpoint(last)["lid_vae"]["step"] if resumes else 0, []).append(number)
     stacks = []
@@ -164,8 +209,8 @@ def _guarded(job: Callable[[], float]) -> Outcome:
         return error
 
 
-def _seeds(runs: Sequence[Run], numbers: Sequence[int]) -> str:
-    return seed_text([int(runs[number].cfg.seed) for number in numbers])
+def _seeds(entries: Iterable[Entry]) -> str:
+    return seed_text([int(entry.run.cfg.seed) for entry in entries])
 
 
 class _SharedCheckpoint(AtomicCheckpointIO):

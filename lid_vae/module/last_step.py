@@ -1,0 +1,47 @@
+"""A run that is asked to stop, or whose lock is gone, ends after a step, with a checkpoint of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lid_vae.interruption import Interruption
+
+__all__ = ["LastStep"]
+
+
+class LastStep(pl.Callback):
+    """Obeys ``interruption`` between two steps, having called ``save``. ``check()`` raises where a run may not go on.
+
+    Not after the last step of an epoch: its validation belongs to it, and a checkpoint in between would lose it. The
+    run then ends after the first step of the next epoch, or after the training.
+    """
+
+    def __init__(
+        self, interruption: Interruption, save: Callable[[pl.Trainer], None], check: Callable[[], None] = lambda: None
+    ) -> None:
+        self.interruption, self.save, self.check = interruption, save, check
+        self.saved = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning has set its own handlers by now, and puts ours back at the end."""
+        self.interruption.install()
+        self.interruption.stepping = True
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Only here, as Lightning logs a step after ``on_train_batch_end``."""
+        if self.saved:
+            self.saved = False
+            self.interruption.obey()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self.check()
+        if self.interruption.pending is not None and not trainer.is_last_batch:
+            self.save(trainer)
+            self.saved = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.interruption.stepping = False
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.interruption.stepping = False
