@@ -6,7 +6,7 @@ from lid_vae.map.classical import classical_mlp
 from lid_vae.map.composed import ComposedMap, composed_brenier, composed_gradient_network, layer_dimensions
 from lid_vae.map.gradient_network import GradientNetwork
 from lid_vae.map.icnn import ConvexPotential
-from lid_vae.map.lift import CyclicLift, DenseLift, Lift, pad_lift, pca_lift, random_lift, spread_lift
+from lid_vae.map.lift import CyclicLift, DenseLift, Lift, PadLift, pad_lift, pca_lift, random_lift, spread_lift
 from lid_vae.map.linear import LinearMap
 from lid_vae.map.mlp import MLP
 
@@ -22,6 +22,7 @@ __all__ = [
     "Lift",
     "LinearMap",
     "Map",
+    "PadLift",
     "classical_mlp",
     "composed_brenier",
     "composed_gradient_network",

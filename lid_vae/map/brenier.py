@@ -49,8 +49,10 @@ class BrenierMap(MonotoneMap):
             curvature=curvature,
         )
 
-    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
-        return self.network.gradient(u, lift)
+    def gradient(
+        self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, bias: Float[Tensor, " D"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        return self.network.gradient(u, lift, bias)
 
     def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         return self.network(u)

@@ -1,6 +1,7 @@
 """Gradient networks: monotone networks whose forward pass is itself the gradient of a convex function."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
@@ -46,13 +47,15 @@ class GradientNetwork(MonotoneMap):
         size = torch.full((hidden_layers, width), curvature * active / (0.25 * width * hidden_layers))
         self.raw_height = nn.Parameter(inverse_softplus(size))
 
-    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
+    def gradient(
+        self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, bias: Float[Tensor, " D"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
         projected = u @ (self.weight if lift is None else lift.transposed(self.weight)).mT
         sharpness, height = self.log_sharpness.exp(), positive(self.raw_height)
         total = torch.zeros_like(projected)
         for k in range(self.hidden_layers):
             total = total + height[k] * torch.sigmoid(sharpness[k] * (projected - self.threshold[k]))
-        return total @ self.weight
+        return F.linear(total, self.weight.mT, bias)
 
     def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         projected = (u @ self.weight.mT).unsqueeze(-2)

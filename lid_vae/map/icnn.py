@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
@@ -87,8 +88,10 @@ class ConvexPotential(nn.Module):
             total = total + (value * positive(self.output_weight[str(k)])).sum(-1)
         return total
 
-    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
-        """grad f(u), or grad f(lift u): a forward and a backward pass without automatic differentiation."""
+    def gradient(
+        self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, bias: Float[Tensor, " D"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        """grad f(u), or grad f(lift u), plus ``bias``: a forward and a backward pass, none of it automatic."""
         inputs = {k: weight if lift is None else lift.transposed(weight) for k, weight in self.input_weight.items()}
         pre = [a for a, _ in self._layers(u, inputs, last_value=False)]
         result: Tensor | None = None
@@ -99,8 +102,8 @@ class ConvexPotential(nn.Module):
                 above = above + slope @ positive(self.hidden_weight[str(k + 1)])
             slope = above * self._activation(k).slope(pre[k])
             if k in self.readers:
-                term = slope @ self.input_weight[str(k)]
-                result = term if result is None else result + term
+                weight = self.input_weight[str(k)].mT
+                result = F.linear(slope, weight, bias) if result is None else result + F.linear(slope, weight)
         assert result is not None
         return result
 

@@ -9,7 +9,7 @@ from torch import nn
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["CyclicLift", "DenseLift", "Lift", "pad_lift", "pca_lift", "random_lift", "spread_lift"]
+__all__ = ["CyclicLift", "DenseLift", "Lift", "PadLift", "pad_lift", "pca_lift", "random_lift", "spread_lift"]
 
 
 class Lift(nn.Module, ABC):
@@ -46,6 +46,21 @@ class DenseLift(Lift):
 
     def transposed(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch M"]:
         return x @ self.weight
+
+
+class PadLift(Lift):
+    """Ones on the main diagonal of B and zeros elsewhere. Raises ``UserError`` if D < M."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        _check_dimensions(in_features, out_features)
+        self.in_features, self.out_features = in_features, out_features
+
+    def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
+        return F.pad(u, (0, self.out_features - self.in_features))
+
+    def transposed(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch M"]:
+        return x[..., : self.in_features]
 
 
 class CyclicLift(Lift):
@@ -85,8 +100,7 @@ class CyclicLift(Lift):
 
 def pad_lift(in_features: int, out_features: int) -> Lift:
     """Ones on the main diagonal and zeros elsewhere, the paper's choice."""
-    _check_dimensions(in_features, out_features)
-    return CyclicLift(in_features, (torch.arange(out_features) < in_features).to(torch.get_default_dtype()))
+    return PadLift(in_features, out_features)
 
 
 def spread_lift(in_features: int, out_features: int) -> Lift:

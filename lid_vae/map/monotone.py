@@ -44,8 +44,10 @@ class MonotoneMap(InjectiveMap, ABC):
         self.output_bias = nn.Parameter(torch.zeros(features))
 
     @abstractmethod
-    def gradient(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
-        """grad f at ``u``, or at ``lift u``."""
+    def gradient(
+        self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, bias: Float[Tensor, " D"] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        """grad f at ``u``, or at ``lift u``; plus ``bias``."""
 
     @abstractmethod
     def convex_potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
@@ -58,8 +60,9 @@ class MonotoneMap(InjectiveMap, ABC):
         return self.floor + positive(self.raw_strong_convexity)
 
     def forward(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
-        lifted = u if lift is None else lift(u)
-        return self.gradient(u, lift) + self.strong_convexity() * lifted + self.output_bias
+        # The scale before the lift, the bias inside the product: onto a vocabulary every pass over the output counts.
+        scaled = self.strong_convexity() * u
+        return self.gradient(u, lift, self.output_bias) + (scaled if lift is None else lift(scaled))
 
     def potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         """The strongly convex function whose gradient this map is: f(u) + mu/2 |u|^2 + b'u."""
