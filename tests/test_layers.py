@@ -36,7 +36,16 @@ ALLOWED["command_line"] = ALLOWED["script"]
 
 # These name seeds and folders for the experiment, and start whole runs without knowing what a run is: they import
 # errors and files alone, so that the command line answers --help without PyTorch.
-BOTTOM_OF_SWEEP = {"sweep.lock", "sweep.run_folder", "sweep.seed_range", "sweep.sweeper", "sweep"}
+BOTTOM_OF_SWEEP = {
+    "sweep",
+    "sweep.__main__",
+    "sweep.lock",
+    "sweep.manifest",
+    "sweep.run_folder",
+    "sweep.seed_range",
+    "sweep.status",
+    "sweep.sweeper",
+}
 # ``python -m lid_vae.report`` is a script, beside train.py and evaluate.py.
 SCRIPTS = {"report.__main__"}
 

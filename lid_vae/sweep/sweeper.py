@@ -42,11 +42,15 @@ def launch_all(
     launcher: Launcher,
     batches: Sequence[Sequence[Sequence[str]]],
     check: Callable[[list[list[str]]], None],
+    record: Callable[[Sequence[Sequence[str]]], None] = lambda jobs: None,
     finish: Callable[[], None] | None = None,
 ) -> list[Sequence[JobReturn]]:
-    """Check every batch, launch every batch, call ``finish``, then raise ``SweepFailed`` if any job failed."""
+    """Check every batch, ``record`` all jobs, launch every batch, call ``finish``, then raise ``SweepFailed`` if any
+    failed.
+    """
     for batch in batches:
         check(distinct_but_for_seed(batch))
+    record([job for batch in batches for job in batch])
     results: list[Sequence[JobReturn]] = []
     done = 0
     for batch in batches:

@@ -69,5 +69,5 @@ def test_parameters_of_a_file():
 def test_the_end_is_called_once_also_after_failures():
     calls = []
     with pytest.raises(SweepFailed):
-        launch_all(Launcher({"seed=0": KeyError()}), BATCHES, lambda jobs: None, lambda: calls.append("end"))
+        launch_all(Launcher({"seed=0": KeyError()}), BATCHES, lambda jobs: None, finish=lambda: calls.append("end"))
     assert calls == ["end"]
