@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from lid_vae.errors import UserError
 from lid_vae.likelihood.base import Likelihood, MakeMap, ObservationDistribution
 from lid_vae.likelihood.categorical import minimal_logits
+from lid_vae.likelihood.decode import LENGTH, ancestral
 from lid_vae.likelihood.history import LSTMHistory, LSTMState
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.shapes import Float, Int, Tensor
@@ -29,20 +30,10 @@ class SequenceObservation(ObservationDistribution):
         """log p(x | w), nats, for w of shape [*rest, B, M]; padding counts for nothing."""
         return self.likelihood.symbol_log_prob(x, self.w).sum(-1)
 
-    def sample(self, generator: torch.Generator, length: int = 100) -> Int[Tensor, "*batch T"]:
+    def sample(self, generator: torch.Generator, length: int = LENGTH) -> Int[Tensor, "*batch T"]:
         """One sequence for each w, cut after ``length`` symbols and padded after its end symbol."""
-        w = self.w.flatten(0, -2)
-        last = torch.full((len(w),), PADDING, device=w.device)
-        going, state, found = torch.ones_like(last, dtype=torch.bool), None, []
-        for _ in range(length):
-            log_probability, state = self.likelihood.next_symbol(last, w, state)
-            last = torch.multinomial(log_probability.exp(), 1, generator=generator).squeeze(-1) + 1
-            last = last.masked_fill(~going, PADDING)
-            found.append(last)
-            going = going & (last != self.likelihood.symbols)
-            if not bool(going.any()):
-                break
-        return torch.stack(found, -1).unflatten(0, self.w.shape[:-1])
+        x = ancestral(self.likelihood, self.w.flatten(0, -2), generator, length)
+        return x.unflatten(0, self.w.shape[:-1])
 
 
 class AutoregressiveLikelihood(Likelihood):
