@@ -17,8 +17,10 @@ __all__ = [
     "Text",
     "TextDataModule",
     "TrainStream",
+    "Vocabulary",
     "Yahoo",
     "Yelp",
+    "make_vocabulary",
 ]
 
 from lid_vae.data.array_data_module import ArrayDataModule
@@ -34,3 +36,4 @@ from lid_vae.data.stream import TrainStream
 from lid_vae.data.synthetic_text import SyntheticText
 from lid_vae.data.text import Text
 from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.vocabulary import Vocabulary, make_vocabulary

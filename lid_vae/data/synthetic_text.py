@@ -16,6 +16,7 @@ _FILES = {
     "train": TextFile("train.txt", "sha256:7625f9fa3c559a54cee18497dbb1adc0b7a95eef254933a9f7634ffa8a0a4954"),
     "test": TextFile("test.txt", "sha256:f768b14530ad0179febabd8cce95f75e27f3958ca397e07b83a5379a3e137e1f"),
 }
+_HELD_OUT = 2_000
 _WHERE = (
     "The authors' archive (prepare_data.py of github.com/jxhe/vae-lagging-encoder) has them, a copy is "
     "synthetic-data/ of github.com/eliisabethein/DD2424-project. Without them, use data.source=generated."
@@ -30,6 +31,8 @@ class SyntheticText(TextDataModule):
     the data seed (the authors validate on the test file).
 
     Args:
+        valid_size, test_size: None for 2,000 generated sentences; of the published ones, for a tenth of the training
+            file and the whole test file.
         source: "generated", or "published": those found in ``<root>/synthetic/``.
         sentences: how many training sentences to generate.
         length: words of a generated sentence.
@@ -45,8 +48,8 @@ class SyntheticText(TextDataModule):
         seed: int = 0,
         train_seed: int = 0,
         train_size: int | None = None,
-        valid_size: int | None = 2_000,
-        test_size: int | None = 2_000,
+        valid_size: int | None = None,
+        test_size: int | None = None,
         eval_batch_size: int = 100,
         max_length: int | None = None,
         long: str = "truncate",
@@ -97,7 +100,7 @@ class SyntheticText(TextDataModule):
             return TextCorpus(train, valid, some(test, self.test_size, self.seed, "test"))
         language = ToyLanguage(self.seed, self.words)
         sizes = {"train": self.sentences, "valid": self.valid_size, "test": self.test_size}
-        train, valid, test = (self._generate(language, part, size or 2_000) for part, size in sizes.items())
+        train, valid, test = (self._generate(language, part, size or _HELD_OUT) for part, size in sizes.items())
         return TextCorpus(train, valid, test)
 
     def _generate(self, language: ToyLanguage, part: str, size: int) -> Sentences:

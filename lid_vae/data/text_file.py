@@ -1,16 +1,17 @@
 """Text files: one sentence a line, words separated by white space, UTF-8, plain or gzip, with labels or without."""
 
-__all__ = ["LineRules", "Sentences", "class_numbers", "parse_sentences", "read_text", "unzip"]
+__all__ = ["LineRules", "Sentences", "class_numbers", "parse_sentences", "read_text"]
 
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from lid_vae.data.vocabulary import EOS
+from lid_vae.data.vocabulary import EOS, UNKNOWN
 from lid_vae.errors import UserError
 from lid_vae.files import explain_os_error
 from lid_vae.shapes import Int, Tensor
@@ -52,7 +53,7 @@ class LineRules:
     long: str = "truncate"
     empty: str = "refuse"
     labelled: bool = False
-    unknown: str = "<unk>"
+    unknown: str = UNKNOWN
 
     def __post_init__(self) -> None:
         if self.max_length is not None and self.max_length < 1:
@@ -66,23 +67,15 @@ class LineRules:
 
 
 def read_text(path: Path) -> bytes:
-    """The bytes of a file, unpacked where it is gzip.
+    """The bytes of a file, unpacked where it is gzip, which its first bytes tell.
 
     Raises:
         UserError: if it is missing, unreadable or damaged.
     """
     try:
-        return unzip(path.read_bytes(), path)
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
-
-
-def unzip(data: bytes, path: Path) -> bytes:
-    """``data``, unpacked where it is gzip, which its first bytes tell.
-
-    Raises:
-        UserError: if it is cut short or damaged.
-    """
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:
@@ -103,52 +96,25 @@ def parse_sentences(data: bytes, path: Path, rules: LineRules) -> Sentences:
         lines.pop()
     kept: list[str] = []
     labels: list[str] = []
-    truncated = dropped = empty = 0
+    changed = Counter[str]()
     for number, line in enumerate(lines, start=1):
-        if rules.labelled:
-            label, tab, line = line.partition("\t")
-            if not tab and label.strip():
-                raise UserError(
-                    f"Line {number} of {path} has no tab, and each is to be label<TAB>sentence. Mend it, or use "
-                    "data.labels=false for lines without labels."
-                )
-        words = line.split()
-        if EOS in words:
-            raise UserError(
-                f"Line {number} of {path} holds {EOS} as a word. The end of a line is the end of its sentence, and the "
-                "program adds the symbol by itself: remove it from the file."
-            )
+        label, words = _parse_line(line, rules, f"Line {number} of {path}")
         if not words:
-            if rules.empty == "refuse":
-                raise UserError(
-                    f"Line {number} of {path} is empty, and every line is to be a sentence. Remove it, or leave such "
-                    "lines out with data.empty=drop."
-                )
-            empty += 1
+            changed["dropped, as empty"] += 1
             continue
         if rules.max_length is not None and len(words) > rules.max_length:
             if rules.long == "drop":
-                dropped += 1
+                changed[f"dropped, as longer than data.max_length={rules.max_length} words"] += 1
                 continue
-            truncated += 1
+            changed[f"truncated to data.max_length={rules.max_length} words"] += 1
             del words[rules.max_length :]
-        if rules.unknown != "<unk>":
-            words = ["<unk>" if word == rules.unknown else word for word in words]
         kept.append(" ".join(words))
-        labels.append(label.strip() if rules.labelled else "")
-    changed = [
-        f"{count:,} {what}"
-        for count, what in (
-            (truncated, f"truncated to data.max_length={rules.max_length} words"),
-            (dropped, f"dropped, as longer than data.max_length={rules.max_length} words"),
-            (empty, "dropped, as empty"),
-        )
-        if count
-    ]
+        labels.append(label)
     if changed:
-        print(f"{path}: of {len(lines):,} lines {', '.join(changed)}", flush=True)
+        told = ", ".join(f"{count:,} {what}" for what, count in changed.items())
+        print(f"{path}: of {len(lines):,} lines {told}", flush=True)
     if not kept:
-        why = "It has none" if not lines else f"All of its {len(lines)} lines were dropped"
+        why = "It is empty" if not lines else f"All of its {len(lines):,} lines were dropped"
         raise UserError(f"{path} gives no sentences. {why}: it is to hold one sentence a line, words apart by spaces.")
     return Sentences(kept, labels if rules.labelled else None)
 
@@ -171,5 +137,32 @@ def _decode(data: bytes, path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
             f"Line {line} of {path} is not UTF-8 (byte 0x{data[error.start]:02x}). Convert the file, for example with "
-            f"iconv -f latin1 -t utf-8."
+            f"iconv -f latin1 -t utf-8 {path.name}."
         ) from error
+
+
+def _parse_line(line: str, rules: LineRules, where: str) -> tuple[str, list[str]]:
+    """The label ("" without) and the words of a line; no words where it is empty and that is allowed."""
+    label = ""
+    if rules.labelled and line.strip():
+        label, tab, line = line.partition("\t")
+        label = label.strip()
+        if not tab or not label:
+            raise UserError(
+                f"{where} has no label, and each is to be label<TAB>sentence. Mend it, or use data.labels=false for "
+                "lines without labels."
+            )
+    words = line.split()
+    if EOS in words:
+        raise UserError(
+            f"{where} holds {EOS} as a word. The end of a line is the end of its sentence, and the program adds the "
+            "symbol by itself: remove it from the file."
+        )
+    if not words and rules.empty == "refuse":
+        raise UserError(
+            f"{where} is empty, and every line is to be a sentence. Remove it, or leave such lines out with "
+            "data.empty=drop."
+        )
+    if rules.unknown != UNKNOWN:
+        words = [UNKNOWN if word == rules.unknown else word for word in words]
+    return label, words

@@ -13,13 +13,11 @@ __all__ = [
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 from lid_vae.errors import UserError
 
 UNKNOWN = "<unk>"
 EOS = "<eos>"
-_BLOCK = 1000  # sentences at a time: what a tokenizer returns takes a hundred bytes a token
 
 
 class Vocabulary(ABC):
@@ -46,16 +44,18 @@ class Vocabulary(ABC):
         return len(self.words)
 
     @abstractmethod
-    def numbers(self, sentences: list[str]) -> list[list[int]]:
-        """The number of each word of each sentence, that of ``<unk>`` where it is unknown."""
+    def numbers(self, words: list[str]) -> list[int]:
+        """The number of each word, 1 where it is unknown."""
 
     def encode_all(self, sentences: Iterable[str]) -> Iterator[list[int]]:
         """The ids of each sentence, ``<eos>`` at its end; unknown words become ``<unk>``."""
-        rest = iter(sentences)
-        while block := list(islice(rest, _BLOCK)):
-            for ids in self.numbers(block):
-                ids.append(len(self))
-                yield ids
+        number: dict[str, int] = {}  # each distinct word is looked up once: a tokenizer takes a microsecond a word
+        for sentence in sentences:
+            words = sentence.split()
+            new = [word for word in words if word not in number]
+            if new:
+                number.update(zip(new, self.numbers(new), strict=True))
+            yield [*(number[word] for word in words), len(self)]
 
     def encode(self, sentence: str) -> list[int]:
         """The ids of a sentence, ``<eos>`` at its end.
@@ -72,7 +72,7 @@ class Vocabulary(ABC):
             )
         if not words:
             raise UserError("There is an empty sentence. Give each at least one word.")
-        return next(self.encode_all([" ".join(words)]))
+        return [*self.numbers(words), len(self)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The sentence up to its ``<eos>``, words separated by single spaces. Padding is left out."""
@@ -96,8 +96,8 @@ class TokenizersVocabulary(Vocabulary):
         self._tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
         self._tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 
-    def numbers(self, sentences: list[str]) -> list[list[int]]:
-        return [found.ids for found in self._tokenizer.encode_batch_fast(sentences, add_special_tokens=False)]
+    def numbers(self, words: list[str]) -> list[int]:
+        return self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False).ids
 
 
 class TorchtextVocabulary(Vocabulary):
@@ -116,8 +116,8 @@ class TorchtextVocabulary(Vocabulary):
         self._vocab = vocab(OrderedDict((word, 1) for word in self.words[1:-1]), specials=[UNKNOWN])
         self._vocab.set_default_index(0)
 
-    def numbers(self, sentences: list[str]) -> list[list[int]]:
-        return [[number + 1 for number in self._vocab.lookup_indices(each.split())] for each in sentences]
+    def numbers(self, words: list[str]) -> list[int]:
+        return [place + 1 for place in self._vocab.lookup_indices(words)]
 
 
 _BY_NAME: dict[str, type[Vocabulary]] = {"tokenizers": TokenizersVocabulary, "torchtext": TorchtextVocabulary}
