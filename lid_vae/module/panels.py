@@ -38,7 +38,7 @@ def panels(portrait: Portrait) -> dict[str, Panel]:
     if images:
         shown["samples"] = Panel(lambda figure: _image_samples(figure, portrait))
         shown["reconstructions"] = Panel(lambda figure: _reconstructions(figure, portrait))
-    else:
+    elif portrait.x_BD is not None:
         shown["samples"] = Panel(lambda figure: _points(figure, portrait), 2.0)
     if portrait.category_BK is not None:
         shown["usage"] = Panel(lambda figure: _usage(figure, portrait))
@@ -73,6 +73,8 @@ def _latents(figure: FigureBase, portrait: Portrait) -> None:
 
 
 def _points(figure: FigureBase, portrait: Portrait) -> None:
+    assert portrait.x_BD is not None
+    assert portrait.sample_ND is not None
     axes = list(figure.subplots(1, 2, sharex=True, sharey=portrait.x_BD.shape[1] > 1))
     project, names = _directions(portrait.x_BD, "x")
     data, samples = project(portrait.x_BD), project(portrait.sample_ND)
@@ -86,12 +88,15 @@ def _points(figure: FigureBase, portrait: Portrait) -> None:
 
 
 def _image_samples(figure: FigureBase, portrait: Portrait) -> None:
+    assert portrait.sample_ND is not None
     axis = figure.subplots()
     draw_images(axis, _as_images(portrait, portrait.sample_ND[: COLUMNS**2]), COLUMNS)
     _title(axis, "samples (mean of $x$ given a prior draw)")
 
 
 def _reconstructions(figure: FigureBase, portrait: Portrait) -> None:
+    assert portrait.x_BD is not None
+    assert portrait.reconstruction_RD is not None
     axis = figure.subplots()
     available = len(portrait.reconstruction_RD)
     count = min(available, COLUMNS**2 // 2) // COLUMNS * COLUMNS or available

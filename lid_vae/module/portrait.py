@@ -6,14 +6,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 
 from lid_vae.data.base import DataModule
 from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
+from lid_vae.likelihood.base import VectorLikelihood
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
+from lid_vae.symbols import PADDING
 
 __all__ = ["Portrait", "take_portrait"]
 
@@ -30,20 +33,21 @@ class Portrait:
     ``u_BM`` is one posterior draw for each example (for binary w the posterior mean, as draws would hide one another),
     ``prior_NM`` draws of the prior, ``centre_KM`` the centre of each category. ``activity_M`` is the variance of the
     posterior mean over that of the prior. ``category_BK`` is q(z | x), ``mixing_K`` p(z), ``decoded_KD`` the decoder's
-    mean at each category's prior mean. ``reconstruction_RD`` belongs to the first R rows of ``x_BD``.
+    mean at each category's prior mean. ``reconstruction_RD`` belongs to the first R rows of ``x_BD``; sequences, which
+    are no points, have neither, nor a ``sample_ND``.
     """
 
     title: str
     support: Literal["real", "positive", "binary"]
     image_shape: tuple[int, int] | None
-    x_BD: Array
+    x_BD: Array | None
     label_B: Array | None
     label_count: int
     u_BM: Array
     prior_NM: Array
     activity_M: Array
-    reconstruction_RD: Array
-    sample_ND: Array
+    reconstruction_RD: Array | None
+    sample_ND: Array | None
     sample_category_N: Array | None
     category_BK: Array | None
     mixing_K: Array | None
@@ -98,6 +102,7 @@ def take_portrait(
     x, y = _rows(data, split, examples)
     rng = generator("portrait", device=x.device)
     vae = module.vae
+    vectors = isinstance(vae.likelihood, VectorLikelihood)
     q = module.infer(x, vae.posterior.draw_noise(module.objective.samples, len(x), rng))
     with torch.no_grad():
         prior = vae.prior()
@@ -110,14 +115,14 @@ def take_portrait(
             title=f"{module.promise.variant} on {data.name}, step {module.step}, {len(x)} examples ({split})",
             support=prior.support,
             image_shape=data.image_shape,
-            x_BD=_array(x),
+            x_BD=_array(x) if vectors else None,
             label_B=None if y is None else _array(y),
             label_count=data.label_count or 0,
             u_BM=_array(mean_2BM.mean(0) if prior.support == "binary" else _shown(w_BM, prior)),
             prior_NM=_array(_shown(prior_NM, prior)),
             activity_M=_array(_activity(mean_2BM) / prior.variance),
-            reconstruction_RD=_array(vae.likelihood(w_BM[:IMAGES]).mean),
-            sample_ND=_array(_samples(module, prior_NM, data.image_shape is None, rng)),
+            reconstruction_RD=_array(vae.likelihood(w_BM[:IMAGES]).mean) if vectors else None,
+            sample_ND=_array(_samples(module, prior_NM, data.image_shape is None, rng)) if vectors else None,
             sample_category_N=None if category is None else _array(category),
             category_BK=None if probability is None else _array(probability.mean(0)),
             mixing_K=_array(prior.log_mixing.exp()) if isinstance(prior, Mixture) else None,
@@ -130,7 +135,8 @@ def take_portrait(
 def _rows(data: DataModule, split: Literal["train", "valid", "test"], count: int) -> tuple[Tensor, Tensor | None]:
     """Rows spread over the whole split, which may be sorted, in an order of their own."""
     batches = list(data.batches(split))
-    x = torch.cat([batch.x for batch in batches])
+    length = max(batch.x.shape[1] for batch in batches)
+    x = torch.cat([F.pad(batch.x, (0, length - batch.x.shape[1]), value=PADDING) for batch in batches])
     labels = [batch.y for batch in batches if batch.y is not None]
     chosen = torch.randperm(len(x), generator=generator("portrait", "rows"))[:count].to(x.device)
     return x[chosen], torch.cat(labels)[chosen] if labels else None
