@@ -38,10 +38,11 @@ def main(checkpoints: list[str], target: str) -> None:
         row[0].set_yticks([])
         draw_heat_map(row[1], portrait.usage_CK[:, portrait.order_K])
         row[1].set_xticks(range(len(portrait.usage_K)))
-        if portrait.image_shape is None:
-            draw_clouds(row[2], portrait.sample_ND, portrait.class_K[portrait.sample_category_N])
+        vectors = portrait.vectors
+        if vectors.image_shape is None:
+            draw_clouds(row[2], vectors.sample_ND, portrait.class_K[vectors.sample_category_N])
         else:
-            images = portrait.decoded_KD[portrait.order_K].reshape(-1, *portrait.image_shape)
+            images = vectors.decoded_KD[portrait.order_K].reshape(-1, *vectors.image_shape)
             draw_images(row[2], images, columns=5)
     axes[0, 0].set_title("posterior of w (principal axes), by label")
     axes[0, 1].set_title("q(z | label): rows are labels")

@@ -1,6 +1,7 @@
 """The panels of a picture: latents, samples, reconstructions, use of the categories, activity of the latents."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from lid_vae.module.drawing import (
     draw_images,
     draw_marks,
 )
-from lid_vae.module.portrait import Portrait
+from lid_vae.module.portrait import Portrait, Vectors
 
 __all__ = ["Panel", "panels"]
 
@@ -32,20 +33,21 @@ class Panel(NamedTuple):
 
 
 def panels(portrait: Portrait) -> dict[str, Panel]:
-    """What there is to show of a model, by name: points and images, with and without categories and labels."""
-    images = portrait.image_shape is not None
-    shown = {"latents": Panel(lambda figure: _latents(figure, portrait))}
-    if images:
-        shown["samples"] = Panel(lambda figure: _image_samples(figure, portrait))
-        shown["reconstructions"] = Panel(lambda figure: _reconstructions(figure, portrait))
-    elif portrait.x_BD is not None:
-        shown["samples"] = Panel(lambda figure: _points(figure, portrait), 2.0)
+    """What there is to show of a model, by name: points, images, sequences; with and without categories and labels."""
+    vectors = portrait.vectors
+    images = vectors if vectors is not None and vectors.image_shape is not None else None
+    shown = {"latents": Panel(partial(_latents, portrait=portrait))}
+    if images is not None:
+        shown["samples"] = Panel(partial(_image_samples, vectors=images))
+        shown["reconstructions"] = Panel(partial(_reconstructions, vectors=images))
+    elif vectors is not None:
+        shown["samples"] = Panel(partial(_points, portrait=portrait, vectors=vectors), 2.0)
     if portrait.category_BK is not None:
-        shown["usage"] = Panel(lambda figure: _usage(figure, portrait))
-        if images:
-            shown["categories"] = Panel(lambda figure: _decoded(figure, portrait))
-    if images or portrait.category_BK is None:
-        shown["activity"] = Panel(lambda figure: _activity(figure, portrait))
+        shown["usage"] = Panel(partial(_usage, portrait=portrait))
+        if images is not None:
+            shown["categories"] = Panel(partial(_decoded, portrait=portrait, vectors=images))
+    if images is not None or portrait.category_BK is None:
+        shown["activity"] = Panel(partial(_activity, portrait=portrait))
     return shown
 
 
@@ -72,13 +74,11 @@ def _latents(figure: FigureBase, portrait: Portrait) -> None:
     _frame([axis], names, project(np.concatenate([portrait.u_BM, portrait.prior_NM])))
 
 
-def _points(figure: FigureBase, portrait: Portrait) -> None:
-    assert portrait.x_BD is not None
-    assert portrait.sample_ND is not None
-    axes = list(figure.subplots(1, 2, sharex=True, sharey=portrait.x_BD.shape[1] > 1))
-    project, names = _directions(portrait.x_BD, "x")
-    data, samples = project(portrait.x_BD), project(portrait.sample_ND)
-    kinds = None if portrait.sample_category_N is None else portrait.class_K[portrait.sample_category_N]
+def _points(figure: FigureBase, portrait: Portrait, vectors: Vectors) -> None:
+    axes = list(figure.subplots(1, 2, sharex=True, sharey=vectors.x_BD.shape[1] > 1))
+    project, names = _directions(vectors.x_BD, "x")
+    data, samples = project(vectors.x_BD), project(vectors.sample_ND)
+    kinds = None if vectors.sample_category_N is None else portrait.class_K[vectors.sample_category_N]
     draw_clouds(axes[0], data, portrait.class_B, names=portrait.label_B is not None)
     draw_clouds(axes[1], samples, kinds, names=False)
     coloured = "" if portrait.class_B is None else ", by label" if portrait.label_B is not None else ", by category"
@@ -87,34 +87,31 @@ def _points(figure: FigureBase, portrait: Portrait) -> None:
     _frame(axes, names, np.concatenate([data, samples]))
 
 
-def _image_samples(figure: FigureBase, portrait: Portrait) -> None:
-    assert portrait.sample_ND is not None
+def _image_samples(figure: FigureBase, vectors: Vectors) -> None:
     axis = figure.subplots()
-    draw_images(axis, _as_images(portrait, portrait.sample_ND[: COLUMNS**2]), COLUMNS)
+    draw_images(axis, _as_images(vectors, vectors.sample_ND[: COLUMNS**2]), COLUMNS)
     _title(axis, "samples (mean of $x$ given a prior draw)")
 
 
-def _reconstructions(figure: FigureBase, portrait: Portrait) -> None:
-    assert portrait.x_BD is not None
-    assert portrait.reconstruction_RD is not None
+def _reconstructions(figure: FigureBase, vectors: Vectors) -> None:
     axis = figure.subplots()
-    available = len(portrait.reconstruction_RD)
+    available = len(vectors.reconstruction_RD)
     count = min(available, COLUMNS**2 // 2) // COLUMNS * COLUMNS or available
     pairs = []
     for start in range(0, count, COLUMNS):
         rows = slice(start, min(start + COLUMNS, count))
-        pairs += [_as_images(portrait, portrait.x_BD[rows]), _as_images(portrait, portrait.reconstruction_RD[rows])]
+        pairs += [_as_images(vectors, vectors.x_BD[rows]), _as_images(vectors, vectors.reconstruction_RD[rows])]
     draw_images(axis, np.concatenate(pairs), min(COLUMNS, count))
     _title(axis, "data, and below each its reconstruction")
 
 
-def _decoded(figure: FigureBase, portrait: Portrait) -> None:
-    assert portrait.decoded_KD is not None
+def _decoded(figure: FigureBase, portrait: Portrait, vectors: Vectors) -> None:
+    assert vectors.decoded_KD is not None
     axis = figure.subplots()
-    count = len(portrait.decoded_KD)
+    count = len(vectors.decoded_KD)
     columns = int(np.ceil(np.sqrt(count)))
     names = [str(k) for k in portrait.order_K]
-    draw_images(axis, _as_images(portrait, portrait.decoded_KD[portrait.order_K]), columns, names)
+    draw_images(axis, _as_images(vectors, vectors.decoded_KD[portrait.order_K]), columns, names)
     _title(axis, "decoded prior mean of each category")
 
 
@@ -183,6 +180,6 @@ def _directions(points: np.ndarray, symbol: str) -> tuple[Callable[[np.ndarray],
     return lambda values: (values - mean) @ direction_RD[:2].T, names
 
 
-def _as_images(portrait: Portrait, rows: np.ndarray) -> np.ndarray:
-    assert portrait.image_shape is not None
-    return np.clip(rows, 0, 1).reshape(-1, *portrait.image_shape)
+def _as_images(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
+    assert vectors.image_shape is not None
+    return np.clip(rows, 0, 1).reshape(-1, *vectors.image_shape)

@@ -14,6 +14,8 @@ from lid_vae.module.vae_module import VAEModule
 __all__ = ["draw_portrait", "draw_run"]
 
 EXAMPLES = 2000
+# An encoder that reads symbol after symbol is slow, and five hundred dots show as much.
+SENTENCES = 500
 SIDE = 4.2
 ROW = 4.0
 
@@ -21,7 +23,8 @@ ROW = 4.0
 def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
     """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
     page = io.BytesIO()
-    draw_portrait(take_portrait(module, data, "test", EXAMPLES)).savefig(page, format="png", dpi=110)
+    examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
+    draw_portrait(take_portrait(module, data, "test", examples)).savefig(page, format="png", dpi=110)
     write_atomic(path, page.getvalue())
     return path
 
@@ -30,7 +33,8 @@ def draw_portrait(portrait: Portrait) -> Figure:
     """Panels side by side, at most four sides wide."""
     shown = list(panels(portrait).values())
     total = sum(panel.width for panel in shown)
-    rows = 1 if total <= ROW and portrait.image_shape is None else 2
+    images = portrait.vectors is not None and portrait.vectors.image_shape is not None
+    rows = 1 if total <= ROW and not images else 2
     columns = -(-int(total) // rows)
     figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), layout="constrained")
     figure.suptitle(portrait.title, fontsize=11)

@@ -18,7 +18,7 @@ from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
 
-__all__ = ["Portrait", "take_portrait"]
+__all__ = ["Portrait", "Vectors", "take_portrait"]
 
 Array = np.ndarray
 DRAWS = 16
@@ -27,32 +27,42 @@ SPREAD = 256
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """What the model says of observations that are vectors: points or images.
+
+    ``reconstruction_RD`` belongs to the first R rows of ``x_BD``; ``decoded_KD`` is the decoder's mean at each
+    category's prior mean.
+    """
+
+    image_shape: tuple[int, int] | None
+    x_BD: Array
+    reconstruction_RD: Array
+    sample_ND: Array
+    sample_category_N: Array | None
+    decoded_KD: Array | None
+
+
+@dataclass(frozen=True)
 class Portrait:
     """A model seen on B examples. Latents are shown as u: w where it is real or binary, log w where it is positive.
 
     ``u_BM`` is one posterior draw for each example (for binary w the posterior mean, as draws would hide one another),
     ``prior_NM`` draws of the prior, ``centre_KM`` the centre of each category. ``activity_M`` is the variance of the
-    posterior mean over that of the prior. ``category_BK`` is q(z | x), ``mixing_K`` p(z), ``decoded_KD`` the decoder's
-    mean at each category's prior mean. ``reconstruction_RD`` belongs to the first R rows of ``x_BD``; sequences, which
-    are no points, have neither, nor a ``sample_ND``.
+    posterior mean over that of the prior. ``category_BK`` is q(z | x), ``mixing_K`` p(z). ``vectors`` is None where the
+    observations are sequences, of which ``texts`` tells.
     """
 
     title: str
     support: Literal["real", "positive", "binary"]
-    image_shape: tuple[int, int] | None
-    x_BD: Array | None
     label_B: Array | None
     label_count: int
     u_BM: Array
     prior_NM: Array
     activity_M: Array
-    reconstruction_RD: Array | None
-    sample_ND: Array | None
-    sample_category_N: Array | None
     category_BK: Array | None
     mixing_K: Array | None
     centre_KM: Array | None
-    decoded_KD: Array | None
+    vectors: Vectors | None
     grid: tuple[Array, Array, Array] | None
     """For two latents: the coordinates, and the log-density of u for each component (or of the prior), [K, G, G]."""
 
@@ -102,7 +112,6 @@ def take_portrait(
     x, y = _rows(data, split, examples)
     rng = generator("portrait", device=x.device)
     vae = module.vae
-    vectors = isinstance(vae.likelihood, VectorLikelihood)
     q = module.infer(x, vae.posterior.draw_noise(module.objective.samples, len(x), rng))
     with torch.no_grad():
         prior = vae.prior()
@@ -111,23 +120,19 @@ def take_portrait(
         mean_2BM = torch.stack([_mean(q, sample.w[half::2]) for half in (0, 1)])
         probability = vae.category_probability(q, sample, prior)
         prior_NM, category = _prior_draws(prior, len(x), rng)
+        vectors = _vectors(module, data.image_shape, x, w_BM, prior, prior_NM, category, rng)
         return Portrait(
             title=f"{module.promise.variant} on {data.name}, step {module.step}, {len(x)} examples ({split})",
             support=prior.support,
-            image_shape=data.image_shape,
-            x_BD=_array(x) if vectors else None,
             label_B=None if y is None else _array(y),
             label_count=data.label_count or 0,
             u_BM=_array(mean_2BM.mean(0) if prior.support == "binary" else _shown(w_BM, prior)),
             prior_NM=_array(_shown(prior_NM, prior)),
             activity_M=_array(_activity(mean_2BM) / prior.variance),
-            reconstruction_RD=_array(vae.likelihood(w_BM[:IMAGES]).mean) if vectors else None,
-            sample_ND=_array(_samples(module, prior_NM, data.image_shape is None, rng)) if vectors else None,
-            sample_category_N=None if category is None else _array(category),
             category_BK=None if probability is None else _array(probability.mean(0)),
             mixing_K=_array(prior.log_mixing.exp()) if isinstance(prior, Mixture) else None,
             centre_KM=_array(_centres(prior, rng)) if isinstance(prior, Mixture) else None,
-            decoded_KD=_array(_decoded(module, prior, rng)) if isinstance(prior, Mixture) else None,
+            vectors=vectors,
             grid=_grid(prior, _shown(torch.cat([w_BM, prior_NM]), prior)),
         )
 
@@ -135,8 +140,8 @@ def take_portrait(
 def _rows(data: DataModule, split: Literal["train", "valid", "test"], count: int) -> tuple[Tensor, Tensor | None]:
     """Rows spread over the whole split, which may be sorted, in an order of their own."""
     batches = list(data.batches(split))
-    length = max(batch.x.shape[1] for batch in batches)
-    x = torch.cat([F.pad(batch.x, (0, length - batch.x.shape[1]), value=PADDING) for batch in batches])
+    longest = max(batch.x.shape[1] for batch in batches)
+    x = torch.cat([F.pad(batch.x, (0, longest - batch.x.shape[1]), value=PADDING) for batch in batches])
     labels = [batch.y for batch in batches if batch.y is not None]
     chosen = torch.randperm(len(x), generator=generator("portrait", "rows"))[:count].to(x.device)
     return x[chosen], torch.cat(labels)[chosen] if labels else None
@@ -173,9 +178,32 @@ def _shown(w: Tensor, prior: LatentDistribution) -> Tensor:
     return w.log() if prior.support == "positive" else w
 
 
-def _samples(module: VAEModule, w: Tensor, noisy: bool, rng: torch.Generator) -> Tensor:
+def _vectors(
+    module: VAEModule,
+    image_shape: tuple[int, int] | None,
+    x: Tensor,
+    w: Float[Tensor, "B M"],
+    prior: LatentDistribution,
+    prior_w: Float[Tensor, "N M"],
+    category: Int[Tensor, " N"] | None,
+    rng: torch.Generator,
+) -> Vectors | None:
+    likelihood = module.vae.likelihood
+    if not isinstance(likelihood, VectorLikelihood):
+        return None
+    return Vectors(
+        image_shape=image_shape,
+        x_BD=_array(x),
+        reconstruction_RD=_array(likelihood(w[:IMAGES]).mean),
+        sample_ND=_array(_samples(likelihood, prior_w, image_shape is None, rng)),
+        sample_category_N=None if category is None else _array(category),
+        decoded_KD=_array(_decoded(likelihood, prior, rng)) if isinstance(prior, Mixture) else None,
+    )
+
+
+def _samples(likelihood: VectorLikelihood, w: Tensor, noisy: bool, rng: torch.Generator) -> Tensor:
     """Points are drawn from p(x | w); of images the mean is shown, as is the custom."""
-    observation = module.vae.likelihood(w if noisy else w[:IMAGES])
+    observation = likelihood(w if noisy else w[:IMAGES])
     return observation.sample(rng) if noisy else observation.mean
 
 
@@ -186,11 +214,11 @@ def _centres(prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K M"]:
     return prior.components.sample(_repeated(prior), rng).log().view(-1, SPREAD, len(prior.mean)).mean(1)
 
 
-def _decoded(module: VAEModule, prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
+def _decoded(likelihood: VectorLikelihood, prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
     """The decoder's mean at each category's mean of w; for binary w, which has no such point, its mean over draws."""
     if prior.support != "binary":
-        return module.vae.likelihood(prior.components.mean).mean
-    x = module.vae.likelihood(prior.components.sample(_repeated(prior), rng)).mean
+        return likelihood(prior.components.mean).mean
+    x = likelihood(prior.components.sample(_repeated(prior), rng)).mean
     return x.view(-1, SPREAD, x.shape[-1]).mean(1)
 
 

@@ -22,6 +22,15 @@ CONF = str(Path(__file__).parents[2] / "conf")
 SIZES = {
     "pinwheel": ["data.per_class=60", "data.valid_size=40", "data.test_size=50", "data.batch_size=64"],
     "digits": ["data.train_size=120", "data.batch_size=64"],
+    "synthetic_text": [
+        "data.sentences=150",
+        "data.valid_size=40",
+        "data.test_size=50",
+        "data.words=30",
+        "data.length=5",
+        "data.batch_size=50",
+        "likelihood.hidden=8",
+    ],
 }
 
 Made = tuple[VAEModule, ArrayDataModule]
@@ -63,8 +72,7 @@ def make() -> Callable[..., Made]:
         else:
             data = Table(table)
             data.setup()
-        shape = list(data.image_shape or (data.features,))
-        return build_module(cfg, data, shape, data.label_count), data
+        return build_module(cfg, data, data.shape, data.label_count), data
 
     return build
 

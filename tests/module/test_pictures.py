@@ -12,7 +12,7 @@ from lid_vae.distribution import FlowGaussian
 from lid_vae.module.drawing import NAMED, colours, draw_clouds, draw_heat_map, draw_images, render
 from lid_vae.module.panels import panels
 from lid_vae.module.pictures import draw_portrait, draw_run
-from lid_vae.module.portrait import DRAWS, Portrait, _choose, take_portrait
+from lid_vae.module.portrait import DRAWS, Portrait, Vectors, _choose, take_portrait
 from lid_vae.noise import generator
 
 BERNOULLI = ["model=lidmvae", "prior.component=bernoulli", "family=gaussian", "objective.samples=4"]
@@ -31,6 +31,8 @@ KINDS = [
     pytest.param(["data=digits", *BERNOULLI], None, IMAGES, marks=pytest.mark.slow),
     (["data=pinwheel", "model=lidgmvae", "latent_dimension=3"], 5, POINTS),
     (["data=pinwheel", "model=vae", "latent_dimension=1", "family=gaussian"], 1, ["latents", "samples", "activity"]),
+    (["data=synthetic_text", "model=svae"], None, ["latents", "activity"]),
+    (["data=synthetic_text", "model=lidsvae", "latent_dimension=3"], None, ["latents", "activity"]),
 ]
 
 
@@ -45,20 +47,22 @@ def portrait(labels=True, categories=3, per_class=20):
     return Portrait(
         title="three classes",
         support="real",
-        image_shape=None,
-        x_BD=u,
         label_B=y if labels else None,
         label_count=3 if labels else 0,
         u_BM=u,
         prior_NM=rng.standard_normal((len(y), 2)),
         activity_M=np.array([1.0, 0.5]),
-        reconstruction_RD=u,
-        sample_ND=u,
-        sample_category_N=2 - y,
         category_BK=q,
         mixing_K=np.full(categories, 1 / categories),
         centre_KM=np.zeros((categories, 2)),
-        decoded_KD=np.zeros((categories, 2)),
+        vectors=Vectors(
+            image_shape=None,
+            x_BD=u,
+            reconstruction_RD=u,
+            sample_ND=u,
+            sample_category_N=2 - y,
+            decoded_KD=np.zeros((categories, 2)),
+        ),
         grid=None,
     )
 
@@ -68,7 +72,7 @@ def test_every_kind_has_its_panels_on_a_page(make, tmp_path, overrides, table, n
     module, data = make(*overrides, table=table)
     shown = take_portrait(module, data, "test", 40)
     assert list(panels(shown)) == names
-    for name, value in vars(shown).items():
+    for name, value in {**vars(shown), **(vars(shown.vectors) if shown.vectors else {})}.items():
         if isinstance(value, np.ndarray):
             assert np.isfinite(value).all(), name
     path = draw_run(module, data, tmp_path / "deep" / "latents.png")
@@ -85,23 +89,26 @@ def test_a_portrait_repeats_and_leaves_every_generator_alone(make):
     draw_portrait(first)
     assert torch.equal(state, torch.random.get_rng_state())
     assert np.array_equal(numpy_state, np.random.get_state()[1])
-    for name in (field.name for field in fields(first)):
-        value = getattr(first, name)
-        if isinstance(value, np.ndarray):
-            assert np.array_equal(value, getattr(second, name)), name
+    for one, other in ((first, second), (first.vectors, second.vectors)):
+        for name in (field.name for field in fields(one)):
+            value = getattr(one, name)
+            if isinstance(value, np.ndarray):
+                assert np.array_equal(value, getattr(other, name)), name
 
 
 def test_a_portrait_says_what_the_model_says(make):
     module, data = make("data=digits", "model=gmvae", "family.mixture=enumerate")
     shown = take_portrait(module, data, "test", 30)
-    x = torch.from_numpy(shown.x_BD)
+    x = torch.from_numpy(shown.vectors.x_BD)
     q = module.infer(x, module.vae.posterior.draw_noise(1, len(x), generator("any")))
     assert np.allclose(shown.category_BK, q.log_category.exp().mT.detach(), atol=1e-6)
     assert np.allclose(shown.usage_K.sum(), 1)
     decoded = module.vae.likelihood(module.vae.prior().components.mean).mean
-    assert np.allclose(shown.decoded_KD, decoded.detach(), atol=1e-6)
-    assert shown.x_BD.shape[1] == data.features
-    assert set(map(tuple, shown.x_BD)) <= {tuple(row) for batch in data.batches("test") for row in batch.x.numpy()}
+    assert np.allclose(shown.vectors.decoded_KD, decoded.detach(), atol=1e-6)
+    assert shown.vectors.x_BD.shape[1] == data.features
+    assert set(map(tuple, shown.vectors.x_BD)) <= {
+        tuple(row) for batch in data.batches("test") for row in batch.x.numpy()
+    }
 
 
 def test_labels_stay_with_their_examples(make):
@@ -111,7 +118,7 @@ def test_labels_stay_with_their_examples(make):
     known = {}
     for x, y in zip(torch.cat([b.x for b in batches]).numpy(), torch.cat([b.y for b in batches]).tolist(), strict=True):
         known.setdefault(x.tobytes(), set()).add(y)
-    assert all(y in known[x.tobytes()] for x, y in zip(shown.x_BD, shown.label_B.tolist(), strict=True))
+    assert all(y in known[x.tobytes()] for x, y in zip(shown.vectors.x_BD, shown.label_B.tolist(), strict=True))
     assert len(set(shown.label_B)) > 5, "rows come from the whole split"
 
 
@@ -190,9 +197,9 @@ def test_an_image_and_its_reconstruction_stand_one_above_the_other(make):
     figure = Figure()
     panels(shown)["reconstructions"].draw(figure)
     sheet = figure.axes[0].images[0].get_array()
-    assert np.allclose(sheet[1:9, 1:9], shown.x_BD[0].reshape(8, 8))
-    assert np.allclose(sheet[10:18, 1:9], shown.reconstruction_RD[0].reshape(8, 8))
-    assert np.allclose(sheet[19:27, 1:9], shown.x_BD[10].reshape(8, 8))
+    assert np.allclose(sheet[1:9, 1:9], shown.vectors.x_BD[0].reshape(8, 8))
+    assert np.allclose(sheet[10:18, 1:9], shown.vectors.reconstruction_RD[0].reshape(8, 8))
+    assert np.allclose(sheet[19:27, 1:9], shown.vectors.x_BD[10].reshape(8, 8))
 
 
 def test_classes_are_named_at_their_medians():
