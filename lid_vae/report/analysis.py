@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lid_vae.report import paper
 from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
-from lid_vae.report.results import REFERENCE, Row, Study, Table
+from lid_vae.report.results import Row, Study, Table
 from lid_vae.report.statistics import Summary, bonferroni, paired_p_values, summarise
 
 __all__ = ["Analysed", "Cell", "Line", "analyse"]
@@ -137,16 +137,18 @@ def _compare(analysed: Sequence[Analysed]) -> None:
 
 def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
     """Rows to be tested, each with its reference: that of equal settings, and finished on the same seeds."""
-    references = [row for row in item.table.rows if row.model == REFERENCE and row.results]
+    references = item.table.references
     varied = [name for name in LEVELS if len({str(row.setting(name)) for row in references}) > 1]
     pairs = []
     for line in item.lines:
         row = line.row
-        if row.model == REFERENCE or not row.results or not references:
+        if row in references or not row.results or not references:
             continue
         fit = [r for r in references if all(r.setting(name) == row.setting(name) for name in varied)]
         if len(fit) != 1:
-            item.notes.append(f"{row.label}: no paired test, as {len(fit)} rows of {REFERENCE} fit its settings.")
+            item.notes.append(
+                f"{row.label}: no paired test, as {len(fit)} rows of {references[0].model} fit its settings."
+            )
         elif fit[0].seeds != row.seeds:
             apart = sorted(set(fit[0].seeds) ^ set(row.seeds))
             item.notes.append(f"{row.label}: no paired test, as only one of it and {fit[0].label} has {_seeds(apart)}.")

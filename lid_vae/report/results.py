@@ -11,11 +11,11 @@ from typing import Any
 from lid_vae.errors import UserError
 from lid_vae.sweep.run_folder import FAILURE
 
-__all__ = ["REFERENCE", "Row", "Study", "Table", "read"]
+__all__ = ["Row", "Study", "Table", "read"]
 
 # The order of the paper's Table 2; other models stand before the last, against which all are tested.
-ORDER = ("gmvae", "sa_vae", "lagging_vae", "beta_vae")
-REFERENCE = "lidgmvae"
+ORDER = ("language_model", "svae", "gmvae", "sa_vae", "lagging_vae", "beta_vae")
+REFERENCES = ("lidgmvae", "lidsvae")
 # What tells rows of one model apart, with its name in a label.
 SETTINGS = {
     "family": "family",
@@ -73,6 +73,11 @@ class Table:
     def seeds(self) -> list[int]:
         """Every seed that any row has or should have."""
         return sorted({seed for row in self.rows for seed in (*row.results, *row.missing)})
+
+    @property
+    def references(self) -> list[Row]:
+        """The rows that others are tested against."""
+        return [row for row in self.rows if row.model in REFERENCES and row.results]
 
     @property
     def first(self) -> dict[str, Any]:
@@ -211,7 +216,7 @@ def _label(rows: Sequence[Row]) -> None:
 
 
 def _row_order(row: Row) -> tuple[Any, ...]:
-    place = ORDER.index(row.model) if row.model in ORDER else len(ORDER) + (row.model == REFERENCE)
+    place = ORDER.index(row.model) if row.model in ORDER else len(ORDER) + (row.model in REFERENCES)
     depth, rate = row.setting("depth"), row.setting("learning_rate")
     return place, row.model, depth or 0, rate or 0.0, row.place.name
 

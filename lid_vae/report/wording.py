@@ -5,7 +5,6 @@ from math import log
 from lid_vae.report import paper
 from lid_vae.report.analysis import Analysed, Cell, Line
 from lid_vae.report.measures import Measure
-from lid_vae.report.results import REFERENCE
 from lid_vae.report.search import choices
 from lid_vae.report.statistics import RESAMPLES, smallest_p_value
 
@@ -64,7 +63,7 @@ def caption(item: Analysed) -> list[str]:
         least = min(1.0, smallest_p_value(n) * item.comparisons)
         times = "" if item.comparisons == 1 else f", times the {item.comparisons} rows tested (Bonferroni)"
         sentences.append(
-            f"p: two-sided paired permutation test of the mean against {REFERENCE} on equal seeds{times}; {n} seeds "
+            f"p: two-sided paired permutation test of the mean against {table.references[0].model} on equal seeds{times}; {n} seeds "
             f"cannot give less than {least:.2g}."
         )
     if "ms" in shown:
