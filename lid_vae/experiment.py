@@ -28,6 +28,7 @@ from lid_vae.build import (
 )
 from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule, Part
+from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
 from lid_vae.interruption import Interruption, interruptible
@@ -92,6 +93,7 @@ class Run:
             "checksum": data.checksum,
             "shape": shape,
             "labels": data.label_count,
+            "vocabulary": data.vocabulary if isinstance(data, TextDataModule) else None,
         }
         return module
 
@@ -241,6 +243,8 @@ def load_run(
     module.to(device)
     data = build_data(run_cfg)
     data.to_device(device)
+    if isinstance(data, TextDataModule):
+        data.check_vocabulary(description["vocabulary"])
     if data.checksum != description["checksum"]:
         raise UserError(
             f"The data in {data_root} is not what {path} was trained on (checksum {data.checksum[:12]}, "

@@ -184,7 +184,8 @@ class TextDataModule(DataModule, ABC):
         own = self.vocabulary
         if own == list(words):
             return
-        missing = [word for word in words if word not in set(own)]
+        known = set(own)
+        missing = [word for word in words if word not in known]
         first = next((k for k, pair in enumerate(zip(own, words, strict=False)) if pair[0] != pair[1]), 0)
         example = f'"{missing[0]}" among them, are not in this one' if missing else f"differ from symbol {first + 1} on"
         raise UserError(

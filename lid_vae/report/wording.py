@@ -63,8 +63,8 @@ def caption(item: Analysed) -> list[str]:
         least = min(1.0, smallest_p_value(n) * item.comparisons)
         times = "" if item.comparisons == 1 else f", times the {item.comparisons} rows tested (Bonferroni)"
         sentences.append(
-            f"p: two-sided paired permutation test of the mean against {table.references[0].model} on equal seeds{times}; {n} seeds "
-            f"cannot give less than {least:.2g}."
+            "p: two-sided paired permutation test of the mean against "
+            f"{table.references[0].model} on equal seeds{times}; {n} seeds cannot give less than {least:.2g}."
         )
     if "ms" in shown:
         old = any(r.get("seconds_per_step") is None for line in item.lines for r in line.row.results.values())
