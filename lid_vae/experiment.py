@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -38,6 +38,9 @@ from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.stopwatch import Stopwatch
+from lid_vae.module.text_measures import text_measures
+from lid_vae.module.text_request import TextRequest, text_request
+from lid_vae.module.texts import Texts, likelihood_of, take_texts
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed
 from lid_vae.quiet import quiet_lightning
@@ -45,6 +48,7 @@ from lid_vae.sweep.lock import Claim, LeftAlone, claim
 from lid_vae.sweep.run_folder import FAILURE, is_finished, place
 
 __all__ = [
+    "Measured",
     "Run",
     "evaluate",
     "evaluate_split",
@@ -107,8 +111,8 @@ class Run:
 
     def measure(
         self, module: VAEModule, data: DataModule, device: torch.device, stopwatch: Stopwatch, together: int = 1
-    ) -> tuple[dict[str, Any], Path]:
-        """Evaluates the best checkpoint and writes ``result.json``; the result, and the path of the picture.
+    ) -> "Measured":
+        """Evaluates the best checkpoint, draws the picture, writes ``result.json``, and of text ``texts.txt``.
 
         ``together``: how many seeds shared the time that ``stopwatch`` has measured.
         """
@@ -120,21 +124,31 @@ class Run:
         result["seconds_per_step"] = stopwatch.seconds_per_step()
         result |= evaluate_split(module, data, "test", self.cfg.samples)
         result["validation"] = evaluate_split(module, data, "valid", self.cfg.samples)
+        texts = None
+        if isinstance(data, TextDataModule):
+            result["text"] = text_measures(module, data, "test")
+            texts = take_texts(module, data, "test")
+            write_atomic(self.texts, texts.page())
         picture = _draw(self.folder, module, data)
         write_json_atomic(self.folder / "result.json", result)
-        return result, picture
+        return Measured(result, picture, texts)
 
-    def close(self, result: dict[str, Any], picture: Path) -> float:
+    def close(self, measured: "Measured") -> float:
         """Tells the end of a run, whose value it is to return: the validation bound, nats per example."""
         superseded = _superseded(self.folder)
         if superseded.exists():
             shutil.rmtree(superseded)
+        texts = f"texts       {self.texts}\n" if measured.texts is not None else ""
         print(
-            f"result      {self.folder / 'result.json'}\npicture     {picture}\ncheckpoint  {self.best}\n"
-            f"{summary(result)}",
+            f"result      {self.folder / 'result.json'}\npicture     {measured.picture}\n{texts}"
+            f"checkpoint  {self.best}\n{summary(measured.result)}",
             flush=True,
         )
-        return float(result["validation"]["elbo"])
+        return float(measured.result["validation"]["elbo"])
+
+    @property
+    def texts(self) -> Path:
+        return self.folder / "texts.txt"
 
     @property
     def best(self) -> Path:
@@ -143,6 +157,14 @@ class Run:
     @property
     def last(self) -> Path:
         return self.folder / "checkpoints" / "last.ckpt"
+
+
+class Measured(NamedTuple):
+    """What a run ends with; ``texts`` of text alone."""
+
+    result: dict[str, Any]
+    picture: Path
+    texts: Texts | None
 
 
 def open_run(cfg: DictConfig) -> Run:
@@ -193,29 +215,70 @@ def train_claimed(run: Run, claim: Claim, interruption: Interruption) -> float:
         )
         fit(trainer, module, data, last)
         interruption.obey()
-        result, picture = run.measure(module, data, trainer.strategy.root_device, stopwatch)
-    finish_loggers(loggers, result, picture)
-    return run.close(result, picture)
+        measured = run.measure(module, data, trainer.strategy.root_device, stopwatch)
+    finish_loggers(loggers, *measured)
+    return run.close(measured)
 
 
-def evaluate(cfg: DictConfig) -> float:
-    """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood."""
+def evaluate(cfg: DictConfig) -> float | None:
+    """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood.
+
+    Before, of a model of text, the sentences that ``cfg`` asks for are printed and written there too; without
+    ``cfg.measure`` these alone, and the value is None.
+    """
     quiet_lightning()
     if cfg.samples is not None:
         check_whole("samples", cfg.samples, 2)
     path = Path(cfg.ckpt)
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
+    request = _request(cfg)
     module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator)
+    folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
+    if request is not None:
+        _answer(request, module, data, folder / f"texts-{path.stem}-{request.digest()}.txt")
+    if not cfg.measure:
+        return None
     result = _record(run_cfg, module, data, description["config_hash"])
     result |= {"checkpoint": str(path), "steps": description["step"]}
     samples = run_cfg.samples if cfg.samples is None else cfg.samples
     result |= evaluate_split(module, data, cfg.split, samples)
-    folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
+    if isinstance(data, TextDataModule):
+        result["text"] = text_measures(module, data, cfg.split)
     target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, samples) & 0xFFFFFFFF:08x}.json"
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
     return float(result["ll"]["mean"])
+
+
+def _request(cfg: DictConfig) -> TextRequest | None:
+    """The sentences that ``cfg`` asks for, its options checked."""
+    if cfg.sample is not None:
+        check_whole("sample", cfg.sample, 1)
+    check_whole("beam.width", cfg.beam.width, 1)
+    request = text_request(
+        cfg.sample,
+        cfg.interpolate,
+        cfg.interpolate_file,
+        cfg.decode,
+        width=cfg.beam.width,
+        length_penalty=cfg.beam.length_penalty,
+        p=cfg.nucleus.p,
+        temperature=cfg.nucleus.temperature,
+    )
+    if request is None and not cfg.measure:
+        raise UserError(
+            "measure=false leaves nothing to do. Ask for sentences with sample=20 or interpolate=, or leave it out."
+        )
+    return request
+
+
+def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Path) -> None:
+    likelihood_of(module)
+    assert isinstance(data, TextDataModule)
+    page = request.answer(module.eval(), data).page()
+    write_atomic(path, page)
+    print(f"{page}\ntexts       {path}", flush=True)
 
 
 def load_run(

@@ -75,17 +75,8 @@ class AutoregressiveLikelihood(Likelihood):
 
     def symbol_log_prob(self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]) -> Float[Tensor, "*rest B T"]:
         """log p(x_t | w, x_<t), nats, and 0 at the padding; only symbols that are there pass the map."""
-        before = F.pad(x[:, :-1], (1, 0), value=PADDING)
         rest = w.shape[:-2]
-        row, place = (x != PADDING).nonzero(as_tuple=True)
-        if self.wiring in READS_INPUT:
-            draws = rest.numel()
-            histories, _ = self.history(before.repeat(draws, 1), w.reshape(-1, self.latent_dimension))
-            histories = histories.unflatten(0, (*rest, len(x)))[..., row, place, :]
-        else:
-            histories, _ = self.history(before)
-            histories = histories[row, place].expand(*rest, -1, -1)
-        logits = self.map(self._joined(w[..., row, :], histories))
+        logits, row, place = self._teacher_forced(x, w)
         symbol = x[row, place] - 1
         end = symbol == self.symbols - 1
         chosen = logits.gather(-1, symbol.masked_fill(end, 0).expand(*rest, -1).unsqueeze(-1)).squeeze(-1)
@@ -94,6 +85,15 @@ class AutoregressiveLikelihood(Likelihood):
         found = chosen.masked_fill(end, 0) - normaliser
         flat = found.new_zeros(*rest, x.numel())
         return flat.index_add(-1, row * x.shape[1] + place, found).unflatten(-1, x.shape)
+
+    @torch.no_grad()
+    def likeliest(self, x: Int[Tensor, "B T"], w: Float[Tensor, "B M"]) -> Int[Tensor, "B T"]:
+        """The likeliest symbol at each place given w and the true ones before it; 0 at the padding."""
+        logits, row, place = self._teacher_forced(x, w)
+        value, index = logits.max(-1)
+        found = torch.full_like(x, PADDING)
+        found[row, place] = torch.where(value > 0, index + 1, self.symbols)
+        return found
 
     def next_symbol(
         self, last: Int[Tensor, " R"], w: Float[Tensor, "R M"], state: LSTMState | None = None
@@ -114,6 +114,22 @@ class AutoregressiveLikelihood(Likelihood):
         history, _ = self.history(start, w if self.wiring in READS_INPUT else None)
         reached = self.map(self._joined(w, history.squeeze(1))).mean(0)
         self.map.initialise_bias(logits[:-1] - logits[-1] - reached)
+
+    def _teacher_forced(
+        self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]
+    ) -> tuple[Float[Tensor, "*rest N free"], Int[Tensor, " N"], Int[Tensor, " N"]]:
+        """The free logits at each of the N symbols of x, and the row and place of each in x."""
+        before = F.pad(x[:, :-1], (1, 0), value=PADDING)
+        rest = w.shape[:-2]
+        row, place = (x != PADDING).nonzero(as_tuple=True)
+        if self.wiring in READS_INPUT:
+            draws = rest.numel()
+            histories, _ = self.history(before.repeat(draws, 1), w.reshape(-1, self.latent_dimension))
+            histories = histories.unflatten(0, (*rest, len(x)))[..., row, place, :]
+        else:
+            histories, _ = self.history(before)
+            histories = histories[row, place].expand(*rest, -1, -1)
+        return self.map(self._joined(w[..., row, :], histories)), row, place
 
     def _joined(self, w: Float[Tensor, "*batch M"], history: Float[Tensor, "*batch H"]) -> Tensor:
         return torch.cat([w, history], -1) if self.wiring in READS_OUTPUT else history

@@ -1,14 +1,16 @@
-"""Pictures at validation, for the loggers that take them."""
+"""Pictures and texts at validation, for the loggers that take them."""
 
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
 
 from lid_vae.data.base import DataModule
+from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.module.drawing import render
-from lid_vae.module.loggers import picture_loggers
+from lid_vae.module.loggers import log_texts, picture_loggers
 from lid_vae.module.panels import panels
 from lid_vae.module.portrait import take_portrait
+from lid_vae.module.texts import take_texts
 from lid_vae.module.vae_module import VAEModule
 
 __all__ = ["Panels"]
@@ -17,7 +19,8 @@ SIDE = 3.6
 
 
 class Panels(pl.Callback):
-    """Sends samples, reconstructions, latents and the use of the categories to TensorBoard and wandb.
+    """Sends samples, reconstructions, latents and the use of the categories to TensorBoard and wandb; of
+    text latents, and samples, reconstructions and interpolations as text.
 
     Every ``every``-th validation of the run (0: never), from ``examples`` rows of the validation split. The noise is
     keyed and no generator of the run advances, so a run is bit for bit the same with and without its pictures.
@@ -47,6 +50,8 @@ class Panels(pl.Callback):
         data = getattr(trainer, "datamodule", None)
         if not self.every or self.validations % self.every or not loggers or not isinstance(data, DataModule):
             return
+        if isinstance(data, TextDataModule):
+            log_texts(trainer.loggers, "valid/texts", take_texts(pl_module, data, "valid"), pl_module.step)
         portrait = take_portrait(pl_module, data, "valid", self.examples)
         for name, panel in panels(portrait).items():
             figure = Figure(figsize=(SIDE * panel.width, SIDE), layout="constrained")

@@ -1,4 +1,4 @@
-"""What a run says to its loggers at the end, and pictures for those that take them."""
+"""What a run says to its loggers at the end, and pictures and texts for those that take them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +9,9 @@ import numpy as np
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
+from lid_vae.module.texts import Texts
 
-__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "finished_on_error", "picture_loggers"]
+__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "finished_on_error", "log_texts", "picture_loggers"]
 
 
 @runtime_checkable
@@ -26,12 +27,29 @@ def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
     return [logger for logger in loggers if isinstance(logger, PictureLogger)]
 
 
-def finish_loggers(loggers: Iterable[Logger], result: Mapping[str, Any] | None, picture: Path | None = None) -> None:
-    """Close every logger; first, where there is a ``result``, its measures and ``picture`` are logged.
+def log_texts(loggers: Iterable[Logger], key: str, texts: Texts, step: int) -> None:
+    """As text in TensorBoard, as a table in wandb; other loggers take none."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_text(key, texts.page(), step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_text(key, columns=["what", "text"], data=texts.rows(), step=step)
+
+
+def finish_loggers(
+    loggers: Iterable[Logger],
+    result: Mapping[str, Any] | None,
+    picture: Path | None = None,
+    texts: Texts | None = None,
+) -> None:
+    """Close every logger; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged.
 
     Without a result the run counts as failed. Every run must come here, since a wandb run that is not finished keeps
     the process from ending, and the next seed from a clean start.
     """
+    loggers = list(loggers)
+    if result is not None and texts is not None:
+        log_texts(loggers, "texts", texts, int(result["steps"]))
     for logger in loggers:
         if result is not None and isinstance(logger, PictureLogger):
             step = int(result["steps"])

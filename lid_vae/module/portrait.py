@@ -13,6 +13,7 @@ from lid_vae.data.base import DataModule
 from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.likelihood.base import VectorLikelihood
+from lid_vae.module.posterior_mean import average
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
@@ -117,7 +118,7 @@ def take_portrait(
         prior = vae.prior()
         sample = q.sample(vae.posterior.draw_noise(DRAWS, len(x), rng))
         w_BM = _choose(q, sample, rng)
-        mean_2BM = torch.stack([_mean(q, sample.w[half::2]) for half in (0, 1)])
+        mean_2BM = torch.stack([average(q, sample.w[half::2]) for half in (0, 1)])
         probability = vae.category_probability(q, sample, prior)
         prior_NM, category = _prior_draws(prior, len(x), rng)
         vectors = _vectors(module, data.image_shape, x, w_BM, prior, prior_NM, category, rng)
@@ -154,12 +155,6 @@ def _choose(q: Approximation, sample: LatentSample, rng: torch.Generator) -> Flo
         return w_KBM[0]
     category = torch.multinomial(q.log_category.exp().mT, 1, generator=rng).squeeze(-1)
     return w_KBM[category, torch.arange(len(category), device=category.device)]
-
-
-def _mean(q: Approximation, w: Float[Tensor, "S K B M"]) -> Float[Tensor, "B M"]:
-    """E_q[w | x] over the given draws."""
-    mean_KBM = w.mean(0)
-    return mean_KBM[0] if q.log_category is None else (q.log_category.exp().unsqueeze(-1) * mean_KBM).sum(0)
 
 
 def _activity(mean: Float[Tensor, "2 B M"]) -> Float[Tensor, " M"]:

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class TensorBoardLogger(Logger):
         for number, image in enumerate(images):
             name = key if len(images) == 1 else f"{key}/{number}"
             writer.add_image(name, image, step or 0, dataformats="HWC")
+
+    @rank_zero_only
+    def log_text(self, key: str, text: str, step: int | None = None) -> None:
+        """Line by line, as it stands: TensorBoard reads Markdown, in which indented lines are kept so."""
+        self._open(step or 0).add_text(key, indent(text, "    ", lambda line: True), step or 0)
 
     @rank_zero_only
     def save(self) -> None:

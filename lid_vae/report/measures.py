@@ -23,6 +23,10 @@ def _latent(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None
     return lambda result: result["latent"].get(block, {}).get(name)
 
 
+def _text(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    return lambda result: ((result.get("text") or {}).get(block) or {}).get(name)
+
+
 def seconds(result: Mapping[str, Any]) -> float | None:
     """Of training one seed: seeds that were trained together share their time."""
     return None if result.get("seconds") is None else float(result["seconds"]) / int(result.get("seeds_together", 1))
@@ -53,6 +57,9 @@ MEASURES = (
     Measure("accuracy", "accuracy", lambda result: result.get("accuracy"), 3, True, "best one-to-one matching"),
     Measure("majority", "majority", lambda result: result.get("accuracy_majority"), 3, False, "majority label"),
     Measure("au_w", "AU(w)", _latent("w", "au"), 2, False, "active units of w"),
+    Measure("bleu", "BLEU", _text("reconstruction", "bleu"), 3, True, "BLEU-4 of greedy reconstructions"),
+    Measure("distinct", "distinct", _text("prior", "distinct"), 1, False, "sentences of 100 draws of z, greedy"),
+    Measure("probe", "probe", _text("probe", "accuracy"), 3, False, "labels read from z by a linear classifier"),
     Measure("ms", "ms/step", _milliseconds, 1, False, "wall-clock milliseconds of a training step"),
 )
 SEARCHED = (

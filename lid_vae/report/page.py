@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from lid_vae.report.analysis import Analysed
-from lid_vae.report.pictures import embedded, pictures
+from lid_vae.report.pictures import embedded, pictures, texts
 from lid_vae.report.table import grid
 from lid_vae.report.wording import caption
 
@@ -36,6 +36,7 @@ def _section(item: Analysed, pictured: bool) -> dict[str, object]:
         "rows": [{"cells": row, "short": short} for row, short in zip(rows, shorts, strict=True)],
         "caption": caption(item),
         "pictures": [{"title": title, "address": embedded(image)} for title, image in shown],
+        "texts": [{"title": title, "text": text} for title, text in (texts(item) if pictured else [])],
         "provenance": _provenance(item),
     }
 

@@ -1,4 +1,4 @@
-"""Pictures of a table's runs: learning curves, KL by dimension, use of the categories, depth, and the runs' own."""
+"""Pictures and texts of a table's runs: learning curves, KL by dimension, use of the categories, depth, runs' own."""
 
 import base64
 import csv
@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from lid_vae.report.analysis import Analysed, Line
 from lid_vae.report.results import Row
 
-__all__ = ["Picture", "depth_figure", "pictures", "png"]
+__all__ = ["Picture", "Text", "depth_figure", "pictures", "png", "texts"]
 
 # (title, PNG)
 Picture = tuple[str, bytes]
+# (title, plain text)
+Text = tuple[str, str]
 # Rows of one table that are drawn: more cannot be told apart.
 MOST = 10
 CURVES = {
@@ -40,6 +42,18 @@ def pictures(item: Analysed) -> list[Picture]:
         figures["Divergence from the prior"] = _divergences(lines)
     found = [(title, png(figure)) for title, figure in figures.items() if figure is not None]
     return found if item.table.is_search else found + _portraits(lines)
+
+
+def texts(item: Analysed) -> list[Text]:
+    """What the runs of a table wrote of themselves, where their data are text; of a search nothing."""
+    lines = [] if item.table.is_search else [line for line in item.lines if line.row.results][:MOST]
+    found = []
+    for line, seed in _shown(lines):
+        path = line.row.run_folder(seed) / "texts.txt"
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found.append((f"{line.row.label}, seed {seed}: samples, reconstructions, interpolations", text))
+    return found
 
 
 def png(figure: Figure) -> bytes:
@@ -148,15 +162,19 @@ def _divergences(lines: Sequence[Line]) -> Figure | None:
 
 
 def _portraits(lines: Sequence[Line]) -> list[Picture]:
-    """The picture that each run drew of itself, of the first seed that all rows have, else of each row's first."""
-    common = set.intersection(*(set(line.row.seeds) for line in lines)) if lines else set()
+    """The picture that each run drew of itself."""
     found = []
-    for line in lines:
-        seed = min(common) if common else line.row.seeds[0]
+    for line, seed in _shown(lines):
         path = line.row.run_folder(seed) / "latents.png"
         if path.is_file():
             found.append((f"{line.row.label}, seed {seed}: latents and samples", path.read_bytes()))
     return found
+
+
+def _shown(lines: Sequence[Line]) -> list[tuple[Line, int]]:
+    """Each row with the first seed that all rows have, else with its own first."""
+    common = set.intersection(*(set(line.row.seeds) for line in lines)) if lines else set()
+    return [(line, min(common) if common else line.row.seeds[0]) for line in lines]
 
 
 def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -172,12 +172,12 @@ def _finish(run: Run, member: Member, data: DataModule, together: int) -> float:
     module, loggers = member.module, member.trainer.loggers
     (stopwatch,) = (callback for callback in member.trainer.callbacks if isinstance(callback, Stopwatch))
     try:
-        result, picture = run.measure(module, data, module.device, stopwatch, together)
+        measured = run.measure(module, data, module.device, stopwatch, together)
     except BaseException:
         finish_loggers(loggers, None)
         raise
-    finish_loggers(loggers, result, picture)
-    return run.close(result, picture)
+    finish_loggers(loggers, *measured)
+    return run.close(measured)
 
 
 def _stacks(runs: Sequence[Run], numbers: Sequence[int]) -> list[list[int]]:

@@ -181,3 +181,18 @@ def test_ten_thousand_results_in_under_ten_seconds(new_runs, tmp_path):
     with paths[2].open(newline="") as file:
         measures = 8  # those that the results hold; each row has a line of each
         assert len(list(csv.reader(file))) == 1 + 20 * 5 * measures
+
+
+def test_the_page_shows_what_models_of_text_say_by_model_and_as_text(runs, tmp_path):
+    for model in ("svae", "lidsvae"):
+        runs.write(model, 0, text={"reconstruction": {"bleu": 0.25}, "prior": {"distinct": 7}, "probe": None})
+        (runs.place(model, 0) / "texts.txt").write_text(f"{model} says <unk> & more\n", encoding="utf-8")
+    build([runs.folder], tmp_path / "report", Console(file=io.StringIO()))
+    page = (tmp_path / "report" / "report.html").read_text()
+    for model in ("svae", "lidsvae"):
+        assert f"<h3>{model}, seed 0: samples, reconstructions, interpolations</h3>" in page
+        assert f"<pre>{model} says &lt;unk&gt; &amp; more\n</pre>" in page
+    assert "<unk>" not in page
+    assert "<th>BLEU</th>" in page
+    assert "<th>distinct</th>" in page
+    assert "<th>probe</th>" not in page

@@ -1,0 +1,50 @@
+"""How sentences are decoded, by name."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+
+from lid_vae.errors import UserError
+from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
+from lid_vae.likelihood.decode import ancestral, beam, greedy, nucleus
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Int, Tensor
+
+__all__ = ["DRAWN", "Decode", "Strategy", "decoder"]
+
+Strategy = Literal["greedy", "beam", "nucleus", "ancestral"]
+DRAWN = ("nucleus", "ancestral")
+"""Those that draw; the others give the same sentence each time."""
+
+Decode = Callable[[AutoregressiveLikelihood, Float[Tensor, "R M"], int], Int[Tensor, "R T"]]
+"""(likelihood, w, greatest length) -> a sequence for each w."""
+
+
+def decoder(
+    strategy: str,
+    width: int = 5,
+    length_penalty: float = 0.0,
+    p: float = 0.9,
+    temperature: float = 1.0,
+    key: str = "texts",
+) -> Decode:
+    """``width`` and ``length_penalty`` are those of a beam, ``p`` and ``temperature`` of a nucleus.
+
+    Draws are functions of ``key``. Raises ``UserError`` for an unknown strategy.
+    """
+
+    def drawn(likelihood: AutoregressiveLikelihood, w: Float[Tensor, "R M"], length: int) -> Int[Tensor, "R T"]:
+        rng: torch.Generator = generator("decode", key, device=w.device)
+        if strategy == "ancestral":
+            return ancestral(likelihood, w, rng, length)
+        return nucleus(likelihood, w, rng, p, temperature, length)
+
+    def searched(likelihood: AutoregressiveLikelihood, w: Float[Tensor, "R M"], length: int) -> Int[Tensor, "R T"]:
+        return beam(likelihood, w, width, length_penalty, length)
+
+    known: dict[str, Decode] = {"greedy": partial(greedy), "beam": searched, "nucleus": drawn, "ancestral": drawn}
+    if strategy not in known:
+        raise UserError(f"decode={strategy} is not known. Use one of {', '.join(known)}.")
+    return known[strategy]

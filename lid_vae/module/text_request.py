@@ -1,0 +1,89 @@
+"""Sentences that a user asks a model for: samples, and what lies between sentences of their own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.text_file import LineRules, parse_sentences, read_text
+from lid_vae.errors import UserError
+from lid_vae.module.decoding import DRAWN, decoder
+from lid_vae.module.posterior_mean import posterior_mean
+from lid_vae.module.texts import Section, Texts, between, prior_spread, sampled
+from lid_vae.module.vae_module import VAEModule
+from lid_vae.noise import derive_seed
+from lid_vae.symbols import PADDING
+
+__all__ = ["TextRequest", "text_request"]
+
+SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """``sample`` sentences; for each of ``chains`` what lies between each of its sentences and the next."""
+
+    sample: int
+    chains: list[list[str]]
+    strategy: str
+    options: dict[str, Any]
+
+    def digest(self) -> str:
+        """Eight letters that tell requests apart."""
+        text = repr((self.sample, self.chains, self.strategy, sorted(self.options.items())))
+        return f"{derive_seed(text) & 0xFFFFFFFF:08x}"
+
+    def answer(self, module: VAEModule, data: TextDataModule) -> Texts:
+        """Raises ``UserError`` for a word that the vocabulary lacks, and a sentence without words."""
+        encoded = [[data.encode(sentence) for sentence in chain] for chain in self.chains]
+        decode = decoder(self.strategy, **self.options)
+        sections = []
+        how = "drawn" if self.strategy in DRAWN else "searched"
+        said = f"({self.strategy}, {how})" if self.strategy != "greedy" else "(greedy)"
+        if self.sample:
+            samples = sampled(module, data, self.sample, decode)
+            sections.append(Section(f"Samples: z from the prior {said}", [[line] for line in samples]))
+        passages = []
+        for chain, symbols in zip(self.chains, encoded, strict=True):
+            width = max(map(len, symbols))
+            x = torch.stack([F.pad(torch.tensor(row), (0, width - len(row)), value=PADDING) for row in symbols])
+            w = posterior_mean(module, x.to(module.device))
+            for k in range(len(chain) - 1):
+                lines = between(module, data, w[k], w[k + 1], decode)
+                passages.append([f"from: {chain[k]}", f"to:   {chain[k + 1]}", *(f"  {line}" for line in lines)])
+        if passages:
+            sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
+        title = f"{module.promise.variant} on {data.name}"
+        return Texts(title, prior_spread(module, data).verdict() if self.sample else "", sections)
+
+
+def text_request(
+    sample: int | None, interpolate: str | None, interpolate_file: str | None, strategy: str, **options: Any
+) -> TextRequest | None:
+    """What the options ask for; None for nothing.
+
+    ``interpolate`` is two sentences or more with ``|`` between, ``interpolate_file`` a file of such lines; ``options``
+    are those of ``decoder``. Raises ``UserError`` for what is not so.
+    """
+    decoder(strategy, **options)
+    chains = []
+    if interpolate is not None:
+        chains.append(_chain(interpolate, "interpolate="))
+    if interpolate_file is not None:
+        path = Path(interpolate_file).expanduser()
+        lines = parse_sentences(read_text(path), path, LineRules()).lines
+        chains += [_chain(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1)]
+    return TextRequest(sample or 0, chains, strategy, options) if sample or chains else None
+
+
+def _chain(text: str, place: str) -> list[str]:
+    found = [" ".join(part.split()) for part in text.split(SEPARATOR)]
+    if len(found) < 2 or not all(found):
+        raise UserError(
+            f'{place} "{text}" is not two sentences with {SEPARATOR} between. Write interpolate="a sentence|another", '
+            "words apart by spaces; each line of interpolate_file= likewise."
+        )
+    return found

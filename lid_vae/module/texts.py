@@ -1,0 +1,191 @@
+"""What text shows of a model: samples, reconstructions, interpolations, and whether every z says the same."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+
+from lid_vae.data.base import Part
+from lid_vae.data.split import Batch
+from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.errors import UserError
+from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
+from lid_vae.module.decoding import Decode, decoder
+from lid_vae.module.posterior_mean import posterior_mean
+from lid_vae.module.vae_module import VAEModule
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Tensor
+
+__all__ = [
+    "Section",
+    "Spread",
+    "Texts",
+    "between",
+    "likelihood_of",
+    "longest",
+    "prior_spread",
+    "sampled",
+    "sentences",
+    "take_texts",
+]
+
+DRAWS = 100
+# Shares of the draws that decode to one sentence, from which the model is said to collapse.
+COLLAPSED = 0.95
+SAMPLES, RECONSTRUCTIONS, PAIRS = 10, 10, 3
+STEPS = 7
+
+
+@dataclass(frozen=True)
+class Section:
+    """Passages under a title, each of lines that belong together."""
+
+    title: str
+    passages: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How many different sentences ``draws`` of the prior decode to, each greedily; the share of the commonest."""
+
+    draws: int
+    distinct: int
+    commonest: float
+    sentence: str
+    latent: bool
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether (nearly) every z says the same."""
+        return self.commonest >= COLLAPSED
+
+    def verdict(self) -> str:
+        if not self.latent:
+            return "A language model has no latent: every draw of z decodes to the same sentence, by construction."
+        if self.collapsed:
+            count = round(self.commonest * self.draws)
+            whole = "all" if count == self.draws else f"{count} of"
+            return (
+                f"Collapse: {whole} {self.draws} draws of z from the prior decode to the same sentence "
+                f'(greedy): "{self.sentence}"'
+            )
+        return (
+            f"{self.draws} draws of z from the prior decode to {self.distinct} different sentences (greedy); the "
+            f"commonest comes from {self.commonest:.0%} of them."
+        )
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A page of text."""
+
+    title: str
+    verdict: str
+    sections: list[Section]
+
+    def page(self) -> str:
+        """As plain text; a sentence without words is shown as such."""
+        lines = [self.title, "", self.verdict] if self.verdict else [self.title]
+        for section in self.sections:
+            lines += ["", section.title]
+            for number, passage in enumerate(section.passages):
+                apart = number > 0 and len(passage) > 1
+                lines += ([""] if apart else []) + [
+                    f"  {line if line.strip() else line + '(no word)'}" for line in passage
+                ]
+        return "\n".join(lines) + "\n"
+
+    def rows(self) -> list[list[str]]:
+        """[section, passage] of every passage, for a table."""
+        found = [["verdict", self.verdict]] if self.verdict else []
+        return found + [[section.title, "\n".join(p)] for section in self.sections for p in section.passages]
+
+
+def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
+    """Ten samples, ten reconstructions and three interpolations, of sentences of ``split`` chosen by a key.
+
+    All noise is keyed: no generator of the run advances.
+    """
+    rows = _chosen(data, split, max(RECONSTRUCTIONS, 2 * PAIRS))
+    original = sentences(data, rows.x)
+    greedy = decoder("greedy")
+    w = posterior_mean(module, rows.x)
+    again = sentences(data, greedy(likelihood_of(module), w[:RECONSTRUCTIONS], longest(data)))
+    paths = [between(module, data, w[k], w[k + 1], greedy) for k in range(0, min(2 * PAIRS, len(w) - 1), 2)]
+    return Texts(
+        f"{module.promise.variant} on {data.name}, step {module.step} ({split})",
+        prior_spread(module, data).verdict(),
+        [
+            Section(
+                "Samples: z from the prior, each word drawn",
+                [[line] for line in sampled(module, data, SAMPLES, decoder("ancestral"))],
+            ),
+            Section(
+                "Samples: z from the prior, each word the likeliest (greedy)",
+                [[line] for line in sampled(module, data, SAMPLES, greedy)],
+            ),
+            Section(
+                "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)",
+                [list(pair) for pair in zip(original, again, strict=False)],
+            ),
+            Section(
+                "Interpolations: two sentences, and what lies between their posterior means (greedy)",
+                [
+                    [f"from: {original[2 * k]}", f"to:   {original[2 * k + 1]}", *(f"  {line}" for line in path)]
+                    for k, path in enumerate(paths)
+                ],
+            ),
+        ],
+    )
+
+
+def sampled(module: VAEModule, data: TextDataModule, count: int, decode: Decode) -> list[str]:
+    """A sentence for each of ``count`` keyed draws of the prior."""
+    return sentences(data, decode(likelihood_of(module), _prior_draws(module, count), longest(data)))
+
+
+def between(
+    module: VAEModule, data: TextDataModule, first: Float[Tensor, " M"], last: Float[Tensor, " M"], decode: Decode
+) -> list[str]:
+    """What seven points from one latent to another, both included, decode to; on a straight line."""
+    share = torch.linspace(0, 1, STEPS, device=first.device, dtype=first.dtype).unsqueeze(-1)
+    return sentences(data, decode(likelihood_of(module), first + share * (last - first), longest(data)))
+
+
+def prior_spread(module: VAEModule, data: TextDataModule, draws: int = DRAWS) -> Spread:
+    """Over ``draws`` of z."""
+    count = Counter(sampled(module, data, draws, decoder("greedy")))
+    sentence, most = count.most_common(1)[0]
+    return Spread(draws, len(count), most / draws, sentence, likelihood_of(module).wiring != "none")
+
+
+def sentences(data: TextDataModule, x: Tensor) -> list[str]:
+    """Rows of symbols as words."""
+    return [data.decode(row) for row in x.tolist()]
+
+
+def longest(data: TextDataModule) -> int:
+    """Where decoding cuts a sentence: at the length of the longest of the training split, its end counted."""
+    return int(data.train.lengths.max())
+
+
+def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
+    """The module's likelihood. Raises ``UserError`` where it is not one of sequences."""
+    likelihood = module.vae.likelihood
+    if not isinstance(likelihood, AutoregressiveLikelihood):
+        raise UserError(
+            f"Sentences need a model of sequences, and this is a {module.promise.variant} of vectors. Its samples and "
+            "reconstructions are in the picture latents.png beside its result."
+        )
+    return likelihood
+
+
+def _prior_draws(module: VAEModule, count: int) -> Float[Tensor, "N M"]:
+    with torch.no_grad():
+        prior = module.vae.prior()
+        return prior.sample(count, generator("texts", device=prior.mean.device))
+
+
+def _chosen(data: TextDataModule, split: Part, count: int) -> Batch:
+    rows = {"train": data.train, "valid": data.valid, "test": data.test}[split]
+    return rows.batch(torch.randperm(len(rows), generator=generator("texts", "rows"))[:count])
