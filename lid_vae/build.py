@@ -98,7 +98,8 @@ def build_module(cfg: DictConfig, data: DataModule | None, shape: list[int], lab
             likelihood.map.align(array)
         with torch.no_grad():
             w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
-        likelihood.initialise(data.mean(), w)
+        likelihood.eval().initialise(data.mean(), w)  # without dropout
+        likelihood.train()
     return instantiate(cfg.model)(
         vae=vae,
         objective=instantiate(cfg.objective),

@@ -1,0 +1,232 @@
+"""Sequences go through every strategy, objective and command of the program, or are refused in a paragraph."""
+
+from itertools import product
+
+import pytest
+import torch
+from builders import normal, randomise
+from hydra.errors import InstantiationException
+from runs import TINY, Programs, measures
+from test_combinations import INFERENCES, OBJECTIVES, configure, pairwise
+
+from lid_vae.build import build_data, build_module
+from lid_vae.checkpoint import load_checkpoint
+from lid_vae.errors import UserError
+from lid_vae.experiment import evaluate_split
+from lid_vae.inference import SemiAmortized
+from lid_vae.likelihood import autoregressive_likelihood
+from lid_vae.map import MLP
+from lid_vae.noise import generator
+from lid_vae.objective import ELBO
+from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
+from lid_vae.prior import StandardNormalPrior
+from lid_vae.symbols import PADDING
+from lid_vae.vae import VAE
+
+SMALL = (
+    "data=synthetic_text",
+    "data.sentences=60",
+    "data.valid_size=20",
+    "data.test_size=20",
+    "data.words=40",
+    "data.length=5",
+    "data.batch_size=16",
+    "width=8",
+)
+RUN = (*SMALL, *(option for option in TINY if not option.startswith("data.")), "trainer.max_epochs=2")
+MODELS = [
+    "model=svae",
+    "model=svae likelihood.wiring=input",
+    "model=svae likelihood.wiring=both likelihood.layers=2",
+    "model=lidsvae",
+    "model=lidsvae likelihood.wiring=both map.lift=pad",
+    "model=lidsvae map=gradient_network",
+    "model=svae likelihood.word_dropout=0.3 likelihood.dropout=0.2 encoder.dropout=0.2",
+]
+FAMILIES = ["family=lstm", "family=lstm_realnvp encoder.pooling=mean", "family=lstm encoder.layers=2"]
+POSTERIORS = [None, "posterior=batch_norm"]
+
+
+def combinations():
+    for row in product(MODELS, FAMILIES, OBJECTIVES, INFERENCES, POSTERIORS):
+        _, family, objective, _, posterior = row
+        flow = "realnvp" in family
+        if (flow and posterior) or (flow and "per=dimension" in objective):
+            continue  # refused, as for images
+        yield row
+
+
+@pytest.mark.parametrize("row", list(pairwise(combinations())), ids=lambda row: " ".join(filter(None, row)))
+def test_strategies_objectives_and_families_take_sequences(row) -> None:
+    cfg = configure(*SMALL, *" ".join(filter(None, row)).split())
+    data = build_data(cfg)
+    module = build_module(cfg, data, data.shape, data.label_count)
+    batch = data.stream().batch(0)
+    noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
+    groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}
+    module.objective.advance(60, 100)  # where annealing has begun
+    with torch.no_grad():  # q away from the prior, so that free bits do not hide the KL
+        for name, parameter in module.vae.posterior.named_parameters():
+            if name.endswith("head.bias"):
+                parameter += 0.5
+    before = [parameter.detach().clone() for parameter in module.parameter_group("all")]
+
+    def minimise(loss, group, chosen=None):
+        groups[group].zero_grad()
+        loss.backward()
+        groups[group].step()
+
+    def draw(number):
+        x = data.stream().batch(0, draw=number).x
+        return x, module.vae.posterior.draw_noise(module.objective.samples, len(x), generator("test", number))
+
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):
+            value = module.inference.update(module, batch.x, noise, minimise, draw)
+    assert torch.isfinite(value).all()
+    moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]
+    assert all(moved), "training moves every parameter"
+    module.calibrate(data)
+    found = evaluate_split(module, data, "test", samples=4)
+    assert found["ll"]["mean"] >= found["elbo"] - 1e-9
+    z = found["latent"]["z"]
+    assert 0 <= z["au"] <= 1
+    # The bounds of the information hold in expectation: of twenty sentences whose q hardly differ, up to noise.
+    assert z["mi"] <= z["mi_upper"] + 4 * z["mi_se"] + 1e-9
+    assert found["perplexity"] == pytest.approx(
+        float(torch.tensor(-found["ll"]["mean"] * found["examples"] / found["symbols"]).exp()), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("preset", ["sa_vae", "lagging_vae", "beta_vae", "pretrained_vae"])
+def test_presets_stand_on_svae(preset: str) -> None:
+    cfg = configure(f"model={preset}", *SMALL)
+    data = build_data(cfg)
+    module = build_module(cfg, data, data.shape, data.label_count)
+    assert type(module).__name__ == "SVAE"
+    assert module.vae.prior.categories is None
+
+
+def test_a_language_models_likelihood_is_exact() -> None:
+    cfg = configure("model=language_model", *SMALL)
+    data = build_data(cfg)
+    module = build_module(cfg, data, data.shape, data.label_count)
+    randomise(module.vae, "language model", 0.5)
+    found = evaluate_split(module, data, "test", samples=4)
+    total = sum(
+        float(module.vae.likelihood(torch.zeros(len(b.x), 2).double()).log_prob(b.x).sum().detach())
+        for b in data.batches("test")
+    )
+    assert found["ll"]["mean"] == pytest.approx(total / len(data.test), rel=1e-9)
+    assert found["elbo"] == pytest.approx(found["ll"]["mean"], rel=1e-9)
+    assert found["latent"]["z"]["kl"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("wiring", ["output", "input", "both"])
+def test_refinement_differentiates_twice_through_an_lstm(wiring: str) -> None:
+    symbols = 7
+    likelihood = autoregressive_likelihood(
+        lambda in_features, out_features: MLP(in_features, out_features, 6, 1),
+        2,
+        symbols,
+        embedding=3,
+        hidden=4,
+        wiring=wiring,
+    )
+    posterior = AmortizedPosterior(LSTMEncoder((symbols,), 3, 4), 2)
+    vae = randomise(VAE(StandardNormalPrior(2), likelihood, posterior), "refinement", 0.5)
+    x = torch.tensor([[3, 2, 7, PADDING], [1, 5, 4, 7]])
+    noise, strategy, objective = normal(2, 1, 2, 2), SemiAmortized(steps=3, learning_rate=0.3), ELBO(samples=2)
+
+    def bound() -> torch.Tensor:
+        return objective(vae, x, strategy.posterior(vae, objective, x, noise), noise).sum()
+
+    names = [
+        "likelihood.history.lstm.weight_hh_l0",
+        "posterior.encoder.lstm.weight_ih_l0",
+        "likelihood.map.output.bias",
+    ]
+    weights = [vae.get_parameter(name) for name in names]
+    gradients = torch.autograd.grad(bound(), weights)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        direction, step = normal(*weight.shape, key="direction"), 1e-5
+        ends = []
+        with torch.no_grad():
+            for sign in (1, -1):
+                weight.add_(sign * step * direction)
+                ends.append(bound().detach())
+                weight.sub_(sign * step * direction)
+        torch.testing.assert_close((gradient * direction).sum(), (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-8)
+
+
+def test_a_run_resumes_bit_for_bit_dropout_and_all(tmp_path, monkeypatch) -> None:
+    options = (*RUN, "model=lidsvae", "likelihood.word_dropout=0.3", "likelihood.dropout=0.2", "encoder.dropout=0.2")
+    whole = Programs(tmp_path / "whole").train(*options, tiny=())
+    halved = Programs(tmp_path / "halved")
+    from lid_vae.module import VAEModule
+
+    training_step = VAEModule.training_step
+
+    def broken(self, batch, batch_index):
+        if self.step == 4:
+            raise RuntimeError("a power cut")
+        return training_step(self, batch, batch_index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VAEModule, "training_step", broken)
+        assert halved.train(*options, tiny=()).status != 0
+    torch.rand(7)  # whatever else the process draws
+    again = halved.train(*options, tiny=())
+    assert measures(again.result) == measures(whole.result)
+
+
+def test_train_evaluate_and_seeds_one_after_the_other(tmp_path) -> None:
+    programs = Programs(tmp_path)
+    run = programs.train(*RUN, "model=lidsvae", tiny=())
+    assert run.result["base_model"] == "lidsvae"
+    assert (run.folder / "latents.png").exists()
+    checkpoint = load_checkpoint(run.folder / "checkpoints" / "best.ckpt")
+    assert checkpoint["lid_vae"]["vocabulary"][0] == "<unk>"
+    assert checkpoint["lid_vae"]["vocabulary"][-1] == "<eos>"
+    again = programs.evaluate(run.folder / "checkpoints" / "best.ckpt")
+    assert again.status == 0, again.err
+    assert again.result["ll"] == run.result["ll"]
+    sweep = programs.train("-m", *RUN, "model=svae", "seed=0-1", tiny=())
+    assert sweep.status == 0, sweep.err
+    assert (
+        "Seeds 0-1 train one after the other: LSTM (likelihood.history.lstm) has no rule for vectorising" in sweep.out
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("model=lidgmvae", "prior=gaussian_mixture"), "LIDGMVAE models vectors, and these data are sequences of"),
+        (("model=lidvae",), "Use model=lidsvae, whose likelihood has a history"),
+        (("model=vae",), "Use model=svae"),
+        (("model=lidsvae", "likelihood.wiring=input"), "Use likelihood.wiring=output (the paper's) or both"),
+        (("model=lidsvae", "map=mlp"), "LIDSVAE needs an injective map, got MLP. Use model=svae"),
+        (("model=lidsvae", "likelihood.hidden=60"), "Use likelihood.hidden=37 or less, or a larger vocabulary"),
+    ],
+)
+def test_refused_on_sequences(options: tuple, message: str) -> None:
+    cfg = configure(*SMALL, *options)
+    data = build_data(cfg)
+    with pytest.raises((UserError, InstantiationException)) as caught:  # Hydra wraps what a part says when it is built
+        build_module(cfg, data, data.shape, data.label_count)
+    assert message in f"{caught.value} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(("model", "use"), [("lidsvae", "lidvae"), ("svae", "vae")])
+def test_refused_without_sequences(model: str, use: str) -> None:
+    cfg = configure(f"model={model}", "data=digits")
+    data = build_data(cfg)
+    with pytest.raises((UserError, InstantiationException)) as caught:
+        build_module(cfg, data, data.shape, data.label_count)
+    assert f"Use model={use} for data without an order" in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_refused_the_vocabulary_of_another_corpus(tmp_path) -> None:
+    data = build_data(configure(*SMALL))
+    with pytest.raises(UserError, match="is from another corpus than synthetic_text"):
+        data.check_vocabulary(["<unk>", "other", "<eos>"])
