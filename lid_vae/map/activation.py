@@ -15,17 +15,34 @@ LEAK = 0.2
 
 
 class ConvexActivation(nn.Module, ABC):
-    """A convex function of one number, applied to each unit."""
+    """A convex function of one number, applied to each unit: sigma(a) = tau(s a) / s, with a sharpness s > 0 per unit.
+
+    So written, s can be multiplied into the weights before the layer instead of into every pre-activation.
+    """
 
     smooth: bool
 
     @abstractmethod
-    def value(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        """sigma(a)."""
+    def sharpness(self) -> Float[Tensor, " n"] | None:
+        """s; None where it is 1."""
 
     @abstractmethod
+    def unit_value(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        """tau(t)."""
+
+    @abstractmethod
+    def unit_slope(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        """tau'(t), which is sigma'(a) at t = s a."""
+
+    def value(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        """sigma(a)."""
+        sharpness = self.sharpness()
+        return self.unit_value(a) if sharpness is None else self.unit_value(sharpness * a) / sharpness
+
     def slope(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
         """sigma'(a)."""
+        sharpness = self.sharpness()
+        return self.unit_slope(a if sharpness is None else sharpness * a)
 
 
 class SharpSoftplus(ConvexActivation):
@@ -40,12 +57,14 @@ class SharpSoftplus(ConvexActivation):
         super().__init__()
         self.log_sharpness = nn.Parameter(torch.full((width,), float(sharpness)).log())
 
-    def value(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        sharpness = self.log_sharpness.exp()
-        return softplus(sharpness * a) / sharpness
+    def sharpness(self) -> Float[Tensor, " n"]:
+        return self.log_sharpness.exp()
 
-    def slope(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        return torch.sigmoid(self.log_sharpness.exp() * a)
+    def unit_value(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        return softplus(t)
+
+    def unit_slope(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        return torch.sigmoid(t)
 
 
 class SquaredLeakyReLU(ConvexActivation):
@@ -53,11 +72,14 @@ class SquaredLeakyReLU(ConvexActivation):
 
     smooth = False
 
-    def value(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        return F.leaky_relu(a, LEAK).square()
+    def sharpness(self) -> None:
+        return None
 
-    def slope(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        return 2 * torch.where(a > 0, a, LEAK * LEAK * a)
+    def unit_value(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        return F.leaky_relu(t, LEAK).square()
+
+    def unit_slope(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        return 2 * torch.where(t > 0, t, LEAK * LEAK * t)
 
 
 class LeakyReLU(ConvexActivation):
@@ -65,8 +87,11 @@ class LeakyReLU(ConvexActivation):
 
     smooth = False
 
-    def value(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        return F.leaky_relu(a, LEAK)
+    def sharpness(self) -> None:
+        return None
 
-    def slope(self, a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        return torch.full_like(a, LEAK).masked_fill(a > 0, 1.0)
+    def unit_value(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        return F.leaky_relu(t, LEAK)
+
+    def unit_slope(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        return torch.full_like(t, LEAK).masked_fill(t > 0, 1.0)

@@ -80,48 +80,71 @@ class ConvexPotential(nn.Module):
 
     def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         """f(u)."""
-        inputs = dict(self.input_weight.items())
+        sharpness = self._sharpness()
         total = torch.zeros(u.shape[:-1], dtype=u.dtype, device=u.device)
-        for k, (pre, value) in enumerate(self._layers(u, inputs, last_value=True)):
-            assert value is not None
-            assert pre.shape == value.shape
-            total = total + (value * positive(self.output_weight[str(k)])).sum(-1)
+        for k, t in enumerate(self._layers(u, dict(self.input_weight.items()), sharpness)):
+            weight = _divided(positive(self.output_weight[str(k)]), sharpness[k])
+            total = total + (self._activation(k).unit_value(t) * weight).sum(-1)
         return total
 
     def gradient(
         self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, bias: Float[Tensor, " D"] | None = None
     ) -> Float[Tensor, "*batch D"]:
-        """grad f(u), or grad f(lift u), plus ``bias``: a forward and a backward pass, none of it automatic."""
+        """grad f(u), or grad f(lift u), plus ``bias``: a forward and a backward pass, none of it automatic.
+
+        What belongs to units rather than to examples (the sharpness, c of the last layer) is multiplied into the
+        weights, where they are fewer than the examples.
+        """
         inputs = {k: weight if lift is None else lift.transposed(weight) for k, weight in self.input_weight.items()}
-        pre = [a for a, _ in self._layers(u, inputs, last_value=False)]
+        layers = self._layers(u, inputs, self._sharpness())
+        few = self.features < u[..., 0].numel()
         result: Tensor | None = None
-        slope: Tensor | None = None
+        above: Tensor | None = None
         for k in reversed(range(self.hidden_layers)):
-            above = positive(self.output_weight[str(k)])
-            if slope is not None:
-                above = above + slope @ positive(self.hidden_weight[str(k + 1)])
-            slope = above * self._activation(k).slope(pre[k])
+            slope, own = self._activation(k).unit_slope(layers[k]), positive(self.output_weight[str(k)])
+            factor = own if above is None and few else None
+            if factor is None:
+                slope = slope * (own if above is None else above + own)
             if k in self.readers:
-                weight = self.input_weight[str(k)].mT
+                weight = _columns(self.input_weight[str(k)].mT, factor)
+                # In rows: a product with few columns is several times as slow from the other order.
+                weight = weight.contiguous() if few else weight
                 result = F.linear(slope, weight, bias) if result is None else result + F.linear(slope, weight)
+            if k > 0:
+                above = slope @ _rows(positive(self.hidden_weight[str(k)]), factor)
         assert result is not None
         return result
 
-    def _layers(self, u: Tensor, inputs: dict[str, Tensor], last_value: bool) -> list[tuple[Tensor, Tensor | None]]:
-        """Pre-activation and activation of every layer; the last activation only on demand."""
-        layers: list[tuple[Tensor, Tensor | None]] = []
-        value: Tensor | None = None
+    def _layers(self, u: Tensor, inputs: dict[str, Tensor], sharpness: list[Tensor | None]) -> list[Tensor]:
+        """The pre-activations of every layer, times its sharpness."""
+        layers: list[Tensor] = []
         for k in range(self.hidden_layers):
-            pre = self.bias[str(k)]
-            if k in self.readers:
-                pre = pre + u @ inputs[str(k)].mT
-            if value is not None:
-                pre = pre + value @ positive(self.hidden_weight[str(k)]).mT
-            value = self._activation(k).value(pre) if last_value or k < self.hidden_layers - 1 else None
-            layers.append((pre, value))
+            bias = _columns(self.bias[str(k)], sharpness[k])
+            if k == 0:
+                layers.append(F.linear(u, _rows(inputs["0"], sharpness[0]), bias))
+                continue
+            value = self._activation(k - 1).unit_value(layers[-1])
+            weight = _divided(positive(self.hidden_weight[str(k)]), sharpness[k - 1])
+            t = F.linear(value, _rows(weight, sharpness[k]), bias)
+            layers.append(t + u @ _rows(inputs[str(k)], sharpness[k]).mT if k in self.readers else t)
         return layers
+
+    def _sharpness(self) -> list[Tensor | None]:
+        return [self._activation(k).sharpness() for k in range(self.hidden_layers)]
 
     def _activation(self, k: int) -> ConvexActivation:
         activation = self.activations[k]
         assert isinstance(activation, ConvexActivation)
         return activation
+
+
+def _rows(weight: Tensor, factor: Tensor | None) -> Tensor:
+    return weight if factor is None else factor.unsqueeze(-1) * weight
+
+
+def _columns(weight: Tensor, factor: Tensor | None) -> Tensor:
+    return weight if factor is None else weight * factor
+
+
+def _divided(weight: Tensor, factor: Tensor | None) -> Tensor:
+    return weight if factor is None else weight / factor

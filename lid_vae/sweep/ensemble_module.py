@@ -53,8 +53,13 @@ class EnsembleModule(pl.LightningModule):
                 states = member.checkpoint["optimizer_states"]
                 for optimizer, state in zip(member.trainer.steppers, states, strict=True):
                     optimizer.load_state_dict(state)
+        lead = self.members[0].module
+        joint = [
+            lead.make_optimizer([self.stack.parameters[name] for name in self.names[group]])  # type: ignore[misc]
+            for group in self.stack.inference.groups
+        ]
         together = zip(*(member.trainer.steppers for member in self.members), strict=True)
-        return [SeedOptimizer(optimizers) for optimizers in together]
+        return [SeedOptimizer(optimizers, stacked) for optimizers, stacked in zip(together, joint, strict=True)]
 
     def on_train_start(self) -> None:
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
@@ -155,17 +160,13 @@ class EnsembleModule(pl.LightningModule):
         self.manual_backward(loss.sum())
         names = self.names[group]
         self._clip([leaves[name].grad for name in names])
-        views = {name: None if leaf.grad is None else leaf.grad.unbind(0) for name, leaf in leaves.items()}
         stepping = [True] * len(self.members) if chosen is None else chosen.tolist()
         stepping = [step and member.training for step, member in zip(stepping, self.members, strict=True)]
         groups: tuple[Group, ...] = tuple(self._optimizers) if group == "all" else (group,)
         for chosen_group in groups:
-            own = self.names[chosen_group]
             wrapped = self._optimizers[chosen_group]
-            optimizer = wrapped.optimizer
-            assert isinstance(optimizer, SeedOptimizer)
-            optimizer.hand_out([[_part(views[name], seed) for name in own] for seed in range(len(self.members))])
-            optimizer.stepping = stepping
+            wrapped.optimizer.stepping = stepping
+            wrapped.optimizer.over = [not member.training for member in self.members]
             wrapped.step()
 
     def _clip(self, gradients: list[Tensor | None]) -> None:
@@ -180,7 +181,3 @@ class EnsembleModule(pl.LightningModule):
         factor = (limit / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp_max(1.0)
         for gradient in present:
             gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
-
-
-def _part(views: Sequence[Tensor] | None, seed: int) -> Tensor | None:
-    return None if views is None else views[seed]

@@ -90,7 +90,7 @@ class SeedTrainer(pl.Trainer):
                 "predict_loop": shared.predict_loop.state_dict(),
             },
             "callbacks": {},
-            "optimizer_states": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.steppers],
+            "optimizer_states": [_copied(optimizer.state_dict()) for optimizer in self.steppers],
             "lr_schedulers": [],
         }
         for callback in self.callbacks:
@@ -143,3 +143,14 @@ class Member:
     def training(self) -> bool:
         """Neither failed nor stopped by a callback of its own."""
         return self.error is None and not self.trainer.should_stop
+
+
+def _copied(state: Any) -> Any:
+    """A copy of nested dictionaries and lists whose tensors, views of those of all seeds, are copied by themselves."""
+    if isinstance(state, torch.Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {name: _copied(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copied(value) for value in state]
+    return copy.deepcopy(state)

@@ -56,8 +56,10 @@ def test_signals_pass_as_many_layers_as_table_2_has() -> None:
     torch.manual_seed(0)
     network = ConvexPotential(10, 200, 4, skips="none")
     with torch.no_grad():
-        layers = network._layers(torch.randn(300, 10), dict(network.input_weight.items()), last_value=False)
-    for pre, _ in layers:
+        sharpness = [network._activation(k).sharpness() for k in range(4)]
+        layers = network._layers(torch.randn(300, 10), dict(network.input_weight.items()), sharpness)
+        layers = [t / factor for t, factor in zip(layers, sharpness, strict=True)]
+    for pre in layers:
         assert abs(float(pre.mean())) < 1
         assert 0.02 < float(pre.var(0).mean()) < 4
 
