@@ -2,25 +2,21 @@
 
     python benchmarks/step_cost.py                   # MNIST's shape: 64 -> 784, width 512, 8 hidden layers, batch 128
     python benchmarks/step_cost.py --rounds 5        # a quick look
+    python benchmarks/step_cost.py --compile         # each by torch.compile too; needs a C++ compiler
 
-Steps of all models are interleaved, so that a busy machine slows them alike; the table gives medians and their ratio to
-gmvae's. ``autograd`` is the same Brenier map with its gradient taken by autograd.grad(create_graph=True).
+``autograd`` is the same Brenier map with its gradient taken by autograd.grad(create_graph=True).
 """
 
-import argparse
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 
 import torch
+from bench import options_of, publish, table, take_turns
 from torch import nn
 
 from lid_vae.likelihood import BernoulliLikelihood
 from lid_vae.map import ComposedMap, Map, classical_mlp, composed_brenier, composed_gradient_network
 from lid_vae.map.monotone import MonotoneMap
+from lid_vae.memory import keep_freed_memory
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP
@@ -41,7 +37,7 @@ class AutogradMap(Map):
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         for map_, lift in self.map.stages():
-            u = self._gradient(map_, u if lift is None else u @ lift.mT)
+            u = self._gradient(map_, u if lift is None else lift(u))
         return u
 
     def initialise_bias(self, bias: torch.Tensor) -> None:
@@ -63,16 +59,20 @@ def build(make_map: Callable[[], Map], width: int, mixture: str) -> VAE:
     return VAE(GaussianMixture(CATEGORIES, LATENT), BernoulliLikelihood(make_map()), posterior)
 
 
-def make_step(vae: VAE, batch: int) -> Callable[[], None]:
+def make_step(vae: VAE, batch: int, compile: bool = False) -> Callable[[], None]:
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3, fused=True)
     objective = ELBO()
     rng = generator("benchmark")
     x = torch.bernoulli(torch.full((batch, FEATURES), 0.2), generator=rng)
     noise = vae.posterior.draw_noise(1, batch, rng)
 
+    def bound() -> torch.Tensor:
+        return objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise)
+
+    fast = torch.compile(bound) if compile else bound
+
     def step() -> None:
-        q = vae.posterior.distribution(vae.posterior.encode(x))
-        loss = -objective(vae, x, q, noise).mean()
+        loss = -fast().mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(vae.parameters(), 20.0)
@@ -81,30 +81,14 @@ def make_step(vae: VAE, batch: int) -> Callable[[], None]:
     return step
 
 
-def measure(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, the candidates taking turns."""
-    for step in steps.values():
-        for _ in range(3):
-            step()
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--width", type=int, default=512)
+    parser = options_of(__doc__, width=512, batch=128, rounds=25)
     parser.add_argument("--hidden-layers", type=int, default=4, help="of each of the two maps")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--report", type=Path, help="also write the table to this file")
+    parser.add_argument("--mixtures", nargs="+", default=["conditional", "enumerate"])
+    parser.add_argument("--compile", action="store_true", help="each candidate compiled too (minutes)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     size = {"width": options.width, "hidden_layers": options.hidden_layers, "depth": 2}
     maps: dict[str, Callable[[], Map]] = {
         "gmvae (MLP)": lambda: classical_mlp(LATENT, FEATURES, **size),
@@ -112,28 +96,23 @@ def main() -> None:
         "lidgmvae (gradient network)": lambda: composed_gradient_network(LATENT, FEATURES, **size),
         "lidgmvae (Brenier, autograd)": lambda: AutogradMap(composed_brenier(LATENT, FEATURES, skips="none", **size)),
     }
-    lines = [
-        f"# Step cost, {date.today()}",
-        "",
-        f"`python benchmarks/step_cost.py --width {options.width} --hidden-layers {options.hidden_layers} "
-        f"--batch {options.batch} --rounds {options.rounds} --threads {options.threads}`",
-        "",
-        f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()} CPU, "
-        f"{options.threads} threads. {LATENT} latents, {FEATURES} features, {CATEGORIES} categories, RealNVP.",
-        "",
-        "| posterior | model | ms a step (median) | over gmvae |",
-        "|---|---|---:|---:|",
-    ]
-    for mixture in ("conditional", "enumerate"):
-        steps = {name: make_step(build(make, options.width, mixture), options.batch) for name, make in maps.items()}
-        medians = measure(steps, options.rounds)
-        base = medians["gmvae (MLP)"]
-        lines += [f"| {mixture} | {name} | {1e3 * t:.1f} | {t / base:.2f} |" for name, t in medians.items()]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(text)
+    rows = []
+    for mixture in options.mixtures:
+        steps = {}
+        for name, make in maps.items():
+            steps[name, "eager"] = make_step(build(make, options.width, mixture), options.batch)
+            if options.compile and "autograd" not in name:  # which no compiler differentiates twice
+                steps[name, "compiled"] = make_step(build(make, options.width, mixture), options.batch, True)
+        found = take_turns(steps, options.rounds, warm=3)  # type: ignore[arg-type]
+        for (name, kind), seconds in found.items():  # type: ignore[misc]
+            base = found["gmvae (MLP)", kind].processor  # type: ignore[index]
+            rows.append([mixture, name, kind, f"{1e3 * seconds.processor:.1f}", f"{seconds.processor / base:.2f}"])
+    header = ["posterior", "model", "", "ms a step (processor, median)", "over gmvae, both eager or both compiled"]
+    note = (
+        f"{LATENT} latents, {FEATURES} features, width {options.width}, two maps of {options.hidden_layers} hidden "
+        f"layers (the MLP as many in all), batch {options.batch}, {CATEGORIES} categories, RealNVP."
+    )
+    publish("Step cost", options, [note, "", *table(header, rows)])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""What the benchmarks share: the repository on the path, candidates that take turns, dated reports.
+
+Processor seconds are those of all threads together. Candidates take turns, so that a busy machine slows them alike, and
+the tables give medians and ratios.
+"""
+
+import argparse
+import os
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # a clone works without being installed
+
+Step = Callable[[], object]
+
+
+class Seconds(NamedTuple):
+    """Of one step: wall clock, the least of all; processor, the median."""
+
+    wall: float
+    processor: float
+
+
+def options_of(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """A parser with ``--threads``, ``--report`` and a whole number for each of ``defaults``."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--report", type=Path, help="also write the report to this file")
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    return parser
+
+
+def take_turns(candidates: Mapping[str, Step], rounds: int, warm: int = 2) -> dict[str, Seconds]:
+    """Times of each candidate over ``rounds`` rounds after ``warm`` more."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
+    for number in range(warm + rounds):
+        for name, step in candidates.items():
+            start = now()
+            step()
+            if number >= warm:
+                times[name].append(since(start))
+    return summary(times)
+
+
+class TakingTurns(pl.Callback):
+    """After each step that Lightning takes, one of every other candidate, each timed by itself.
+
+    ``make`` builds the others at the first step, when Lightning has put the modules in place.
+    """
+
+    def __init__(self, lead: str, make: Callable[[], Mapping[str, Step]]) -> None:
+        self.lead, self.make = lead, make
+        self.times: dict[str, list[tuple[float, float]]] = {lead: []}
+        self.mark: tuple[float, float] | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if index == 0:
+            self.others = self.make()
+        elif index > 1 and self.mark is not None:
+            self.times[self.lead].append(since(self.mark))
+        for name, step in self.others.items():
+            start = now()
+            step()
+            if index > 1:
+                self.times.setdefault(name, []).append(since(start))
+        self.mark = now()
+
+
+def by_lightning(
+    module: pl.LightningModule, data: pl.LightningDataModule, steps: int, turns: TakingTurns, *callbacks: pl.Callback
+) -> dict[str, Seconds]:
+    """``steps`` timed steps of ``module`` under a Trainer with nothing else to do, the others of ``turns`` between."""
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_steps=steps + 2,
+        limit_val_batches=0,
+        logger=False,
+        callbacks=[*callbacks, turns],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, datamodule=data)
+    return summary(turns.times)
+
+
+def summary(times: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Seconds]:
+    return {
+        name: Seconds(min(w for w, _ in found), statistics.median(p for _, p in found)) for name, found in times.items()
+    }
+
+
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def since(start: tuple[float, float]) -> tuple[float, float]:
+    return time.perf_counter() - start[0], time.process_time() - start[1]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Markdown; the first column is text, numbers stand right."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(map(str, row))} |" for row in (header, rule, *rows)]
+
+
+def publish(title: str, options: argparse.Namespace, lines: Sequence[str]) -> None:
+    """Prints a report, with the command and the machine, and writes it where ``--report`` says."""
+    text = "\n".join(
+        [
+            f"# {title}, {date.today()}",
+            "",
+            f"`{shlex.join(['python', *sys.argv])}`",
+            "",
+            f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()} CPU, "
+            f"{options.threads} of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end.",
+            "",
+            *lines,
+            "",
+        ]
+    )
+    print(text)
+    if options.report:
+        options.report.parent.mkdir(parents=True, exist_ok=True)
+        options.report.write_text(text)

@@ -1,0 +1,137 @@
+"""Examples per second of training on MNIST, beside pythae's trainer and a bare PyTorch loop with a DataLoader.
+
+    pip install pythae && LID_VAE_DATA=... python benchmarks/peers.py --threads 1
+
+One architecture for all, pythae's default MLP: 784 - 512 - (10, 10) and 10 - 512 - 784 with ReLU, batch 100, Adam,
+Bernoulli likelihood of grey values. Ten seeds are one stack here and ten runs one after the other elsewhere.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from bench import Step, TakingTurns, by_lightning, options_of, publish, table
+from seeds import configurations, ensemble, modules
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lid_vae.build import build_data
+from lid_vae.memory import keep_freed_memory
+from lid_vae.quiet import quiet_lightning
+from lid_vae.sweep.seed_callbacks import SeedCallbacks
+from lid_vae.sweep.seed_data import SeedData
+
+BATCH, LATENT, WIDTH, PIXELS = 100, 10, 512, 784
+BATCHES = 5  # of a turn
+SAMPLES = 10  # of the importance-weighted bound
+
+
+class BareVAE(nn.Module):
+    """The same network, written down as in a tutorial."""
+
+    def __init__(self, samples: int) -> None:
+        super().__init__()
+        self.samples = samples
+        self.encoder = nn.Sequential(nn.Linear(PIXELS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 2 * LATENT))
+        self.decoder = nn.Sequential(nn.Linear(LATENT, WIDTH), nn.ReLU(), nn.Linear(WIDTH, PIXELS))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Minus the bound, the mean over the batch."""
+        mean, log_variance = self.encoder(x).chunk(2, -1)
+        noise = torch.randn(self.samples, *mean.shape)
+        z = mean + (0.5 * log_variance).exp() * noise
+        logits = self.decoder(z)
+        likelihood = -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
+        if self.samples == 1:
+            kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+            return (kl - likelihood[0]).mean()
+        weight = likelihood - 0.5 * (z.square() - noise.square() - log_variance).sum(-1)
+        return -torch.logsumexp(weight, 0).mean()
+
+
+def bare(x: torch.Tensor, samples: int) -> Step:
+    """A loop with a DataLoader, batch after batch."""
+    model = BareVAE(samples)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    loader = DataLoader(TensorDataset(x[: BATCH * BATCHES]), batch_size=BATCH, shuffle=True)
+
+    def step() -> None:
+        for (rows,) in loader:
+            loss = model(rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return step
+
+
+def pythae(x: torch.Tensor, samples: int) -> Step:
+    """An epoch of pythae's trainer over as many batches."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pythae.data.datasets import BaseDataset
+        from pythae.models import IWAE, VAE, IWAEConfig, VAEConfig
+        from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    shape = {"input_dim": (1, 28, 28), "latent_dim": LATENT, "reconstruction_loss": "bce"}
+    model = VAE(VAEConfig(**shape)) if samples == 1 else IWAE(IWAEConfig(**shape, number_samples=samples))
+    images = x[: BATCH * BATCHES].view(-1, 1, 28, 28)
+    trainer = BaseTrainer(
+        model,
+        BaseDataset(images, torch.zeros(len(images))),
+        training_config=BaseTrainerConfig(
+            output_dir=tempfile.mkdtemp(),
+            per_device_train_batch_size=BATCH,
+            num_epochs=1,
+            learning_rate=1e-3,
+            no_cuda=True,
+        ),
+    )
+    trainer.prepare_training()
+    trainer.callback_handler.callbacks = []  # its progress bar would be timed too
+    return lambda: trainer.train_step(1)
+
+
+def measure(samples: int, steps: int, seeds: int) -> Mapping[str, float]:
+    """Examples per processor second of each."""
+    objective = "objective=elbo" if samples == 1 else f"objective=importance_weighted objective.samples={samples}"
+    options = (
+        f"model=vae data=mnist data.binarise=none data.batch_size={BATCH} family=gaussian latent_dimension={LATENT} "
+    )
+    options += f"width={WIDTH} map.depth=1 map.hidden_layers=1 encoder.hidden_layers=1 gradient_clip=null {objective}"
+    cfgs = configurations(options.split(), seeds)
+    data = build_data(cfgs[0])
+    x = data.training_array()
+    found = {}
+    others: Callable[[], Mapping[str, Step]] = lambda: {"bare loop": bare(x, samples), "pythae": pythae(x, samples)}  # noqa: E731
+    alone = by_lightning(modules(cfgs[:1], data)[0], data, steps, TakingTurns("ours, one seed", others))
+    for name, seconds in alone.items():
+        found[name] = BATCH * (1 if name == "ours, one seed" else BATCHES) / seconds.processor
+    module = ensemble(cfgs, data)
+    together = f"ours, {seeds} seeds"
+    stream = SeedData(data, [member.module.seed for member in module.members])
+    turns = TakingTurns(together, lambda: {"pythae again": pythae(x, samples)})
+    both = by_lightning(module, stream, steps, turns, SeedCallbacks(module.members))
+    # Against the pythae of its own turns, since the machine may have changed its mind meanwhile.
+    again = BATCH * BATCHES / both["pythae again"].processor
+    found[together] = BATCH * seeds / both[together].processor * found["pythae"] / again
+    return found
+
+
+def main() -> None:
+    options = options_of(__doc__, steps=40, seeds=10).parse_args()
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    quiet_lightning()
+    rows = []
+    for name, samples in (("VAE", 1), (f"IWAE, {SAMPLES} samples", SAMPLES)):
+        found = measure(samples, options.steps, options.seeds)
+        rows += [[name, who, f"{rate:.0f}", f"{rate / found['pythae']:.2f}"] for who, rate in found.items()]
+    lines = table(["model", "trainer", "examples per processor second", "over pythae"], rows)
+    publish("Training on MNIST beside pythae", options, lines)
+
+
+if __name__ == "__main__":
+    main()
