@@ -31,4 +31,5 @@ class SeedEnsembleLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from lid_vae.sweep import launcher
 
-        return launcher.launch(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        return launcher.launch(self.hydra_context, self.task_function, self.config, job_overrides, numbers)

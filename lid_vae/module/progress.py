@@ -19,7 +19,11 @@ def progress(enabled: bool = True) -> Callback:
     if not enabled:
         return Callback()
     # Terminals without a size (some containers) would show an empty line.
-    wide = sys.stdout.isatty() and os.get_terminal_size(sys.stdout.fileno()).columns > 0
+    wide = (
+        os.environ.get("TERM") != "dumb"
+        and sys.stdout.isatty()
+        and os.get_terminal_size(sys.stdout.fileno()).columns > 0
+    )
     return ProgressLine() if wide else ProgressLog()
 
 

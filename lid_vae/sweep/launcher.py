@@ -37,19 +37,23 @@ def together(jobs: Sequence[Sequence[str]]) -> list[list[int]]:
 
 
 def launch(
-    context: HydraContext, task: TaskFunction, config: DictConfig, jobs: Sequence[Sequence[str]], first: int
+    context: HydraContext,
+    task: TaskFunction,
+    config: DictConfig,
+    jobs: Sequence[Sequence[str]],
+    numbered: Sequence[int],
 ) -> list[JobReturn]:
-    """What each job returned, in the order of ``jobs``; ``first`` is the number of the first in the whole sweep."""
+    """What each job returned, in the order of ``jobs``; ``numbered`` are their numbers in the whole sweep."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     returns: dict[int, JobReturn] = {}
     for numbers in together(jobs):
-        configs = {number: _configure(context, config, jobs[number], first + number) for number in numbers}
+        configs = {number: _configure(context, config, jobs[number], numbered[number]) for number in numbers}
         seeds = _Seeds(configs) if len(numbers) > 1 and isinstance(task, SeedJob) and task.kind == "train" else None
         for number in numbers:
             if seeds is None or number == numbers[0]:
-                log.info(_announcement(jobs, [number] if seeds is None else numbers, first))
+                log.info(_announcement(jobs, [number] if seeds is None else numbers, numbered))
             returns[number] = run_job(
                 hydra_context=context,
                 task_function=task if seeds is None else seeds.task(task, number),  # type: ignore[arg-type]
@@ -61,8 +65,8 @@ def launch(
     return [returns[number] for number in range(len(jobs))]
 
 
-def _announcement(jobs: Sequence[Sequence[str]], numbers: Sequence[int], first: int) -> str:
-    places = seed_range.seed_text([first + number for number in numbers])
+def _announcement(jobs: Sequence[Sequence[str]], numbers: Sequence[int], numbered: Sequence[int]) -> str:
+    places = seed_range.seed_text([numbered[number] for number in numbers])
     lines = [" ".join(filter_overrides(jobs[number])) for number in numbers]
     return f"#{places}: {lines[0]}" + (f", to {lines[-1]}" if len(lines) > 1 else "")
 

@@ -82,7 +82,7 @@ def _configurations(folder: Path) -> Iterator[tuple[Path, list[int], set[int]]]:
                 seed = _SEED.fullmatch(entry.name)
                 if seed:
                     seeds.append(int(seed[1]))
-                elif not entry.name.endswith(".superseded"):
+                elif not entry.name.startswith(".") and not entry.name.endswith(".superseded"):
                     below.append(entry.name)
     if seeds or locks:
         yield folder, sorted({*seeds, *locks}), locks
