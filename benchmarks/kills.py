@@ -1,7 +1,7 @@
 """How many random ``kill -9`` a run survives: ``python benchmarks/kills.py kills=30 output=docs/results``.
 
-One run is killed again and again, over its training, its checkpoints and its evaluation, and begun again each time; then
-its result is held against that of an undisturbed run.
+One run is killed again and again, over its training, its checkpoints and its evaluation, and begun again each time;
+then its result is held against that of an undisturbed run.
 """
 
 import json
@@ -44,7 +44,7 @@ def main(words: list[str]) -> None:
 
 
 def compare(folder: Path, kills: int, epochs: int, rng: random.Random) -> str:
-    """A run killed ``kills`` times beside one that is left alone; Markdown. Raises ``AssertionError`` if they differ."""
+    """A run killed ``kills`` times beside one left alone, as Markdown. Raises ``AssertionError`` if they differ."""
     reference = folder / "undisturbed"
     assert start(reference, epochs).wait() == 0
     disturbed = folder / "disturbed"
@@ -121,9 +121,9 @@ def describe(moments: list[str]) -> str:
     counts = "".join(f"| {moment} | {moments.count(moment)} |\n" for moment in sorted(set(moments)))
     return (
         f"# Random kills survived: {len(moments)} of {len(moments)}\n\n"
-        "`kill -9` at random moments of one run, begun again each time. After every kill all checkpoints, JSON files and "
-        "`metrics.csv` were read and found whole. The final `result.json` (less its times) and `metrics.csv` are those "
-        "of an undisturbed run, bit for bit.\n\n"
+        "`kill -9` at random moments of one run, begun again each time. After every kill all checkpoints, JSON files "
+        "and `metrics.csv` were read and found whole. The final `result.json` (less its times) and `metrics.csv` are "
+        "those of an undisturbed run, bit for bit.\n\n"
         f"| the killed run was at | kills |\n|---|---|\n{counts}\n"
         f"lid_vae {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}, CPU, one thread.\n"
     )

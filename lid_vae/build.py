@@ -45,6 +45,14 @@ def check_options(cfg: DictConfig) -> None:
         check_whole(name, value, least)
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
+    devices = cfg.trainer.devices
+    several = (isinstance(devices, int) and devices > 1) or (not isinstance(devices, int | str) and len(devices) > 1)
+    if several or cfg.trainer.get("num_nodes", 1) > 1:
+        # Before anything starts: each process of Lightning's ddp would run the whole command again, sweep and all.
+        raise UserError(
+            f"trainer.devices={devices} asks for several devices, and a run trains on one. Use trainer.devices=1, and "
+            "give the runs of a sweep a device each: -m seed=0-9 hydra/launcher=joblib."
+        )
     if cfg.retry not in (None, "failed"):
         raise UserError(f"retry={cfg.retry} is not known. Use retry=failed, or leave it out to do all that is left.")
     if cfg.trainer.matmul_precision not in MATMUL_PRECISIONS:

@@ -1,5 +1,6 @@
 """Signals leave a checkpoint of the step that they came in, and the status that the sender expects; nothing is lost."""
 
+import errno
 import os
 import shutil
 import signal
@@ -258,3 +259,61 @@ def test_only_what_has_failed_is_tried_again(programs):
     assert [path.parent.name for path in programs.folder.rglob("result.json")] == ["seed-1"]
     assert again.out.count("has not failed: left alone by retry=failed") == 2
     assert "retry=failure is not known" in programs.train("retry=failure").paragraph
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0-1"), ("-m", "seed=0-1", "hydra/launcher=basic")])
+def test_refused_several_devices_for_one_run(programs, sweep):
+    refused = programs.train("trainer.devices=2", "trainer.accelerator=cpu", *sweep)
+    assert refused.status == 1
+    assert "a run trains on one. Use trainer.devices=1" in refused.err
+    assert not (programs.folder / "runs").exists() or not list(programs.folder.rglob("seed-*"))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(programs, uninterrupted):
+    """Of the third checkpoint on there is no room; once there is, the run goes on and ends as it would have."""
+    replace, written = os.replace, []
+
+    def full(source, target):
+        if Path(target).name == "last.ckpt":
+            written.append(target)
+            if len(written) > 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        replace(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        paragraph = programs.train(*OPTIONS).paragraph
+    assert "The disk is full" in paragraph
+    assert "last.ckpt" in paragraph
+    (last,) = programs.folder.rglob("last.ckpt")
+    assert load_checkpoint(last)["lid_vae"]["step"] == 2 * PER_EPOCH
+    assert not list(programs.folder.rglob("*.tmp"))
+    assert not list(programs.folder.rglob("*.lock"))
+    assert measures(programs.train(*OPTIONS).result) == measures(uninterrupted.result)
+
+
+def test_a_lost_share_is_named(programs):
+    """Everything that is written fails from a step on, the lock's removal included."""
+
+    def away(monkeypatch):
+        def gone(*arguments, **options):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(programs.folder))
+
+        monkeypatch.setattr("lid_vae.files.open", gone, raising=False)
+        monkeypatch.setattr(Path, "unlink", gone)
+
+    training_step = VAEModule.training_step
+    with pytest.MonkeyPatch.context() as patch:
+
+        def step(self, batch, index):
+            if self.step == 2 * PER_EPOCH + 1:
+                away(patch)
+            return training_step(self, batch, index)
+
+        patch.setattr(VAEModule, "training_step", step)
+        stopped = programs.train("trainer.max_epochs=4", "logger=none", "trainer.log_every_n_steps=1000")
+    assert stopped.status == 1
+    assert "Check that the disk or network share is there" in stopped.err
+    assert "Traceback" not in stopped.err
+    (last,) = programs.folder.rglob("last.ckpt")
+    assert load_checkpoint(last)["lid_vae"]["step"] == 2 * PER_EPOCH

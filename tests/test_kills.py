@@ -1,0 +1,17 @@
+"""``kill -9`` at random moments changes nothing but the time: 5 here, 30 by benchmarks/kills.py."""
+
+import importlib.util
+import random
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "kills.py"
+
+
+@pytest.mark.slow
+def test_random_kills(tmp_path):
+    specification = importlib.util.spec_from_file_location("kills", SCRIPT)
+    kills = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(kills)
+    assert "survived: 5 of 5" in kills.compare(tmp_path, 5, 30, random.Random(1))
