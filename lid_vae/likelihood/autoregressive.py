@@ -17,6 +17,8 @@ from lid_vae.symbols import PADDING
 __all__ = ["AutoregressiveLikelihood", "SequenceObservation", "Wiring", "autoregressive_likelihood"]
 
 Wiring = Literal["output", "input", "both", "none"]
+# Logits held at once where there is no gradient: 2^25 of four bytes are 128 MiB.
+LOGITS = 1 << 25
 READS_OUTPUT, READS_INPUT = ("output", "both"), ("input", "both")
 
 
@@ -76,21 +78,18 @@ class AutoregressiveLikelihood(Likelihood):
     def symbol_log_prob(self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]) -> Float[Tensor, "*rest B T"]:
         """log p(x_t | w, x_<t), nats, and 0 at the padding; only symbols that are there pass the map."""
         rest = w.shape[:-2]
-        logits, row, place = self._teacher_forced(x, w)
-        symbol = x[row, place] - 1
-        end = symbol == self.symbols - 1
-        chosen = logits.gather(-1, symbol.masked_fill(end, 0).expand(*rest, -1).unsqueeze(-1)).squeeze(-1)
-        # log(1 + sum exp logits), without a copy of the logits that has the constant appended
-        normaliser = F.softplus(logits.logsumexp(-1))
-        found = chosen.masked_fill(end, 0) - normaliser
+        read, row, place = self._teacher_forced(x, w)
+        pieces = zip(self._pieces(read), (x[row, place] - 1).split(self._piece(read)), strict=True)
+        found = torch.cat([self._log_prob_of(symbol, self.map(piece)) for piece, symbol in pieces], -1)
         flat = found.new_zeros(*rest, x.numel())
         return flat.index_add(-1, row * x.shape[1] + place, found).unflatten(-1, x.shape)
 
     @torch.no_grad()
     def likeliest(self, x: Int[Tensor, "B T"], w: Float[Tensor, "B M"]) -> Int[Tensor, "B T"]:
         """The likeliest symbol at each place given w and the true ones before it; 0 at the padding."""
-        logits, row, place = self._teacher_forced(x, w)
-        value, index = logits.max(-1)
+        read, row, place = self._teacher_forced(x, w)
+        best = [self.map(piece).max(-1) for piece in self._pieces(read)]
+        value, index = (torch.cat(parts) for parts in zip(*best, strict=True))
         found = torch.full_like(x, PADDING)
         found[row, place] = torch.where(value > 0, index + 1, self.symbols)
         return found
@@ -117,8 +116,8 @@ class AutoregressiveLikelihood(Likelihood):
 
     def _teacher_forced(
         self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]
-    ) -> tuple[Float[Tensor, "*rest N free"], Int[Tensor, " N"], Int[Tensor, " N"]]:
-        """The free logits at each of the N symbols of x, and the row and place of each in x."""
+    ) -> tuple[Float[Tensor, "*rest N read"], Int[Tensor, " N"], Int[Tensor, " N"]]:
+        """What the map reads at each of the N symbols of x, and the row and place of each in x."""
         before = F.pad(x[:, :-1], (1, 0), value=PADDING)
         rest = w.shape[:-2]
         row, place = (x != PADDING).nonzero(as_tuple=True)
@@ -129,7 +128,24 @@ class AutoregressiveLikelihood(Likelihood):
         else:
             histories, _ = self.history(before)
             histories = histories[row, place].expand(*rest, -1, -1)
-        return self.map(self._joined(w[..., row, :], histories)), row, place
+        return self._joined(w[..., row, :], histories), row, place
+
+    def _pieces(self, read: Float[Tensor, "*rest N read"]) -> tuple[Tensor, ...]:
+        return read.split(self._piece(read), -2)
+
+    def _piece(self, read: Float[Tensor, "*rest N read"]) -> int:
+        """How many symbols pass the map at once: all of them where a gradient needs all logits."""
+        if torch.is_grad_enabled():
+            return max(read.shape[-2], 1)
+        return max(LOGITS // (self.symbols * read.shape[:-2].numel()), 1)
+
+    def _log_prob_of(
+        self, symbol: Int[Tensor, " N"], logits: Float[Tensor, "*rest N free"]
+    ) -> Float[Tensor, "*rest N"]:
+        end = symbol == self.symbols - 1
+        index = symbol.masked_fill(end, 0).expand(logits.shape[:-1]).unsqueeze(-1)
+        # log(1 + sum exp logits), without a copy of the logits that has the constant appended
+        return logits.gather(-1, index).squeeze(-1).masked_fill(end, 0) - F.softplus(logits.logsumexp(-1))
 
     def _joined(self, w: Float[Tensor, "*batch M"], history: Float[Tensor, "*batch H"]) -> Tensor:
         return torch.cat([w, history], -1) if self.wiring in READS_OUTPUT else history

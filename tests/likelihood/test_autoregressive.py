@@ -91,6 +91,18 @@ def test_a_map_row_for_each_symbol() -> None:
     assert rows == [(7, 1, likelihood.count(x), M + H)]
 
 
+def test_evaluation_in_pieces_is_evaluation_at_once(monkeypatch) -> None:
+    likelihood, x, w = make(), sentences(5, 6), normal(3, 1, 5, M)
+    whole, best = likelihood(w).log_prob(x).detach(), likelihood.likeliest(x, w[0, 0])
+    monkeypatch.setattr("lid_vae.likelihood.autoregressive.LOGITS", 4 * V * 3)
+    shapes = []
+    likelihood.map.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[-2]))
+    with torch.no_grad():
+        torch.testing.assert_close(likelihood(w).log_prob(x), whole)
+        assert max(shapes) == 4 < likelihood.count(x) == sum(shapes)
+        assert torch.equal(likelihood.likeliest(x, w[0, 0]), best)
+
+
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_where_the_latent_enters(wiring: str) -> None:
     likelihood, x = make(wiring), sentences(4, 5)
