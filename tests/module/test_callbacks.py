@@ -9,6 +9,7 @@ import sys
 import termios
 import threading
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from lid_vae.errors import UserError
 from lid_vae.module.callbacks import Panels
 from lid_vae.module.progress import ProgressLine, ProgressLog, progress
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
+from lid_vae.module.texts import take_texts
 
 
 class Terminal:
@@ -80,6 +82,24 @@ def test_panels_come_every_few_validations_and_go_on_counting_after_a_resume(mak
     resumed = Panels(every=2)
     resumed.load_state_dict(panels.state_dict())
     assert resumed.validations == 5
+
+
+def test_models_of_text_are_shown_as_text_and_train_the_same(make, run, tmp_path):
+    results = []
+    for number, callbacks in enumerate(([], [Panels(every=2, examples=20)])):
+        made = make("data=synthetic_text", "model=lidsvae", "likelihood.word_dropout=0.2")
+        run(made, 2, False, callbacks=callbacks, logger=TensorBoardLogger(str(tmp_path / str(number))))
+        results.append([*weights(made[0]), torch.random.get_rng_state()])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert images(tmp_path / "0") == {}
+    assert images(tmp_path / "1") == {"valid/latents": [6], "valid/activity": [6]}
+    events = EventAccumulator(str(tmp_path / "1" / "tensorboard"), {"tensors": 0})
+    events.Reload()
+    (event,) = events.Tensors("valid/texts/text_summary")
+    assert event.step == 6
+    assert event.tensor_proto.string_val[0].decode() == indent(
+        take_texts(*made, "valid").page(), "    ", lambda line: True
+    )
 
 
 def test_no_pictures_where_nobody_takes_them(make, run, monkeypatch):

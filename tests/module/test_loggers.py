@@ -1,6 +1,7 @@
 """Where the numbers of a run go: metrics.csv, TensorBoard, wandb; what they hold at the end, and after a failure."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from lid_vae.module import wandb_logger as wandb_module
 from lid_vae.module.csv_logger import CSVLogger
 from lid_vae.module.loggers import final_metrics, finish_loggers, finished_on_error, picture_loggers
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
+from lid_vae.module.texts import Section, Texts
 
 CONF = str(Path(__file__).parents[2] / "conf")
 RESULT = {
@@ -286,7 +288,7 @@ def test_two_seeds_in_one_process_are_two_wandb_runs_each_finished(tmp_path, wan
         run = loggers[-1].experiment
         remember_summary(run, summaries)
         loggers[-1].log_metrics({"valid/bound": -1.0 - seed}, 3)
-        finish_loggers(loggers, RESULT, picture)
+        finish_loggers(loggers, RESULT, picture, Texts("title", "verdict", [Section("samples", [["it's <unk>"]])]))
         seen.append(run)
         assert run.name == f"lidgmvae-pinwheel-realnvp/seed-{seed}"
         assert run.group == "first"
@@ -299,6 +301,8 @@ def test_two_seeds_in_one_process_are_two_wandb_runs_each_finished(tmp_path, wan
         (record,) = recorded.glob("*.wandb")
         records.append(record)
         assert list(recorded.glob("files/media/images/picture*.png"))
+        (table,) = recorded.glob("files/media/table/texts*.json")
+        assert json.loads(table.read_text())["data"] == [["verdict", "verdict"], ["samples", "it's <unk>"]]
     assert seen[0].id != seen[1].id
     for record in records:
         assert holds(record, b"test/log_likelihood")

@@ -1,0 +1,134 @@
+"""evaluate.py on a model of text: sentences asked for on the command line, whatever characters they hold."""
+
+import pytest
+from runs import TINY, Programs, digest
+
+ODD = [
+    "it's",
+    "{a}",
+    "x=1",
+    "b,c",
+    '"q"',
+    "$5",
+    "${seed}",
+    "back\\slash",
+    "(d)",
+    "[e]",
+    "don\\'t",
+    "~",
+    "-m",
+    "née",
+    "#",
+]
+PLAIN = ["the", "cat", "sat", "on", "mat"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run on a file of words that are syntax elsewhere."""
+    folder = tmp_path_factory.mktemp("text")
+    words = [*ODD, *PLAIN]
+    lines = [" ".join(words[(k * (j + 3) + j) % len(words)] for j in range(2 + k % 5)) for k in range(240)]
+    corpus = folder / "corpus.txt"
+    corpus.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    programs = Programs(folder)
+    run = programs.train(
+        "data=text",
+        f"data.path={corpus}",
+        "data.minimum_count=1",
+        "data.batch_size=50",
+        "model=svae",
+        "latent_dimension=3",
+        tiny=tuple(option for option in TINY if not option.startswith("data.")),
+    )
+    assert run.status == 0, run.err
+    return programs, run
+
+
+def ask(finished, *options):
+    programs, run = finished
+    return programs.start("evaluate", f"ckpt={run.folder / 'checkpoints' / 'best.ckpt'}", "measure=false", *options)
+
+
+def written(outcome):
+    """What the terminal shows, having checked that the file beside the run is the same."""
+    assert outcome.status == 0, outcome.err
+    page, path = outcome.out.rstrip("\n").rsplit("\n\ntexts       ", 1)
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == page + "\n"
+    return page
+
+
+def test_a_run_on_text_leaves_texts_and_measures_of_them(finished):
+    programs, run = finished
+    text = run.result["text"]
+    assert text["reconstruction"]["sentences"] == run.result["examples"]
+    assert text["prior"]["draws"] == 100
+    assert text["probe"] is None
+    assert "text" not in run.result["validation"]
+    page = (run.folder / "texts.txt").read_text(encoding="utf-8")
+    assert f"texts       {run.folder / 'texts.txt'}" in run.out
+    assert page.startswith(f"SVAE on text, step {run.result['steps']} (test)")
+    evaluation = programs.evaluate(run.folder / "checkpoints" / "best.ckpt")
+    assert evaluation.result["text"] == text
+
+
+@pytest.mark.parametrize("word", ODD)
+def test_any_word_survives_the_command_line(finished, word):
+    page = written(ask(finished, f"interpolate={word} the <unk>|cat {word}"))
+    assert f"  from: {word} the <unk>\n  to:   cat {word}\n" in page
+
+
+def test_all_words_together_from_the_command_line_and_from_a_file(finished, tmp_path):
+    text = f"{' '.join(ODD)}|{' '.join(reversed(ODD))}"
+    asked = written(ask(finished, f"interpolate={text}"))
+    path = tmp_path / "pairs = of, sentences.txt"
+    path.write_text(text + "\n", encoding="utf-8")
+    assert written(ask(finished, f"interpolate_file={path}")) == asked
+    assert asked.count("\n    ") == 7
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam", "nucleus", "ancestral"])
+def test_samples_come_by_every_strategy_and_again_the_same(finished, strategy):
+    page, again = (written(ask(finished, "sample=5", f"decode={strategy}", "beam.width=3")) for _ in range(2))
+    assert page == again
+    assert len(page.split("Samples", 1)[1].splitlines()) == 6
+    assert "draws of z from the prior decode" in page
+
+
+def test_samples_stand_before_the_measures_and_leave_them_alone(finished):
+    programs, run = finished
+    plain = programs.evaluate(run.folder / "checkpoints" / "best.ckpt")
+    both = programs.evaluate(run.folder / "checkpoints" / "best.ckpt", "sample=2")
+    assert both.result_path == plain.result_path
+    assert both.result["ll"] == plain.result["ll"]
+    assert both.out.index("Samples") < both.out.index("result ")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["interpolate=the dog|the cat"], '"dog" in "the dog" is not in the vocabulary of'),
+        (["interpolate=the cat"], "is not two sentences with | between"),
+        (["interpolate=the cat|"], "is not two sentences with | between"),
+        (["interpolate_file=absent.txt"], "absent.txt"),
+        (["sample=0"], "sample=0 must be a whole number, at least 1"),
+        (["sample=many"], "sample=many must be a whole number"),
+        (["sample=2", "decode=best"], "decode=best is not known. Use one of greedy, beam, nucleus, ancestral"),
+        (["sample=2", "decode=beam", "beam.width=0"], "beam.width=0"),
+        (["sample=2", "decode=nucleus", "nucleus.p=2"], "above 0 and up to 1, got 2"),
+        ([], "measure=false leaves nothing to do"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_refused(finished, options, words):
+    before = digest(finished[1].folder)
+    assert words in ask(finished, *options).paragraph
+    assert digest(finished[1].folder) == before
+
+
+def test_points_have_no_sentences(tmp_path):
+    programs = Programs(tmp_path)
+    run = programs.train("model=gmvae")
+    message = programs.evaluate(run.folder / "checkpoints" / "best.ckpt", "sample=3").paragraph
+    assert "Sentences need a model of sequences, and this is a GMVAE of vectors" in message
