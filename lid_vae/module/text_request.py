@@ -1,6 +1,7 @@
 """Sentences that a user asks a model for: samples, and what lies between sentences of their own."""
 
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lid_vae.data.text_file import LineRules, parse_sentences, read_text
 from lid_vae.errors import UserError
 from lid_vae.module.decoding import DRAWN, decoder
 from lid_vae.module.posterior_mean import posterior_mean
-from lid_vae.module.texts import Section, Texts, between, prior_spread, sampled
+from lid_vae.module.texts import Section, Texts, between, decoded, prior_spread, sampled
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed
 from lid_vae.symbols import PADDING
@@ -46,14 +47,17 @@ class TextRequest:
         if self.sample:
             samples = sampled(module, data, self.sample, decode)
             sections.append(Section(f"Samples: z from the prior {said}", [[line] for line in samples]))
-        passages = []
+        passages, lines = [], []
         for chain, symbols in zip(self.chains, encoded, strict=True):
             width = max(map(len, symbols))
             x = torch.stack([F.pad(torch.tensor(row), (0, width - len(row)), value=PADDING) for row in symbols])
             w = posterior_mean(module, x.to(module.device))
-            for k in range(len(chain) - 1):
-                lines = between(module, data, w[k], w[k + 1], decode)
-                passages.append([f"from: {chain[k]}", f"to:   {chain[k + 1]}", *(f"  {line}" for line in lines)])
+            lines += [between(w[k], w[k + 1]) for k in range(len(chain) - 1)]
+            passages += [[f"from: {one}", f"to:   {other}"] for one, other in pairwise(chain)]
+        if lines:
+            found = iter(decoded(module, data, torch.cat(lines), decode))
+            for passage, line in zip(passages, lines, strict=True):
+                passage += [f"  {sentence}" for sentence in islice(found, len(line))]
         if passages:
             sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
         title = f"{module.promise.variant} on {data.name}"

@@ -21,8 +21,8 @@ __all__ = [
     "Spread",
     "Texts",
     "between",
+    "decoded",
     "likelihood_of",
-    "longest",
     "prior_spread",
     "sampled",
     "sentences",
@@ -107,14 +107,18 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
     All noise is keyed: no generator of the run advances.
     """
     rows = _chosen(data, split, max(RECONSTRUCTIONS, 2 * PAIRS))
-    original = sentences(data, rows.x)
-    greedy = decoder("greedy")
-    w = posterior_mean(module, rows.x)
-    again = sentences(data, greedy(likelihood_of(module), w[:RECONSTRUCTIONS], longest(data)))
-    paths = [between(module, data, w[k], w[k + 1], greedy) for k in range(0, min(2 * PAIRS, len(w) - 1), 2)]
+    original, w = sentences(data, rows.x), posterior_mean(module, rows.x)
+    draws = _prior_draws(module, DRAWS)
+    again = w[:RECONSTRUCTIONS]
+    lines = [between(w[k], w[k + 1]) for k in range(0, min(2 * PAIRS, len(w) - 1), 2)]
+    # All at once, as a step of a few rows costs about as much as one of many.
+    said = decoded(module, data, torch.cat([draws, again, *lines]), decoder("greedy"))
+    from_prior, said = said[:DRAWS], said[DRAWS:]
+    pairs = list(zip(original, said[: len(again)], strict=False))
+    paths = [said[len(again) + STEPS * k :][:STEPS] for k in range(len(lines))]
     return Texts(
         f"{module.promise.variant} on {data.name}, step {module.step} ({split})",
-        prior_spread(module, data).verdict(),
+        _spread(module, from_prior).verdict(),
         [
             Section(
                 "Samples: z from the prior, each word drawn",
@@ -122,11 +126,11 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
             ),
             Section(
                 "Samples: z from the prior, each word the likeliest (greedy)",
-                [[line] for line in sampled(module, data, SAMPLES, greedy)],
+                [[line] for line in from_prior[:SAMPLES]],
             ),
             Section(
                 "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)",
-                [list(pair) for pair in zip(original, again, strict=False)],
+                [list(pair) for pair in pairs],
             ),
             Section(
                 "Interpolations: two sentences, and what lies between their posterior means (greedy)",
@@ -141,32 +145,28 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
 
 def sampled(module: VAEModule, data: TextDataModule, count: int, decode: Decode) -> list[str]:
     """A sentence for each of ``count`` keyed draws of the prior."""
-    return sentences(data, decode(likelihood_of(module), _prior_draws(module, count), longest(data)))
+    return decoded(module, data, _prior_draws(module, count), decode)
 
 
-def between(
-    module: VAEModule, data: TextDataModule, first: Float[Tensor, " M"], last: Float[Tensor, " M"], decode: Decode
-) -> list[str]:
-    """What seven points from one latent to another, both included, decode to; on a straight line."""
+def decoded(module: VAEModule, data: TextDataModule, w: Float[Tensor, "R M"], decode: Decode) -> list[str]:
+    """A sentence for each w, cut at the length of the longest of the training split."""
+    return sentences(data, decode(likelihood_of(module), w, int(data.train.lengths.max())))
+
+
+def between(first: Float[Tensor, " M"], last: Float[Tensor, " M"]) -> Float[Tensor, "steps M"]:
+    """Seven points on the straight line from one latent to another, both included."""
     share = torch.linspace(0, 1, STEPS, device=first.device, dtype=first.dtype).unsqueeze(-1)
-    return sentences(data, decode(likelihood_of(module), first + share * (last - first), longest(data)))
+    return first + share * (last - first)
 
 
-def prior_spread(module: VAEModule, data: TextDataModule, draws: int = DRAWS) -> Spread:
-    """Over ``draws`` of z."""
-    count = Counter(sampled(module, data, draws, decoder("greedy")))
-    sentence, most = count.most_common(1)[0]
-    return Spread(draws, len(count), most / draws, sentence, likelihood_of(module).wiring != "none")
+def prior_spread(module: VAEModule, data: TextDataModule) -> Spread:
+    """Over a hundred draws of z."""
+    return _spread(module, sampled(module, data, DRAWS, decoder("greedy")))
 
 
 def sentences(data: TextDataModule, x: Tensor) -> list[str]:
     """Rows of symbols as words."""
     return [data.decode(row) for row in x.tolist()]
-
-
-def longest(data: TextDataModule) -> int:
-    """Where decoding cuts a sentence: at the length of the longest of the training split, its end counted."""
-    return int(data.train.lengths.max())
 
 
 def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
@@ -178,6 +178,11 @@ def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
             "reconstructions are in the picture latents.png beside its result."
         )
     return likelihood
+
+
+def _spread(module: VAEModule, said: list[str]) -> Spread:
+    sentence, most = Counter(said).most_common(1)[0]
+    return Spread(len(said), len(set(said)), most / len(said), sentence, likelihood_of(module).wiring != "none")
 
 
 def _prior_draws(module: VAEModule, count: int) -> Float[Tensor, "N M"]:
