@@ -1,0 +1,115 @@
+"""Tokens per second of a training step on sequences: LIDSVAE over svae at equal sizes, and the peak of memory.
+
+    python benchmarks/text_step.py                        # width 256, V = 10,000 and 20,000, 32 sentences of 22 symbols
+    python benchmarks/text_step.py --width 128 --rounds 10
+    python benchmarks/text_step.py --memory 1             # instead, peak memory of a process against V and T
+
+Models take turns, so that a busy machine slows them alike; the table gives medians and their ratio to svae's.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+from functools import partial
+
+import torch
+from bench import Step, options_of, publish, table, take_turns
+
+from lid_vae.likelihood import autoregressive_likelihood
+from lid_vae.map import classical_mlp, composed_brenier, composed_gradient_network
+from lid_vae.objective import ELBO
+from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
+from lid_vae.prior import StandardNormalPrior
+from lid_vae.vae import VAE
+
+LATENT = 32
+MAPS = {
+    "svae": partial(classical_mlp, hidden_layers=1, depth=2),
+    "lidsvae, lift=spread": partial(composed_brenier, hidden_layers=1, depth=2, lift="spread", skips="none"),
+    "lidsvae, lift=pad": partial(composed_brenier, hidden_layers=1, depth=2, lift="pad", skips="none"),
+    "lidsvae, gradient network": partial(composed_gradient_network, hidden_layers=1, depth=2, lift="spread"),
+}
+MEASURED = ("svae", "lidsvae, lift=spread")
+
+
+def build(name: str, symbols: int, width: int) -> VAE:
+    torch.manual_seed(0)
+    make_map = partial(MAPS[name], width=width)
+    likelihood = autoregressive_likelihood(make_map, LATENT, symbols, embedding=width, hidden=width)
+    encoder = LSTMEncoder((symbols,), width, width)
+    return VAE(StandardNormalPrior(LATENT), likelihood, AmortizedPosterior(encoder, LATENT))
+
+
+def step_of(vae: VAE, symbols: int, batch: int, length: int) -> Step:
+    optimizer, objective = torch.optim.Adam(vae.parameters(), fused=True), ELBO()
+    x = torch.randint(1, symbols, (batch, length), generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 1, batch, LATENT, generator=torch.Generator().manual_seed(1))
+
+    def step() -> None:
+        q = vae.posterior.distribution(vae.posterior.encode(x))
+        optimizer.zero_grad()
+        (-objective(vae, x, q, noise).mean()).backward()
+        optimizer.step()
+
+    return step
+
+
+def speed(options: argparse.Namespace) -> list[str]:
+    rows = []
+    for symbols in (10_000, 20_000):
+        steps = {
+            name: step_of(build(name, symbols, options.width), symbols, options.batch, options.length) for name in MAPS
+        }
+        times = take_turns(steps, options.rounds)
+        for name, seconds in times.items():
+            rate = options.batch * options.length / seconds.processor
+            rows.append([name, f"{symbols:,}", f"{rate:,.0f}", f"{times['svae'].processor / seconds.processor:.2f}"])
+    return [
+        f"Width {options.width}, {options.batch} sentences of {options.length} symbols, latent {LATENT}, Adam included; "
+        f"medians of {options.rounds} rounds.",
+        "",
+        *table(["model", "V", "tokens per processor second", "over svae"], rows),
+    ]
+
+
+def memory(options: argparse.Namespace) -> list[str]:
+    rows = []
+    for symbols in (5_000, 10_000, 20_000):
+        for length in (20, 40, 80):
+            rows.append([f"{symbols:,}", length, *(peak(name, symbols, length, options) for name in MEASURED)])
+    return [
+        f"Most resident memory, MiB, of a process that takes three training steps: width {options.width}, "
+        f"{options.batch} sentences.",
+        "",
+        *table(["V", "T", *MEASURED], rows),
+    ]
+
+
+def peak(name: str, symbols: int, length: int, options: argparse.Namespace) -> int:
+    command = [sys.executable, __file__, "--one", name, "--symbols", symbols, "--length", length]
+    command += ["--width", options.width, "--batch", options.batch, "--threads", options.threads]
+    found = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+    return int(found.stdout)
+
+
+def main() -> None:
+    parser = options_of(__doc__, width=256, batch=32, length=22, rounds=10, memory=0, symbols=10_000, one="")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.one:
+        step = step_of(
+            build(options.one, options.symbols, options.width), options.symbols, options.batch, options.length
+        )
+        for _ in range(3):
+            step()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        return
+    if options.memory:
+        publish("Peak memory of a step on sequences", options, memory(options))
+    else:
+        publish("A training step on sequences", options, speed(options))
+
+
+if __name__ == "__main__":
+    main()
