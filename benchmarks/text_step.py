@@ -66,7 +66,7 @@ def speed(options: argparse.Namespace) -> list[str]:
             rate = options.batch * options.length / seconds.processor
             rows.append([name, f"{symbols:,}", f"{rate:,.0f}", f"{times['svae'].processor / seconds.processor:.2f}"])
     return [
-        f"Width {options.width}, {options.batch} sentences of {options.length} symbols, latent {LATENT}, Adam included; "
+        f"Width {options.width}, {options.batch} sentences of {options.length} symbols, latent {LATENT}, with Adam; "
         f"medians of {options.rounds} rounds.",
         "",
         *table(["model", "V", "tokens per processor second", "over svae"], rows),

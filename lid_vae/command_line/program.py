@@ -26,6 +26,7 @@ from lid_vae.errors import UserError
 from lid_vae.files import write_json_atomic
 from lid_vae.interruption import Stopped
 from lid_vae.sweep.lock import LeftAlone
+from lid_vae.sweep.manifest import lost_sweep
 from lid_vae.sweep.run_folder import CONF, FAILURE
 from lid_vae.sweep.sweeper import RunFailed
 
@@ -125,12 +126,9 @@ class Job:
 
     @staticmethod
     def _refuse_a_lost_sweep() -> None:
-        """Of experiments that are swept over, Hydra knows no sweep of their own."""
-        hydra_config = HydraConfig.get()
-        given = {override.partition("=")[0].lstrip("+") for override in hydra_config.overrides.task}
-        lost = [name for name in (hydra_config.sweeper or {}).get("params") or {} if name not in given]
+        lost = lost_sweep()
         if lost:
-            experiment = hydra_config.runtime.choices["experiment"]
+            experiment = HydraConfig.get().runtime.choices["experiment"]
             raise UserError(
                 f"experiment={experiment} has a sweep of its own over {', '.join(lost)}, which it loses in a "
                 "sweep over experiments. Run one experiment at a time."

@@ -14,7 +14,7 @@ from lid_vae.files import read_json, write_json_atomic
 from lid_vae.sweep.run_folder import place
 from lid_vae.sweep.seed_range import parse, seed_text
 
-__all__ = ["MANIFEST", "expected_seeds", "record"]
+__all__ = ["MANIFEST", "expected_seeds", "lost_sweep", "record"]
 
 MANIFEST = "sweep.json"
 Expected = dict[str, set[int]]
@@ -24,7 +24,7 @@ Expected = dict[str, set[int]]
 def record(compose: Callable[[list[str]], DictConfig], jobs: Sequence[Sequence[str]]) -> None:
     """Adds ``jobs`` to what their experiments are to hold. One of them is composed for all that differ in their seed.
 
-    A configuration that cannot be resolved is left out: its jobs fail, and say why.
+    A configuration that cannot be resolved, or is to be refused, is left out: its jobs fail, and say why.
     """
     groups: dict[tuple[str, ...], list[int | None]] = {}
     for job in jobs:
@@ -41,6 +41,8 @@ def record(compose: Callable[[list[str]], DictConfig], jobs: Sequence[Sequence[s
             HydraConfig.instance().set_config(cfg)
             if OmegaConf.select(cfg, "paths.runs") is None or OmegaConf.select(cfg, "seed") is None:
                 return  # the configuration of another program
+            if lost_sweep():
+                continue
             try:
                 folder, _ = place(cfg)
             except (OmegaConfBaseException, HydraException, AttributeError):
@@ -51,6 +53,15 @@ def record(compose: Callable[[list[str]], DictConfig], jobs: Sequence[Sequence[s
         HydraConfig.instance().cfg = before
     for experiment, runs in found.items():
         _add(experiment, runs)
+
+
+def lost_sweep() -> list[str]:
+    """What the present job's experiment would sweep over by itself, and does not: Hydra knows no sweep of experiments
+    that are swept over.
+    """
+    hydra_config = HydraConfig.get()
+    given = {override.partition("=")[0].lstrip("+") for override in hydra_config.overrides.task}
+    return [str(name) for name in (hydra_config.sweeper or {}).get("params") or {} if name not in given]
 
 
 def expected_seeds(experiment: Path) -> Expected:
