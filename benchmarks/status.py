@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import bench  # noqa: F401  puts the repository on the path
 from rich.console import Console
 
 from lid_vae.files import write_atomic

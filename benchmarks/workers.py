@@ -14,6 +14,8 @@ import time
 from datetime import date
 from pathlib import Path
 
+import bench  # noqa: F401  puts the repository on the path
+
 from lid_vae.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,5 +1,6 @@
 """For every test: signatures checked at run time, one thread, and properties searched repeatably."""
 
+import signal
 from collections.abc import Iterator
 
 import jaxtyping
@@ -45,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:.*LeafSpec.*:FutureWarning")
     # Lightning's advice to start everything by srun, on a machine that has it.
     config.addinivalue_line("filterwarnings", "ignore:The `srun` command is available")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_is_heard() -> None:
+    """A background job of a shell is started deaf to Ctrl-C, and so would the tests of it be."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
