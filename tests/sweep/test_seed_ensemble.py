@@ -158,6 +158,22 @@ def test_each_seed_follows_itself_alone(programs, options):
         assert result(ours)["elbo"] == pytest.approx(result(theirs)["elbo"], rel=1e-5)
 
 
+@pytest.mark.slow
+def test_the_metrics_of_ten_seeds_are_those_of_ten_runs(programs):
+    """In single precision, where trajectories part in the last digits: each seed within the noise of its measures."""
+    options = ("model=lidgmvae", "map.depth=2", "logger=none", "callbacks.panels.every=0", "trainer.max_epochs=4")
+    assert programs.train(*options, "-m", "seed=0-9").status == 0
+    for ours, run in zip(folders(programs, 10), alone(programs, *options, seeds=range(10)), strict=True):
+        mine, theirs = result(ours), result(run.folder)
+        assert (mine["seeds_together"], mine["seed"]) == (10, theirs["seed"])
+        assert mine["ll"]["mean"] == pytest.approx(theirs["ll"]["mean"], abs=theirs["ll"]["se"])
+        assert mine["elbo"] == pytest.approx(theirs["elbo"], abs=theirs["elbo_se"])
+        for block in ("z", "w"):
+            a, b = mine["latent"][block], theirs["latent"][block]
+            assert a["mi"] == pytest.approx(b["mi"], abs=b["mi_se"])
+            assert a["au"] == b["au"]
+
+
 def test_seeds_of_the_aggressive_loop_stop_each_by_itself():
     """Masks: the seed whose window has not risen steps no more, while the other goes on."""
     inference = Aggressive(window=1, most=5)
