@@ -10,7 +10,8 @@ SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "kills.py"
 
 
 @pytest.mark.slow
-def test_random_kills(tmp_path):
+def test_random_kills(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     specification = importlib.util.spec_from_file_location("kills", SCRIPT)
     kills = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(kills)
