@@ -1,11 +1,8 @@
-"""Runs: trained, resumed, measured and evaluated, and the record that each leaves."""
+"""Runs: trained, resumed and measured."""
 
 import json
-import platform
-import shlex
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,36 +21,29 @@ from lid_vae.build import (
     build_module,
     build_trainer,
     check_options,
-    check_whole,
 )
-from lid_vae.checkpoint import check_targets, load_checkpoint
-from lid_vae.data.base import DataModule, Part
+from lid_vae.checkpoint import load_checkpoint
+from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
 from lid_vae.interruption import Interruption, interruptible
-from lid_vae.map.base import InjectiveMap
 from lid_vae.memory import keep_freed_memory
-from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers, finished_on_error
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.text_measures import text_measures
-from lid_vae.module.text_request import TextRequest, text_request
-from lid_vae.module.texts import Texts, likelihood_of, take_texts
+from lid_vae.module.texts import Texts, take_texts
 from lid_vae.module.vae_module import VAEModule
-from lid_vae.noise import derive_seed
 from lid_vae.quiet import quiet_lightning
+from lid_vae.record import describe_run, evaluate_split, summary
 from lid_vae.sweep.lock import Claim, LeftAlone, claim
 from lid_vae.sweep.run_folder import FAILURE, is_finished, place
 
 __all__ = [
     "Measured",
     "Run",
-    "evaluate",
-    "evaluate_split",
     "fit",
-    "load_run",
     "open_run",
     "train",
     "train_claimed",
@@ -119,7 +109,7 @@ class Run:
         seconds = stopwatch.elapsed()
         module.restore(load_checkpoint(self.best))
         module.to(device, torch.get_default_dtype())
-        result = _record(self.cfg, module, data, self.digest)
+        result = describe_run(self.cfg, module, data, self.digest)
         result |= {"steps": module.step, "seconds": round(seconds, 1), "seeds_together": together}
         result["seconds_per_step"] = stopwatch.seconds_per_step()
         result |= evaluate_split(module, data, "test", self.cfg.samples)
@@ -220,145 +210,6 @@ def train_claimed(run: Run, claim: Claim, interruption: Interruption) -> float:
     return run.close(measured)
 
 
-def evaluate(cfg: DictConfig) -> float | None:
-    """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood.
-
-    Before, of a model of text, the sentences that ``cfg`` asks for are printed and written there too; without
-    ``cfg.measure`` these alone, and the value is None.
-    """
-    quiet_lightning()
-    if cfg.samples is not None:
-        check_whole("samples", cfg.samples, 2)
-    path = Path(cfg.ckpt)
-    if cfg.split not in ("train", "valid", "test"):
-        raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
-    request = _request(cfg)
-    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator)
-    folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
-    if request is not None:
-        _answer(request, module, data, folder / f"texts-{path.stem}-{request.digest()}.txt")
-    if not cfg.measure:
-        return None
-    result = _record(run_cfg, module, data, description["config_hash"])
-    result |= {"checkpoint": str(path), "steps": description["step"]}
-    samples = run_cfg.samples if cfg.samples is None else cfg.samples
-    result |= evaluate_split(module, data, cfg.split, samples)
-    if isinstance(data, TextDataModule):
-        result["text"] = text_measures(module, data, cfg.split)
-    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, samples) & 0xFFFFFFFF:08x}.json"
-    write_json_atomic(target, result)
-    print(f"result      {target}\n{summary(result)}", flush=True)
-    return float(result["ll"]["mean"])
-
-
-def _request(cfg: DictConfig) -> TextRequest | None:
-    """The sentences that ``cfg`` asks for, its options checked."""
-    if cfg.sample is not None:
-        check_whole("sample", cfg.sample, 1)
-    check_whole("beam.width", cfg.beam.width, 1)
-    request = text_request(
-        cfg.sample,
-        cfg.interpolate,
-        cfg.interpolate_file,
-        cfg.decode,
-        width=cfg.beam.width,
-        length_penalty=cfg.beam.length_penalty,
-        p=cfg.nucleus.p,
-        temperature=cfg.nucleus.temperature,
-    )
-    if request is None and not cfg.measure:
-        raise UserError(
-            "measure=false leaves nothing to do. Ask for sentences with sample=20 or interpolate=, or leave it out."
-        )
-    return request
-
-
-def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Path) -> None:
-    likelihood_of(module)
-    assert isinstance(data, TextDataModule)
-    page = request.answer(module.eval(), data).page()
-    write_atomic(path, page)
-    print(f"{page}\ntexts       {path}", flush=True)
-
-
-def load_run(
-    path: Path, data_root: str, accelerator: str = "auto"
-) -> tuple[VAEModule, DataModule, DictConfig, dict[str, Any]]:
-    """A checkpoint's model and data on the device, its configuration, and what else the checkpoint says of itself.
-
-    Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on.
-    """
-    keep_freed_memory()
-    device = _device(accelerator)
-    checkpoint = load_checkpoint(path)
-    description = checkpoint["lid_vae"]
-    run_cfg = OmegaConf.create(check_targets(description["config"], path))
-    run_cfg.paths.data = data_root
-    run_cfg.data.root = data_root
-    module = build_module(run_cfg, None, description["shape"], description["labels"])
-    try:
-        module.restore(checkpoint)
-    except RuntimeError as error:
-        raise UserError(
-            f"The weights in {path} do not fit its description (written by version {description.get('version')}, "
-            f"this is {__version__}). Use the version that wrote it, or train the run again."
-        ) from error
-    module.to(device)
-    data = build_data(run_cfg)
-    data.to_device(device)
-    if isinstance(data, TextDataModule):
-        data.check_vocabulary(description["vocabulary"])
-    if data.checksum != description["checksum"]:
-        raise UserError(
-            f"The data in {data_root} is not what {path} was trained on (checksum {data.checksum[:12]}, "
-            f"then {description['checksum'][:12]}). Give the folder of the same files with paths.data=."
-        )
-    return module, data, run_cfg, description
-
-
-def _device(accelerator: str) -> torch.device:
-    available = torch.cuda.is_available()
-    if accelerator not in ("auto", "cpu", "gpu", "cuda") or (accelerator in ("gpu", "cuda") and not available):
-        known = "auto, cpu or gpu" if available else "auto or cpu; PyTorch finds no GPU here"
-        raise UserError(f"accelerator={accelerator} is not there. Use {known}.")
-    return torch.device("cuda" if accelerator != "cpu" and available else "cpu")
-
-
-def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
-    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
-    module.eval()
-    data.to_device(module.device)
-    evaluator = Evaluator(
-        module.vae,
-        module.infer,
-        samples,
-        data.label_count,
-        inference_samples=module.objective.samples,
-        by_dimension=True,
-    )
-    for batch in data.batches(split):
-        evaluator.update(batch.x, batch.y)
-    return {"split": split, **evaluator.compute()}
-
-
-def summary(result: dict[str, Any]) -> str:
-    """One line with AU, KL, MI and LL."""
-    z = result["latent"]["z"]
-    accuracy = result.get("accuracy")
-    parts = [
-        f"AU {z['au']:.2f}",
-        f"KL {z['kl']:.3f}",
-        f"MI {z['mi']:.3f}",
-        f"LL {result['ll']['mean']:.3f} +- {result['ll']['se']:.3f} ({result['ll']['samples']} samples)",
-    ]
-    if accuracy is not None:
-        parts.append(f"accuracy {accuracy:.3f}")
-    if "w" in result["latent"]:
-        w = result["latent"]["w"]
-        parts.append(f"[w: AU {w['au']:.2f}, KL {w['kl']:.2f}]")
-    return f"{result['model']} on {result['data']}, {result['split']}, nats: " + "  ".join(parts)
-
-
 def _superseded(folder: Path) -> Path:
     """Where a finished run waits until the forced one in ``folder`` is finished too."""
     return folder.with_name(folder.name + ".superseded")
@@ -396,44 +247,6 @@ def _resumable(last: Path, digest: str) -> Path:
         )
     print(f"Resuming from {last}", flush=True)
     return last
-
-
-def _record(cfg: DictConfig, module: VAEModule, data: DataModule, digest: str) -> dict[str, Any]:
-    """What a result says of its run besides the measures."""
-    map_ = module.vae.likelihood.map
-    separation = module.vae.prior.separation()
-    return {
-        "model": cfg.choices.model,
-        "base_model": module.promise.variant.lower(),
-        "experiment": cfg.experiment_name or cfg.choices.experiment or "default",
-        "data": cfg.choices.data,
-        "family": cfg.choices.family,
-        "mixture": cfg.family.get("mixture"),
-        "map": cfg.choices.map,
-        "depth": cfg.map.get("depth"),
-        "objective": cfg.choices.objective,
-        "inference": cfg.choices.inference,
-        "posterior": cfg.choices.get("posterior"),
-        "seed": cfg.seed,
-        "train_size": len(data.train),
-        "batch_size": cfg.data.batch_size,
-        "scale": cfg.data.get("scale"),
-        "learning_rate": cfg.optimizer.get("lr"),
-        "width": cfg.width,
-        "hidden_layers": cfg.map.get("hidden_layers"),
-        "config_hash": digest,
-        "version": __version__,
-        "torch": torch.__version__,
-        "device": _device_name(module.device),
-        "command": shlex.join(["python", *sys.argv]),
-        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
-        "separation": separation,
-    }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
 def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:

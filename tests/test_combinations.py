@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 
 from lid_vae.build import build_data, build_module
 from lid_vae.errors import UserError
-from lid_vae.experiment import evaluate_split
 from lid_vae.noise import generator
+from lid_vae.record import evaluate_split
 
 CONF = str(Path(__file__).parents[1] / "conf")
 MODELS = ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"]

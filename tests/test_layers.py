@@ -28,8 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "module": CORE | {"inference", "diagnostic", "data"},
 }
 ALLOWED["build"] = ALLOWED["module"] | {"module"}
-ALLOWED["experiment"] = ALLOWED["build"] | {"build"}
-ALLOWED["sweep"] = ALLOWED["experiment"] | {"experiment"}
+ALLOWED["record"] = ALLOWED["module"] | {"module"}
+ALLOWED["evaluation"] = ALLOWED["experiment"] = ALLOWED["build"] | {"build", "record"}
+ALLOWED["sweep"] = ALLOWED["experiment"] | {"experiment", "evaluation"}
 ALLOWED["report"] = ALLOWED["sweep"] | {"sweep", "classical"}
 ALLOWED["script"] = ALLOWED["report"] | {"report", "command_line"}
 ALLOWED["command_line"] = ALLOWED["script"]

@@ -12,7 +12,6 @@ from test_combinations import INFERENCES, OBJECTIVES, configure, pairwise
 from lid_vae.build import build_data, build_module
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.errors import UserError
-from lid_vae.experiment import evaluate_split
 from lid_vae.inference import SemiAmortized
 from lid_vae.likelihood import autoregressive_likelihood
 from lid_vae.map import MLP
@@ -20,6 +19,7 @@ from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
+from lid_vae.record import evaluate_split
 from lid_vae.symbols import PADDING
 from lid_vae.vae import VAE
 

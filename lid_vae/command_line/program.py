@@ -32,11 +32,12 @@ from lid_vae.sweep.sweeper import RunFailed
 
 __all__ = ["Job", "main"]
 
+WORK = {"train": "lid_vae.experiment", "evaluate": "lid_vae.evaluation"}
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, conf: Path = CONF) -> None:
-    """Compose ``conf/<kind>.yaml`` with the command line and call ``lid_vae.experiment.<kind>(cfg)`` for each job.
+    """Compose ``conf/<kind>.yaml`` with the command line and call ``<kind>(cfg)`` of the experiment for each job.
 
     Exit status: 0; 1 after an error, told in a paragraph, or after a sweep in which a run failed; 130 after Ctrl-C,
     143 after SIGTERM, and 128 more than their number after other signals.
@@ -86,7 +87,7 @@ class Job:
 
     def __call__(self, cfg: DictConfig) -> Any:
         # Imported here, and not above, so that --help and --cfg do not wait for torch.
-        return self.attempt(cfg, lambda: getattr(importlib.import_module("lid_vae.experiment"), self.kind)(cfg))
+        return self.attempt(cfg, lambda: getattr(importlib.import_module(WORK[self.kind]), self.kind)(cfg))
 
     def attempt(self, cfg: DictConfig, run: Callable[[], Any]) -> Any:
         """The value of ``run()``, the run of ``cfg``; tells its error, and says so to Hydra."""

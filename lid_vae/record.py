@@ -1,0 +1,90 @@
+"""What a result says of its run, and the measures of a split."""
+
+import platform
+import shlex
+import sys
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from lid_vae import __version__
+from lid_vae.data.base import DataModule, Part
+from lid_vae.map.base import InjectiveMap
+from lid_vae.module.evaluator import Evaluator
+from lid_vae.module.vae_module import VAEModule
+
+__all__ = ["describe_run", "evaluate_split", "summary"]
+
+
+def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: str) -> dict[str, Any]:
+    """What a result says of its run besides the measures."""
+    map_ = module.vae.likelihood.map
+    separation = module.vae.prior.separation()
+    return {
+        "model": cfg.choices.model,
+        "base_model": module.promise.variant.lower(),
+        "experiment": cfg.experiment_name or cfg.choices.experiment or "default",
+        "data": cfg.choices.data,
+        "family": cfg.choices.family,
+        "mixture": cfg.family.get("mixture"),
+        "map": cfg.choices.map,
+        "depth": cfg.map.get("depth"),
+        "objective": cfg.choices.objective,
+        "inference": cfg.choices.inference,
+        "posterior": cfg.choices.get("posterior"),
+        "seed": cfg.seed,
+        "train_size": len(data.train),
+        "batch_size": cfg.data.batch_size,
+        "scale": cfg.data.get("scale"),
+        "learning_rate": cfg.optimizer.get("lr"),
+        "width": cfg.width,
+        "hidden_layers": cfg.map.get("hidden_layers"),
+        "config_hash": digest,
+        "version": __version__,
+        "torch": torch.__version__,
+        "device": _device_name(module.device),
+        "command": shlex.join(["python", *sys.argv]),
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
+        "separation": separation,
+    }
+
+
+def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
+    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
+    module.eval()
+    data.to_device(module.device)
+    evaluator = Evaluator(
+        module.vae,
+        module.infer,
+        samples,
+        data.label_count,
+        inference_samples=module.objective.samples,
+        by_dimension=True,
+    )
+    for batch in data.batches(split):
+        evaluator.update(batch.x, batch.y)
+    return {"split": split, **evaluator.compute()}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """One line with AU, KL, MI and LL."""
+    z = result["latent"]["z"]
+    accuracy = result.get("accuracy")
+    parts = [
+        f"AU {z['au']:.2f}",
+        f"KL {z['kl']:.3f}",
+        f"MI {z['mi']:.3f}",
+        f"LL {result['ll']['mean']:.3f} +- {result['ll']['se']:.3f} ({result['ll']['samples']} samples)",
+    ]
+    if accuracy is not None:
+        parts.append(f"accuracy {accuracy:.3f}")
+    if "w" in result["latent"]:
+        w = result["latent"]["w"]
+        parts.append(f"[w: AU {w['au']:.2f}, KL {w['kl']:.2f}]")
+    return f"{result['model']} on {result['data']}, {result['split']}, nats: " + "  ".join(parts)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
