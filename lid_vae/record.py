@@ -13,6 +13,7 @@ from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.vae_module import VAEModule
+from lid_vae.world import sharing
 
 __all__ = ["describe_run", "evaluate_split", "summary"]
 
@@ -52,9 +53,14 @@ def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: s
 
 
 def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
-    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
+    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``.
+
+    Of several processes each takes its share of the batches; all have the result.
+    """
     module.eval()
     data.to_device(module.device)
+    loader = data.evaluation_loader(split)
+    place = sharing(len(loader))
     evaluator = Evaluator(
         module.vae,
         module.infer,
@@ -62,8 +68,9 @@ def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: in
         data.label_count,
         inference_samples=module.objective.samples,
         by_dimension=True,
+        world=place,
     )
-    for batch in data.batches(split):
+    for batch in place.take(loader):
         evaluator.update(batch.x, batch.y)
     return {"split": split, **evaluator.compute()}
 

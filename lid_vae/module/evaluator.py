@@ -5,6 +5,7 @@ from math import exp, log, prod
 from typing import Any
 
 import torch
+from torchmetrics import Metric
 
 from lid_vae.diagnostic import (
     ActiveUnits,
@@ -15,6 +16,7 @@ from lid_vae.diagnostic import (
     LogLikelihood,
     MutualInformation,
 )
+from lid_vae.diagnostic.gather import gather
 from lid_vae.diagnostic.log_likelihood import LogMeanExp
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.distribution.latent import LatentDistribution, Mixture
@@ -22,6 +24,7 @@ from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Observations, Tensor
 from lid_vae.vae import VAE, LogTerms
+from lid_vae.world import ALONE, World
 
 __all__ = ["Evaluator"]
 
@@ -29,6 +32,8 @@ Infer = Callable[[Tensor, Tensor], Approximation]
 ROWS = 10_000
 # Draws for each example that the divergences of single dimensions need.
 SPREAD_DRAWS = 20
+# Metrics that leave it to the evaluator to gather them, once for all that they compute.
+LOCAL: dict[str, Any] = {"sync_on_compute": False}
 
 
 class Evaluator:
@@ -37,7 +42,8 @@ class Evaluator:
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
     ``samples`` is S: importance samples for the log-likelihood, and draws for every expectation under q. All S draws of
     a batch pass the decoder in pieces of at most ``rows`` rows (one draw of the batch at the least), so memory is
-    bounded. ``by_dimension`` adds the divergence of each dimension of w, where w is not binary.
+    bounded. ``by_dimension`` adds the divergence of each dimension of w, where w is not binary. Where processes share a
+    split, ``world`` is this one's place: it takes its batches, ``compute`` (called in all) gathers those of the others.
     Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
@@ -51,35 +57,37 @@ class Evaluator:
         rows: int = ROWS,
         inference_samples: int = 1,
         by_dimension: bool = False,
+        world: World = ALONE,
     ) -> None:
         if samples < 2:
             raise UserError(f"Evaluation needs at least two samples, got samples={samples}.")
         self.vae, self.infer, self.samples, self.rows = vae, infer, samples, rows
-        self.inference_samples, self.batch_number = inference_samples, 0
+        self.inference_samples, self.world, self.batch_number = inference_samples, world, world.rank
         with torch.no_grad():
             prior = vae.prior()
         device = prior.mean.device
         self.prior: LatentDistribution = prior
         self.bound, self.likelihood, self.joint_kl, self.w_kl = (
-            ExampleMean().to(device),
-            LogLikelihood().to(device),
-            ExampleMean().to(device),
-            ExampleMean().to(device),
+            ExampleMean(**LOCAL).to(device),
+            LogLikelihood(**LOCAL).to(device),
+            ExampleMean(**LOCAL).to(device),
+            ExampleMean(**LOCAL).to(device),
         )
-        self.w_units = ActiveUnits(prior.variance).to(device)
-        self.w_information = MutualInformation().to(device) if with_w else None
+        self.symbols = ExampleMean(**LOCAL).to(device)
+        self.w_units = ActiveUnits(prior.variance, **LOCAL).to(device)
+        self.w_information = MutualInformation(**LOCAL).to(device) if with_w else None
         self.dimensions: DimensionKL | None = None
         if by_dimension and prior.support != "binary":
-            self.dimensions = DimensionKL(len(prior.mean)).to(device)
+            self.dimensions = DimensionKL(len(prior.mean), **LOCAL).to(device)
         self.z_information: CategoricalMutualInformation | None = None
         self.accuracy: ClusterAccuracy | None = None
-        self.features, self.count = 0, 0
+        self.features = 0
         if isinstance(prior, Mixture):
             probability = prior.log_mixing.exp()
-            self.z_information = CategoricalMutualInformation().to(device)
-            self.z_units = ActiveUnits(probability * (1 - probability)).to(device)
+            self.z_information = CategoricalMutualInformation(**LOCAL).to(device)
+            self.z_units = ActiveUnits(probability * (1 - probability), **LOCAL).to(device)
             if labels is not None:
-                self.accuracy = ClusterAccuracy(len(probability), labels).to(device)
+                self.accuracy = ClusterAccuracy(len(probability), labels, **LOCAL).to(device)
 
     def update(self, x: Observations, y: Int[Tensor, " B"] | None = None) -> None:
         """One more batch."""
@@ -87,10 +95,10 @@ class Evaluator:
         # Noise of its own: a q refined on the draws that then weigh it would make the weights biased.
         inference_rng = generator("infer", self.batch_number, device=x.device)
         q = self.infer(x, self.vae.posterior.draw_noise(self.inference_samples, len(x), inference_rng))
-        self.batch_number += 1
+        self.batch_number += self.world.size
         self.features = prod(x.shape[1:])
         rows = self.vae.likelihood.count(x)
-        self.count += rows
+        self.symbols.update(torch.tensor([rows], device=x.device))
         halves = [_Half(), _Half()]
         evidence, bound, divergence, w_divergence = LogMeanExp(), _Mean(), _Mean(), _Mean()
         spread = _Spread()
@@ -129,6 +137,10 @@ class Evaluator:
         """``elbo``, ``ll`` {mean, se, samples}, ``latent`` {z, w: {au, kl, mi, mi_upper, mi_se}}, ``accuracy`` and
         more; nats. Of sequences ``perplexity``, for each symbol, the end of a sequence counted.
         """
+        if self.world.size > 1:
+            found = [value for value in vars(self).values() if isinstance(value, Metric)]
+            gather([*found, self.likelihood.examples])
+            self.world = ALONE  # all is here now
         ll = float(self.likelihood.compute())
         result: dict[str, Any] = {
             "examples": int(self.bound.count),
@@ -139,8 +151,8 @@ class Evaluator:
         if self.vae.likelihood.binary:
             result["bits_per_dimension"] = -ll / (log(2) * self.features)
         if self.vae.likelihood.symbols is not None:
-            result["symbols"] = self.count
-            result["perplexity"] = exp(-ll * result["examples"] / self.count)
+            result["symbols"] = int(self.symbols.total)
+            result["perplexity"] = exp(-ll * result["examples"] / result["symbols"])
         w: dict[str, float | list[float]] = {
             "au": float(self.w_units.compute()),
             "au_absolute": float(self.w_units.absolute()),

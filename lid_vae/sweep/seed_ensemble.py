@@ -22,6 +22,7 @@ from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
+from lid_vae.process_group import find_group
 from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.lock import Claim
@@ -54,7 +55,8 @@ def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
         if len(left) > 1:
             first = next(iter(left.values())).run
             data = build_data(first.cfg)
-            reason = _obstacle(first, data)
+            devices = find_group(first.cfg).size
+            reason = _obstacle(first, data) if devices == 1 else f"each takes {devices} devices"
             if reason is None:
                 for numbers in _stacks(runs, list(left)):
                     if len(numbers) > 1:
@@ -133,7 +135,7 @@ def _train_stack(entries: Sequence[Entry], data: DataModule) -> list[Outcome]:
             runs[0].folder,
             [*progress, SeedCallbacks(members), LastStep(interruption, save, check)],
             enable_checkpointing=False,
-            plugins=[_SharedCheckpoint(first)],
+            checkpoint_io=_SharedCheckpoint(first),
         )
         fit(trainer, module, SeedData(data, seeds), None if first is None else runs[0].folder)
         interruption.obey()
@@ -172,7 +174,7 @@ def _finish(run: Run, member: Member, data: DataModule, together: int) -> float:
     module, loggers = member.module, member.trainer.loggers
     (stopwatch,) = (callback for callback in member.trainer.callbacks if isinstance(callback, Stopwatch))
     try:
-        measured = run.measure(module, data, module.device, stopwatch, together)
+        measured = run.record(module, data, run.evaluate(module, data, module.device), stopwatch, together)
     except BaseException:
         finish_loggers(loggers, None)
         raise
