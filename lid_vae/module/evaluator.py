@@ -98,7 +98,7 @@ class Evaluator:
         self.batch_number += self.world.size
         self.features = prod(x.shape[1:])
         rows = self.vae.likelihood.count(x)
-        self.symbols.update(torch.tensor([rows], device=x.device))
+        self.symbols.update(torch.tensor([float(rows)], device=x.device))
         halves = [_Half(), _Half()]
         evidence, bound, divergence, w_divergence = LogMeanExp(), _Mean(), _Mean(), _Mean()
         spread = _Spread()
