@@ -3,10 +3,10 @@
     python benchmarks/launchers.py --jobs 6                                     # basic, joblib, submitit_local, ray
     python benchmarks/launchers.py --launchers basic joblib submitit_slurm      # on a cluster, or see below
 
-Runs that take a moment, one thread each and one at a time (but those of submitit_local, which begin all at once). A run's
-share is the time of a sweep of ``--jobs`` less that of a sweep of one, divided by the difference; the rest stands once for
-each sweep. Without a cluster ``submitit_slurm`` is run on a Slurm of one node, started from tests/sweep/slurm.py (by root,
-where slurm-wlm and munge are installed). Wants a machine on which nothing else runs.
+Runs that take a moment, one thread each and one at a time (but those of submitit_local, which begin all at once). The
+share of a run is the time of a sweep of ``--jobs`` less that of a sweep of one, divided by the difference; the rest
+stands once for each sweep. Without a cluster ``submitit_slurm`` is run on a Slurm of one node, started from
+tests/sweep/slurm.py (by root, where slurm-wlm and munge are installed). Wants a machine on which nothing else runs.
 """
 
 import os
