@@ -152,12 +152,17 @@ def in_training(folder, process):
     time.sleep(1)
 
 
-LONG = ("trainer.max_epochs=400", "trainer.check_val_every_n_epoch=20")
+LONG = ("trainer.max_epochs=200", "trainer.check_val_every_n_epoch=20", "trainer.log_every_n_steps=1000")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return measures(Programs(tmp_path_factory.mktemp("one")).train(*LONG, tiny=EXACT).result)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_saves_the_step_of_all_processes(tmp_path, signum):
+def test_a_signal_saves_the_step_of_all_processes(tmp_path, undisturbed, signum):
     process = begin(tmp_path / "runs", *LONG)
     in_training(tmp_path, process)
     started = others(process.pid)
@@ -174,10 +179,8 @@ def test_a_signal_saves_the_step_of_all_processes(tmp_path, signum):
     out, err = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, err
     assert "Resuming from" in out
-    undisturbed = Programs(tmp_path / "one").train(*LONG, tiny=EXACT)
-    assert close(
-        measures(read_json(next((tmp_path / "runs").rglob("result.json")))), measures(undisturbed.result), 1e-6
-    )
+    (path,) = (tmp_path / "runs").rglob("result.json")
+    assert close(measures(read_json(path)), undisturbed, 1e-6)
 
 
 @pytest.mark.slow
