@@ -193,9 +193,9 @@ def find_group(cfg: DictConfig, sweep: bool = False) -> ProcessGroup:
             f"trainer.strategy={strategy} is not known here: models of this kind fit on one device, and several share "
             "the examples of a batch. Use trainer=ddp."
         )
-    environment = _environment()
     if size == 1:
-        return ProcessGroup(devices, nodes, cuda, environment)
+        return ProcessGroup(devices, nodes, cuda, LightningEnvironment())
+    environment = _environment(devices)
     if isinstance(environment, LightningEnvironment):
         if nodes > 1:
             raise UserError(
@@ -215,11 +215,17 @@ def find_group(cfg: DictConfig, sweep: bool = False) -> ProcessGroup:
     return ProcessGroup(devices, nodes, cuda, environment)
 
 
-def _environment() -> ClusterEnvironment:
+def _environment(devices: int) -> ClusterEnvironment:
     """Who has started this process, if it is one of several."""
-    for kind in (TorchElasticEnvironment, SLURMEnvironment):
-        if kind.detect() and kind().world_size() > 1:
-            return kind()
+    try:
+        for kind in (TorchElasticEnvironment, SLURMEnvironment):
+            if kind.detect() and kind().world_size() > 1:
+                return kind()
+    except RuntimeError as error:  # Lightning's, on how Slurm was asked for tasks
+        raise UserError(
+            f"Slurm was asked for tasks in a way that does not say how many each machine has ({error}). Use "
+            f"srun --ntasks-per-node={devices}."
+        ) from error
     return LightningEnvironment()
 
 

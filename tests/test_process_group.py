@@ -214,12 +214,12 @@ def test_processes_that_torchrun_has_started(tmp_path, programs):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def go(*options):
-        words = command(tmp_path / "runs", *options)[1:]
+        words = command(tmp_path / "torchrun", *options)[1:]
         return subprocess.run([*torchrun, *words], env=environment, capture_output=True, text=True, timeout=300)
 
     first = go()
     assert first.returncode == 0, first.stderr
-    (path,) = (tmp_path / "runs").rglob("result.json")
+    (path,) = (tmp_path / "torchrun").rglob("result.json")
     assert close(measures(read_json(path)), measures(programs.train(tiny=EXACT).result))
     assert first.stdout.count("result  ") == 1
     again = go()

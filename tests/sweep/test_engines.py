@@ -178,7 +178,7 @@ class TestSlurm:
         words = [sys.executable, str(ROOT / "train.py"), *options, f"paths.runs={tmp_path}"]
         environment = {**ENVIRONMENT, **slurm.environment}
         done = subprocess.run(
-            ["srun", "--ntasks=2", *words], env=environment, capture_output=True, text=True, timeout=500
+            ["srun", "--ntasks-per-node=2", *words], env=environment, capture_output=True, text=True, timeout=500
         )
         assert done.returncode == 0, done.stdout + done.stderr
         result = found(tmp_path)["seed-0"]
