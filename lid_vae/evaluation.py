@@ -100,6 +100,8 @@ def load_run(
     run_cfg = OmegaConf.create(check_targets(description["config"], path))
     run_cfg.paths.data = data_root
     run_cfg.data.root = data_root
+    if run_cfg.data.get("vocabulary_file") is not None:
+        run_cfg.data.vocabulary_file = str(path)  # the same words, and the list need not be there any more
     module = build_module(run_cfg, None, description["shape"], description["labels"])
     try:
         module.restore(checkpoint)
