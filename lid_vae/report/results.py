@@ -14,7 +14,16 @@ from lid_vae.sweep.run_folder import FAILURE
 __all__ = ["Row", "Study", "Table", "read"]
 
 # The order of the paper's Table 2; other models stand before the last, against which all are tested.
-ORDER = ("language_model", "svae", "gmvae", "sa_vae", "lagging_vae", "beta_vae")
+ORDER = (
+    "language_model",
+    "linear_language_model",
+    "svae",
+    "linear_svae",
+    "gmvae",
+    "sa_vae",
+    "lagging_vae",
+    "beta_vae",
+)
 REFERENCES = ("lidgmvae", "lidsvae")
 # What tells rows of one model apart, with its name in a label.
 SETTINGS = {
@@ -203,11 +212,18 @@ def _place_missing(tables: Sequence[Table], missing: Mapping[Path, dict[int, str
 
 
 def _label(rows: Sequence[Row]) -> None:
-    """The model's name, with the settings in which it differs from other rows of that model."""
+    """The model's name, with the settings in which it differs from other rows of that model.
+
+    A row that has not the setting at all, such as a linear map a depth, is told apart by what it has instead.
+    """
     for row in rows:
         twins = [other for other in rows if other.model == row.model and other.results]
-        differing = [name for name in SETTINGS if len({str(twin.setting(name)) for twin in twins}) > 1]
-        parts = [f"{SETTINGS[name]} {row.setting(name)}" for name in differing]
+        values = {name: {str(twin.setting(name)) for twin in twins} - {"None"} for name in SETTINGS}
+        parts = [
+            f"{SETTINGS[name]} {row.setting(name)}"
+            for name, known in values.items()
+            if len(known) > 1 and row.setting(name) is not None
+        ]
         row.label = ", ".join([row.model, *parts]) if row.results else row.place.name
     labels = [row.label for row in rows]
     for row in rows:

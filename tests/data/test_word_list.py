@@ -84,5 +84,5 @@ def test_lists_that_are_none_are_refused(write: Write, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="model of vectors, which knows no words"):
         text(own, vocabulary_file=checkpoint(tmp_path / "best.ckpt", None))
     (tmp_path / "words").write_bytes(b"a\n\xe9\n")
-    with pytest.raises(UserError, match="Line 2 of .* is not UTF-8"):
+    with pytest.raises(UserError, match=r"Line 2 of .* is not UTF-8"):
         text(own, vocabulary_file=str(tmp_path / "words"))
