@@ -139,7 +139,8 @@ class TextDataModule(DataModule, ABC):
             if len(sentences) < 2:
                 raise UserError(
                     f"The {part} split of {self.name} is one sentence, from which nothing can be learnt or measured. "
-                    f"Give at least two, better thousands."
+                    "Give at least two, better thousands; of a file that is divided, data.valid_size and "
+                    "data.test_size say how many go there."
                 )
         words = self._choose_words(corpus)
         vocabulary = make_vocabulary(self.library, words)
@@ -164,7 +165,7 @@ class TextDataModule(DataModule, ABC):
 
     @property
     def vocabulary(self) -> list[str]:
-        """The V symbols in the order of their ids, from 1: ``<unk>``, words by falling frequency, ``<eos>``."""
+        """The V symbols by their ids, from 1: ``<unk>``, the words by falling frequency or as given, ``<eos>``."""
         return self._numbering().words
 
     @property
