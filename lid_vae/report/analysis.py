@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lid_vae.report import paper
 from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
-from lid_vae.report.results import Row, Study, Table
+from lid_vae.report.results import REFERENCES, Row, Study, Table
 from lid_vae.report.statistics import Summary, bonferroni, paired_p_values, summarise
 
 __all__ = ["Analysed", "Cell", "Line", "analyse"]
@@ -68,10 +68,12 @@ def analyse(study: Study) -> list[Analysed]:
     analysed = [_begin(table) for table in study.tables]
     cells: list[tuple[Line, str, list[float]]] = []
     for item in analysed:
+        known = _in_the_paper(item.table)
         for line in item.lines:
             for measure in item.measures:
                 values = _values(line.row, measure, line.row.seeds)
-                line.cells[measure.key] = Cell(None, _paper(item.table, line.row, measure))
+                value = _paper(item.table, line.row, measure) if line.row.model in known else None
+                line.cells[measure.key] = Cell(None, value)
                 if values:
                     cells.append((line, measure.key, values))
     for (line, key, _), summary in zip(cells, summarise([values for _, _, values in cells]), strict=True):
@@ -85,19 +87,19 @@ def analyse(study: Study) -> list[Analysed]:
 
 def _begin(table: Table) -> Analysed:
     item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
-    expected = len(table.seeds)
+    seeds = table.seeds
     for row in table.rows:
         times = [seconds(result) for result in row.results.values()]
         known = [time for time in times if time is not None]
-        item.lines.append(Line(row, {}, expected, sum(known) if known and len(known) == len(times) else None))
-        item.notes += _absences(table, row)
+        item.lines.append(Line(row, {}, len(seeds), sum(known) if known and len(known) == len(times) else None))
+        item.notes += _absences(row, seeds)
     return item
 
 
-def _absences(table: Table, row: Row) -> list[str]:
-    """What is missing in a row, and why."""
+def _absences(row: Row, seeds: Sequence[int]) -> list[str]:
+    """Which of ``seeds`` are missing in a row, and why."""
     reasons: dict[str, list[int]] = {}
-    for seed in table.seeds:
+    for seed in seeds:
         if seed not in row.results:
             reasons.setdefault(row.missing.get(seed, "not run"), []).append(seed)
     return [f"{row.label}: {_seeds(seeds)} {reason.rstrip('.')}." for reason, seeds in reasons.items()]
@@ -110,10 +112,18 @@ def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
     return values if len(values) == len(found) else []
 
 
+def _in_the_paper(table: Table) -> set[str]:
+    """The models to stand beside the paper's: those of one depth, as the paper's decoder has one, on test data."""
+    if table.is_search or table.split != "test":
+        return set()
+    sizes: dict[str, set[tuple[object, object]]] = {row.model: set() for row in table.rows}
+    for row in table.rows:
+        if row.results:
+            sizes[row.model].add((row.setting("depth"), row.setting("hidden_layers")))
+    return {model for model, found in sizes.items() if len(found) <= 1}
+
+
 def _paper(table: Table, row: Row, measure: Measure) -> tuple[float, float | None] | None:
-    sizes = {(r.setting("depth"), r.setting("hidden_layers")) for r in table.rows if r.model == row.model and r.results}
-    if table.is_search or table.split != "test" or len(sizes) > 1:  # the paper's decoder has one depth
-        return None
     return paper.value(table.data, row.model, measure.key, table.first.get("scale", 5.0))
 
 
@@ -139,12 +149,15 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
     """Rows to be tested, each with its reference: that of equal settings, and finished on the same seeds."""
     references = item.table.references
     varied = [name for name in LEVELS if len({str(row.setting(name)) for row in references}) > 1]
+    by_settings: dict[tuple[object, ...], list[Row]] = {}
+    for reference in references:
+        by_settings.setdefault(_settings(reference, varied), []).append(reference)
     pairs = []
     for line in item.lines:
         row = line.row
-        if row in references or not row.results or not references:
+        if row.model in REFERENCES or not row.results or not references:
             continue
-        fit = [r for r in references if all(r.setting(name) == row.setting(name) for name in varied)]
+        fit = by_settings.get(_settings(row, varied), [])
         if len(fit) != 1:
             item.notes.append(
                 f"{row.label}: no paired test, as {len(fit)} rows of {references[0].model} fit its settings."
@@ -155,6 +168,10 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
         elif len(row.seeds) > 1:
             pairs.append((line, fit[0]))
     return pairs
+
+
+def _settings(row: Row, names: Sequence[str]) -> tuple[object, ...]:
+    return tuple(row.setting(name) for name in names)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from lid_vae.errors import UserError
 from lid_vae.sweep.run_folder import FAILURE
 
-__all__ = ["Row", "Study", "Table", "read"]
+__all__ = ["REFERENCES", "Row", "Study", "Table", "read"]
 
 # The order of the paper's Table 2; other models stand before the last, against which all are tested.
 ORDER = (
@@ -216,18 +217,21 @@ def _label(rows: Sequence[Row]) -> None:
 
     A row that has not the setting at all, such as a linear map a depth, is told apart by what it has instead.
     """
+    values: dict[str, dict[str, set[str]]] = {}
     for row in rows:
-        twins = [other for other in rows if other.model == row.model and other.results]
-        values = {name: {str(twin.setting(name)) for twin in twins} - {"None"} for name in SETTINGS}
+        for name in SETTINGS if row.results else ():
+            if row.setting(name) is not None:
+                values.setdefault(row.model, {}).setdefault(name, set()).add(str(row.setting(name)))
+    for row in rows:
         parts = [
             f"{SETTINGS[name]} {row.setting(name)}"
-            for name, known in values.items()
+            for name, known in values.get(row.model, {}).items()
             if len(known) > 1 and row.setting(name) is not None
         ]
         row.label = ", ".join([row.model, *parts]) if row.results else row.place.name
-    labels = [row.label for row in rows]
+    times = Counter(row.label for row in rows)
     for row in rows:
-        if labels.count(row.label) > 1:
+        if times[row.label] > 1:
             row.label = row.place.name
 
 
