@@ -281,11 +281,11 @@ class TextDataModule(DataModule, ABC):
         share = int((split.tokens == 1).sum()) / words
         if share > MOST_UNKNOWN:
             raise UserError(
-                f"data.vocabulary_file={self.vocabulary_file} is of another corpus than {self.name}: {share:.0%} of "
-                f"the {words:,} words for training are not among its {symbols:,} symbols. Give one whose words are "
-                "written alike (case, punctuation apart), or leave it out to make one of this corpus."
+                f"The vocabulary of {self.vocabulary_file} is of another corpus than {self.name}: {share:.0%} of the "
+                f"{words:,} words here are not among its {symbols:,} symbols. Give one whose words are written alike "
+                "(case, punctuation apart) in data.vocabulary_file, or leave that out to make one of this corpus."
             )
-        print(f"{self.name}: {share:.1%} of {words:,} words for training are not in {self.vocabulary_file}", flush=True)
+        print(f"{self.name}: {share:.1%} of {words:,} words are not in {self.vocabulary_file}", flush=True)
 
     def _numbering(self) -> Vocabulary:
         if self._vocabulary is None:

@@ -66,9 +66,7 @@ def test_another_corpus_takes_the_vocabulary_of_a_checkpoint(write: Write, tmp_p
 def test_a_vocabulary_that_does_not_fit_is_refused_with_its_share(write: Write) -> None:
     """Of the words, half may be unknown; here it is 3 of 5."""
     own = write("own", *["The Cat Sat on mats"] * 50)
-    with pytest.raises(
-        UserError, match=r"is of another corpus than text: 60% of the 205 words for training.*its 5 symbols"
-    ):
+    with pytest.raises(UserError, match=r"is of another corpus than text: 60% of the 205 words here .*its 5 symbols"):
         text(own, vocabulary_file=write("words", "the", "on", "mats"))
     text(own, vocabulary_file=write("words", "The", "on", "mats"))
 
