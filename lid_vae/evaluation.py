@@ -10,6 +10,7 @@ from lid_vae import __version__
 from lid_vae.build import build_data, build_module, check_whole
 from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule
+from lid_vae.data.text import Text
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import write_atomic, write_json_atomic
@@ -28,8 +29,8 @@ __all__ = ["evaluate", "load_run"]
 def evaluate(cfg: DictConfig) -> float | None:
     """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood.
 
-    Before, of a model of text, the sentences that ``cfg`` asks for are printed and written there too; without
-    ``cfg.measure`` these alone, and the value is None.
+    Of a model of text, the sentences that ``cfg`` asks for are printed and written there before; without
+    ``cfg.measure`` these alone, and the value is None. With ``cfg.text`` it is measured on that file's sentences.
     """
     quiet_lightning()
     if cfg.samples is not None:
@@ -38,7 +39,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
     request = _request(cfg)
-    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator)
+    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator, cfg.text)
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
     if request is not None:
         _answer(request, module, data, folder / f"texts-{path.stem}-{request.digest()}.txt")
@@ -50,7 +51,10 @@ def evaluate(cfg: DictConfig) -> float | None:
     result |= evaluate_split(module, data, cfg.split, samples)
     if isinstance(data, TextDataModule):
         result["text"] = text_measures(module, data, cfg.split)
-    target = folder / f"evaluation-{cfg.split}-{derive_seed(path.name, samples) & 0xFFFFFFFF:08x}.json"
+    if cfg.text is not None:
+        result |= {"data": Path(cfg.text).name, "train_size": None, "corpus": cfg.text}
+    key = (path.name, samples) if cfg.text is None else (path.name, samples, cfg.text)
+    target = folder / f"evaluation-{cfg.split}-{derive_seed(*key) & 0xFFFFFFFF:08x}.json"
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
     return float(result["ll"]["mean"])
@@ -87,11 +91,13 @@ def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Pat
 
 
 def load_run(
-    path: Path, data_root: str, accelerator: str = "auto"
+    path: Path, data_root: str, accelerator: str = "auto", text: str | None = None
 ) -> tuple[VAEModule, DataModule, DictConfig, dict[str, Any]]:
     """A checkpoint's model and data on the device, its configuration, and what else the checkpoint says of itself.
 
-    Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on.
+    With ``text`` the data are the sentences of that file, every split all of them.
+    Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on, or
+    ``text`` that is mostly of other words.
     """
     keep_freed_memory()
     device = _device(accelerator)
@@ -109,16 +115,37 @@ def load_run(
             f"this is {__version__}). Use the version that wrote it, or train the run again."
         ) from error
     module.to(device)
-    data = build_data(run_cfg)
+    data = _data_of(run_cfg, path, description) if text is None else _other_text(text, run_cfg, path, description)
     data.to_device(device)
+    return module, data, run_cfg, description
+
+
+def _data_of(run_cfg: DictConfig, path: Path, description: dict[str, Any]) -> DataModule:
+    """What the checkpoint was trained on."""
+    if run_cfg.data.get("vocabulary_file") is not None:
+        run_cfg.data.vocabulary_file = str(path)  # the same words, and the list need not be there any more
+    data = build_data(run_cfg)
     if isinstance(data, TextDataModule):
         data.check_vocabulary(description["vocabulary"])
     if data.checksum != description["checksum"]:
         raise UserError(
-            f"The data in {data_root} is not what {path} was trained on (checksum {data.checksum[:12]}, "
+            f"The data in {run_cfg.data.root} is not what {path} was trained on (checksum {data.checksum[:12]}, "
             f"then {description['checksum'][:12]}). Give the folder of the same files with paths.data=."
         )
-    return module, data, run_cfg, description
+    return data
+
+
+def _other_text(text: str, run_cfg: DictConfig, path: Path, description: dict[str, Any]) -> Text:
+    """The sentences of a file, by the checkpoint's vocabulary and the run's rules for lines."""
+    if description.get("vocabulary") is None:
+        raise UserError(f"text={text} is for a model of text, and {path} is one of vectors. Leave text= out.")
+    file = Path(text).expanduser().absolute()
+    if not file.is_file():
+        raise UserError(f"text={text} is no file: it is to hold one sentence a line, words apart by spaces.")
+    rules = {name: run_cfg.data[name] for name in ("eval_batch_size", "max_length", "long", "empty")}
+    data = Text(train=str(file), valid=str(file), test=str(file), vocabulary_file=str(path.absolute()), **rules)
+    data.setup()
+    return data
 
 
 def _device(accelerator: str) -> torch.device:

@@ -172,7 +172,7 @@ AWKWARD = st.text(
 @example(" a ", "ckpt", ())
 @example("a\\,b", "ckpt", ())
 @example("str(3)", "ckpt", ("-m",))
-@given(AWKWARD, st.sampled_from(["ckpt", "interpolate_file", "paths.runs"]), st.sampled_from([(), ("-m",)]))
+@given(AWKWARD, st.sampled_from(["ckpt", "text", "interpolate_file", "paths.runs"]), st.sampled_from([(), ("-m",)]))
 def test_any_path_survives(text, key, flags):
     assume(text.strip().lower() != "null" and not text.strip().startswith("choice"))
     assume(not (text.strip()[:1] in ("'", '"') and text.strip()[-1:] == text.strip()[:1]))  # already in Hydra's quotes

@@ -105,6 +105,25 @@ def test_samples_stand_before_the_measures_and_leave_them_alone(finished):
     assert both.out.index("Samples") < both.out.index("result ")
 
 
+def test_the_sentences_of_another_file_are_measured_in_the_words_of_the_model(finished, tmp_path):
+    programs, run = finished
+    checkpoint = run.folder / "checkpoints" / "best.ckpt"
+    own = programs.evaluate(checkpoint)
+    path = tmp_path / "other, sentences=2.txt"
+    path.write_text("the cat sat\n" * 5 + "a dog on the mat\n")
+    other = programs.evaluate(checkpoint, f"text={path}")
+    assert other.status == 0, other.err
+    assert other.result_path != own.result_path
+    assert (other.result["data"], other.result["corpus"]) == (path.name, str(path))
+    assert (other.result["examples"], other.result["symbols"]) == (6, 26)
+    assert "text: 10.0% of 20 words are not in" in other.out
+    assert "text=absent.txt is no file" in programs.evaluate(checkpoint, "text=absent.txt").paragraph
+    path.write_text("wholly other words\nwholly other words\n")
+    assert (
+        "is of another corpus than text: 100% of the 6 words" in programs.evaluate(checkpoint, f"text={path}").paragraph
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

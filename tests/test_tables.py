@@ -16,6 +16,7 @@ from lid_vae.sweep.run_folder import config_hash, resolve
 CONF = Path(__file__).parents[1] / "conf"
 TABLES = ["table2_pinwheel", "table2_mnist", "table_fashion_mnist", "table_omniglot", "table_digits"]
 MODELS = ["gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae"]
+TEXT_MODELS = ["language_model", "linear_language_model", "svae", "linear_svae"]
 # Where the five models differ; all else of a table's configuration is shared.
 OWN = {"model", "map", "objective", "inference", "choices", "optimizer", "learning_rates"}
 
@@ -50,6 +51,26 @@ def test_the_models_of_a_table_share_all_that_is_not_their_own(table):
     assert own["sa_vae"].inference._target_.endswith("SemiAmortized")
     assert own["lagging_vae"].inference._target_.endswith("Aggressive")
     assert own["beta_vae"].objective.beta == 0.2
+
+
+@pytest.mark.parametrize("table", ["table_text_synthetic", "table_text_ptb", "table_text_yahoo", "table_text_yelp"])
+def test_the_models_of_a_table_of_text_share_all_that_is_not_their_own(table):
+    models = configure(f"experiment={table}").sweeper.params["model"].split(",")
+    assert models == [*TEXT_MODELS, "sa_vae", "lagging_vae", "beta_vae", "lidsvae"]
+    configs = {model: configure(f"experiment={table}", f"model={model}") for model in models}
+    own = OWN | {"family", "likelihood"}  # those of a language model have no latent
+    shared = [{k: v for k, v in config.items() if k not in own} for config in configs.values()]
+    assert all(other == shared[0] for other in shared)
+    maps = {model: config.map._target_.rpartition(".")[2] for model, config in configs.items()}
+    assert [maps.pop(model) for model in TEXT_MODELS] == ["classical_mlp", "LinearMap"] * 2
+    assert set(maps.values()) == {"classical_mlp", "composed_brenier"}
+    wiring = {model: config.likelihood.pop("wiring") for model, config in configs.items()}
+    for model, config in configs.items():
+        latent = "language_model" not in model
+        assert wiring[model] == ("output" if latent else "none")
+        assert config.likelihood == configs["lidsvae"].likelihood
+        assert (config.family == configs["lidsvae"].family) == latent
+        assert config.optimizer.lr == configs[model].learning_rates[model]
 
 
 @pytest.mark.parametrize("table", TABLES)

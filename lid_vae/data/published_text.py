@@ -12,6 +12,7 @@ from lid_vae.data.source import RemoteFile, digest, fetch
 from lid_vae.data.split import hold_out
 from lid_vae.data.text_data_module import TextCorpus, TextDataModule
 from lid_vae.data.text_file import LineRules, Sentences, parse_sentences, read_text
+from lid_vae.data.word_list import parse_words
 from lid_vae.errors import UserError
 
 
@@ -100,12 +101,11 @@ class PublishedText(TextDataModule, ABC):
         return self.files[part].sentences(self.path, self.rules)
 
     def _words(self) -> Sequence[str] | None:
-        """The published words, from a file of a word a line, without the special ones (``<pad>``, ``<s>``)."""
+        """The published words; None where no list is published."""
         if "words" not in self.files:
             return None
-        lines = self.files["words"].read(self.path).decode().splitlines()
-        words = [line.split()[0] for line in lines if line.strip()]
-        return [word for word in words if not (word.startswith("<") and word.endswith(">")) and word != self.unknown]
+        file = self.files["words"]
+        return parse_words(file.read(self.path), self.path / file.name, self.unknown)
 
 
 def some(sentences: Sentences, size: int | None, seed: int, part: str) -> Sentences:

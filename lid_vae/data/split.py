@@ -76,6 +76,11 @@ def hold_out(split: AnyRows, size: int | None, seed: int, part: str) -> tuple[An
     Raises:
         UserError: if nothing would be held out, or nothing would be left.
     """
+    if len(split) < 2:
+        raise UserError(
+            f"There is one example, which cannot be divided into a training part and data.{part}: from one nothing can "
+            "be learnt or measured. Give at least a few, better thousands."
+        )
     size = max(1, len(split) // 10) if size is None else size
     at_least_one(**{f"{part}_size": size})
     if size >= len(split):

@@ -4,10 +4,11 @@ __all__ = ["SyntheticText"]
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from lid_vae.data.published_text import TextFile, demand, some
 from lid_vae.data.split import at_least_one, hold_out
-from lid_vae.data.text_data_module import TextCorpus, TextDataModule
+from lid_vae.data.text_data_module import TextCorpus, TextDataModule, TextOptions
 from lid_vae.data.text_file import Sentences, parse_sentences
 from lid_vae.data.toy_language import ToyLanguage
 from lid_vae.errors import UserError
@@ -37,6 +38,7 @@ class SyntheticText(TextDataModule):
         sentences: how many training sentences to generate.
         length: words of a generated sentence.
         words: words of the generated language.
+        minimum_count, options: those of ``TextDataModule``.
     """
 
     name = "synthetic_text"
@@ -44,40 +46,14 @@ class SyntheticText(TextDataModule):
     def __init__(
         self,
         root: str | None = "data",
-        batch_size: int = 32,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
-        valid_size: int | None = None,
-        test_size: int | None = None,
-        eval_batch_size: int = 100,
-        max_length: int | None = None,
-        long: str = "truncate",
-        empty: str = "refuse",
-        vocabulary: str = "tokenizers",
-        vocabulary_size: int | None = None,
-        minimum_count: int = 1,
         source: str = "generated",
         sentences: int = 16_000,
         length: int = 10,
         words: int = 1_000,
+        minimum_count: int = 1,
+        **options: Unpack[TextOptions],
     ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            test_size=test_size,
-            eval_batch_size=eval_batch_size,
-            max_length=max_length,
-            long=long,
-            empty=empty,
-            vocabulary=vocabulary,
-            vocabulary_size=vocabulary_size,
-            minimum_count=minimum_count,
-        )
+        super().__init__(root, minimum_count=minimum_count, **options)
         at_least_one(sentences=sentences, length=length, words=words)
         if source not in ("generated", "published"):
             raise UserError(f"data.source={source} is unknown. Choose generated or published.")

@@ -3,11 +3,11 @@
 __all__ = ["Text"]
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Unpack
 
 from lid_vae.data.published_text import some
 from lid_vae.data.split import hold_out
-from lid_vae.data.text_data_module import TextCorpus, TextDataModule
+from lid_vae.data.text_data_module import TextCorpus, TextDataModule, TextOptions
 from lid_vae.data.text_file import Sentences, parse_sentences, read_text
 from lid_vae.errors import UserError
 
@@ -21,6 +21,7 @@ class Text(TextDataModule):
         valid, test: files for these; one that is not given is held out of the training file by the data seed. A
             relative path is looked for in the working directory, then in ``root``.
         labels: whether each line is ``label<TAB>sentence``.
+        minimum_count, options: those of ``TextDataModule``.
         valid_size, test_size: how many sentences to hold out (None for a tenth), or to keep of the file (None for all).
 
     Raises:
@@ -37,36 +38,10 @@ class Text(TextDataModule):
         test: str | None = None,
         labels: bool = False,
         root: str | None = "data",
-        batch_size: int = 32,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
-        valid_size: int | None = None,
-        test_size: int | None = None,
-        eval_batch_size: int = 100,
-        max_length: int | None = None,
-        long: str = "truncate",
-        empty: str = "refuse",
-        vocabulary: str = "tokenizers",
-        vocabulary_size: int | None = None,
         minimum_count: int = 2,
+        **options: Unpack[TextOptions],
     ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            test_size=test_size,
-            eval_batch_size=eval_batch_size,
-            max_length=max_length,
-            long=long,
-            empty=empty,
-            vocabulary=vocabulary,
-            vocabulary_size=vocabulary_size,
-            minimum_count=minimum_count,
-        )
+        super().__init__(root, minimum_count=minimum_count, **options)
         if (path is None) == (train is None) or (path is not None and (valid or test)):
             raise UserError(
                 "data=text needs data.path=<file> to divide, or data.train=<file>, with data.valid=<file> and "
@@ -86,9 +61,6 @@ class Text(TextDataModule):
         return TextCorpus(rest, held["valid"], held["test"])
 
     def _read(self, part: str) -> Sentences:
-        given = Path(str(self.files[part])).expanduser()
-        for path in (given, (self.root or Path()) / given):
-            if path.is_file():
-                return parse_sentences(read_text(path), path, self.rules)
         option = "path" if part == "train" and not self.files["valid"] else part
-        raise UserError(f"data.{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")
+        path = self.find_file(option, str(self.files[part]))
+        return parse_sentences(read_text(path), path, self.rules)

@@ -1,12 +1,13 @@
 """The abstract data module of text: sentences of words as token ids."""
 
-__all__ = ["TextCorpus", "TextDataModule"]
+__all__ = ["TextCorpus", "TextDataModule", "TextOptions"]
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, TypedDict
 
 import torch
 
@@ -15,9 +16,13 @@ from lid_vae.data.split import at_least_one, subsample
 from lid_vae.data.text_file import LineRules, Sentences, class_numbers
 from lid_vae.data.token_split import TokenSplit
 from lid_vae.data.token_stream import SortedLoader, TokenStream
-from lid_vae.data.vocabulary import Vocabulary, choose_words, make_vocabulary
+from lid_vae.data.vocabulary import EOS, UNKNOWN, Vocabulary, choose_words, make_vocabulary
+from lid_vae.data.word_list import read_words
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
+
+# The share of unknown words from which a given vocabulary is refused.
+MOST_UNKNOWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,24 @@ class TextCorpus:
     valid: Sentences
     test: Sentences
     words: Sequence[str] | None = None
+
+
+class TextOptions(TypedDict, total=False):
+    """What a data module of text hands on to ``TextDataModule``, which says what each means and is by default."""
+
+    batch_size: int
+    seed: int
+    train_seed: int
+    train_size: int | None
+    valid_size: int | None
+    test_size: int | None
+    eval_batch_size: int
+    max_length: int | None
+    long: str
+    empty: str
+    vocabulary: str
+    vocabulary_file: str | None
+    vocabulary_size: int | None
 
 
 class TextDataModule(DataModule, ABC):
@@ -44,8 +67,17 @@ class TextDataModule(DataModule, ABC):
         long: what becomes of longer ones: "truncate" or "drop".
         empty: lines without words: "refuse" the file, or "drop" them.
         vocabulary: the library that numbers words, "tokenizers" or "torchtext".
-        vocabulary_size: how many words to know beside ``<unk>`` and ``<eos>``, the most frequent; None for all.
-        minimum_count: words that occur less often in training become ``<unk>``; not used where a list is published.
+        vocabulary_file: the words to know, in their order: a file of a word a line, or a checkpoint, whose ids the
+            words then have; None for those of the training sentences. A relative path is looked for in the working
+            directory, then in ``root``.
+        vocabulary_size: how many words to know beside ``<unk>`` and ``<eos>``, the most frequent (of a
+            ``vocabulary_file`` the first); None for all.
+        minimum_count: words that occur less often in training become ``<unk>``; not used where a list is published or
+            given.
+
+    Raises:
+        UserError: for options out of range; in ``setup``, for a split of one sentence, and for a ``vocabulary_file``
+            to which most words of the training sentences are unknown.
     """
 
     unknown: ClassVar[str] = "<unk>"
@@ -67,6 +99,7 @@ class TextDataModule(DataModule, ABC):
         long: str = "truncate",
         empty: str = "refuse",
         vocabulary: str = "tokenizers",
+        vocabulary_file: str | None = None,
         vocabulary_size: int | None = None,
         minimum_count: int = 1,
     ) -> None:
@@ -83,6 +116,7 @@ class TextDataModule(DataModule, ABC):
         self.test_size = test_size
         self.rules = LineRules(max_length, long, empty, self.labelled, self.unknown)
         self.library = vocabulary
+        self.vocabulary_file = vocabulary_file
         self.vocabulary_size = vocabulary_size
         self.minimum_count = minimum_count
         self._vocabulary: Vocabulary | None = None
@@ -105,13 +139,15 @@ class TextDataModule(DataModule, ABC):
             if len(sentences) < 2:
                 raise UserError(
                     f"The {part} split of {self.name} is one sentence, from which nothing can be learnt or measured. "
-                    f"Give at least two, better thousands."
+                    "Give at least two, better thousands; of a file that is divided, data.valid_size and "
+                    "data.test_size say how many go there."
                 )
-        words = choose_words(corpus.train.lines, self.vocabulary_size, self.minimum_count, corpus.words)
+        words = self._choose_words(corpus)
         vocabulary = make_vocabulary(self.library, words)
         labels, self._label_count = class_numbers(list(parts.values()))
         for (part, sentences), y in zip(parts.items(), labels, strict=True):
             self._splits[part] = TokenSplit.pack(vocabulary.encode_all(sentences.lines), len(words), y)
+        self._check_known(len(words))
         self._splits["train"] = subsample(self._splits["train"], self.train_size, self.seed)
         self._vocabulary = vocabulary
 
@@ -129,7 +165,7 @@ class TextDataModule(DataModule, ABC):
 
     @property
     def vocabulary(self) -> list[str]:
-        """The V symbols in the order of their ids, from 1: ``<unk>``, words by falling frequency, ``<eos>``."""
+        """The V symbols by their ids, from 1: ``<unk>``, the words by falling frequency or as given, ``<eos>``."""
         return self._numbering().words
 
     @property
@@ -191,7 +227,8 @@ class TextDataModule(DataModule, ABC):
         raise UserError(
             f"The vocabulary of {len(words)} symbols is from another corpus than {self.name}, which has {len(own)}: "
             f"{len(missing)} of its words, {example}. Use the corpus that it was made from, with the same data.seed, "
-            "data.vocabulary_size, data.minimum_count and data.max_length."
+            "data.vocabulary_size, data.minimum_count and data.max_length; or train a model of this one with that "
+            "vocabulary: data.vocabulary_file=<checkpoint>."
         )
 
     def training_array(self) -> None:
@@ -215,6 +252,40 @@ class TextDataModule(DataModule, ABC):
     def to_device(self, device: torch.device | str) -> None:
         self._splits = {part: split.to(device) for part, split in self._splits.items()}
         self._streams = {}
+
+    def find_file(self, option: str, given: str) -> Path:
+        """The file that ``data.<option>`` names, in the working directory or in ``root``.
+
+        Raises:
+            UserError: if there is none.
+        """
+        name = Path(given).expanduser()
+        for path in (name, (self.root or Path()) / name):
+            if path.is_file():
+                return path
+        raise UserError(f"data.{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")
+
+    def _choose_words(self, corpus: TextCorpus) -> list[str]:
+        """The symbols in the order of their ids."""
+        if self.vocabulary_file is None:
+            return choose_words(corpus.train.lines, self.vocabulary_size, self.minimum_count, corpus.words)
+        words = read_words(self.find_file("vocabulary_file", self.vocabulary_file), self.unknown)
+        return [UNKNOWN, *words[: self.vocabulary_size], EOS]
+
+    def _check_known(self, symbols: int) -> None:
+        """Refuses a given vocabulary that knows less than half of the training text: what is learnt would be gaps."""
+        if self.vocabulary_file is None:
+            return
+        split = self._splits["train"]
+        words = len(split.tokens) - len(split)  # less the end of each sentence
+        share = int((split.tokens == 1).sum()) / words
+        if share > MOST_UNKNOWN:
+            raise UserError(
+                f"The vocabulary of {self.vocabulary_file} is of another corpus than {self.name}: {share:.0%} of the "
+                f"{words:,} words here are not among its {symbols:,} symbols. Give one whose words are written alike "
+                "(case, punctuation apart) in data.vocabulary_file, or leave that out to make one of this corpus."
+            )
+        print(f"{self.name}: {share:.1%} of {words:,} words are not in {self.vocabulary_file}", flush=True)
 
     def _numbering(self) -> Vocabulary:
         if self._vocabulary is None:

@@ -1,6 +1,6 @@
 """Text files: one sentence a line, words separated by white space, UTF-8, plain or gzip, with labels or without."""
 
-__all__ = ["LineRules", "Sentences", "class_numbers", "parse_sentences", "read_text"]
+__all__ = ["LineRules", "Sentences", "class_numbers", "decode_text", "parse_sentences", "read_text"]
 
 import gzip
 import zlib
@@ -84,6 +84,18 @@ def read_text(path: Path) -> bytes:
         raise UserError(f"{path} is a damaged gzip file ({error}). Copy or download it again.") from error
 
 
+def decode_text(data: bytes, path: Path) -> str:
+    """The text of a file's bytes; ``UserError`` with the line for bytes that are not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"Line {line} of {path} is not UTF-8 (byte 0x{data[error.start]:02x}). Convert the file, for example with "
+            f"iconv -f latin1 -t utf-8 {path.name}."
+        ) from error
+
+
 def parse_sentences(data: bytes, path: Path, rules: LineRules) -> Sentences:
     """The sentences of a file's bytes. ``path`` is named in messages.
 
@@ -91,7 +103,7 @@ def parse_sentences(data: bytes, path: Path, rules: LineRules) -> Sentences:
         UserError: for bytes that are not UTF-8, for a line without words or label where these are asked for, for
             ``<eos>`` as a word, and for no sentences; with the number of the line.
     """
-    lines = _decode(data, path).split("\n")
+    lines = decode_text(data, path).split("\n")
     if lines[-1] == "":
         lines.pop()
     kept: list[str] = []
@@ -128,17 +140,6 @@ def class_numbers(parts: Sequence[Sentences]) -> tuple[list[Tensor | None], int 
     whole = all(label.isdecimal() for label in distinct)
     number = {label: place for place, label in enumerate(sorted(distinct, key=int if whole else None))}
     return [torch.tensor([number[label] for label in labels]) for labels in given], len(distinct)
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"Line {line} of {path} is not UTF-8 (byte 0x{data[error.start]:02x}). Convert the file, for example with "
-            f"iconv -f latin1 -t utf-8 {path.name}."
-        ) from error
 
 
 def _parse_line(line: str, rules: LineRules, where: str) -> tuple[str, list[str]]:

@@ -18,8 +18,8 @@ class SemiAmortized(Inference):
     ``steps`` of gradient ascent with ``momentum`` on the objective of each example, its gradient clipped to norm
     ``clip`` (None: not clipped). Training differentiates through the refinement, so encoder and decoder get
     second-order gradients. Zero steps are amortised inference exactly. The refinement uses draws of its own: those of
-    the neighbouring example in the batch. Raises ``UserError`` for options out of range, and for draws without a
-    reparametrised gradient.
+    the neighbouring example in the batch. Raises ``UserError`` for options out of range, for a posterior without
+    parameters, and for draws without a reparametrised gradient.
     """
 
     needs_gradient = True
@@ -50,10 +50,10 @@ class SemiAmortized(Inference):
         def total(variational: Parameters) -> Float[Tensor, ""]:
             return objective(vae, x, vae.posterior.distribution(variational), noise).sum()
 
-        if self.steps > 0 and not parameters:
+        if self.steps > 0 and (not parameters or not any(True for _ in vae.posterior.parameters())):
             raise UserError(
-                f"SA-VAE refines the parameters of q(w | x), and {type(vae.posterior).__name__} has none: its encode "
-                "returns an empty dictionary. Use inference=amortized."
+                f"SA-VAE refines what an encoder says of each x, and {type(vae.posterior).__name__} has no parameters "
+                "to refine. Use inference=amortized."
             )
         if self.steps > 0 and not vae.posterior.distribution(parameters).reparametrised:
             raise UserError(

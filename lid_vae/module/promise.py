@@ -38,9 +38,14 @@ class Promise:
                 "ptb or text for sequences."
             )
         if not self.sequence and symbols is not None:
+            use, preset = (
+                ("lidsvae", "il_lidvae: with inverse_lipschitz=1")
+                if self.injective
+                else ("svae", "bn_vae: with posterior=batch_norm")
+            )
             raise UserError(
-                f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use "
-                f"model={'lidsvae' if self.injective else 'svae'}, whose likelihood has a history."
+                f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use model={use}, "
+                f"whose likelihood has a history (in place of {preset})."
             )
         if self.injective and not vae.likelihood.identifiable:
             raise UserError(

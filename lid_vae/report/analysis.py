@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lid_vae.report import paper
 from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
-from lid_vae.report.results import Row, Study, Table
+from lid_vae.report.results import REFERENCES, Row, Study, Table
 from lid_vae.report.statistics import Summary, bonferroni, paired_p_values, summarise
 
 __all__ = ["Analysed", "Cell", "Line", "analyse"]
@@ -69,14 +68,12 @@ def analyse(study: Study) -> list[Analysed]:
     analysed = [_begin(table) for table in study.tables]
     cells: list[tuple[Line, str, list[float]]] = []
     for item in analysed:
-        published = _published(item.table)
-        scale = item.table.first.get("scale", 5.0)
+        known = _in_the_paper(item.table)
         for line in item.lines:
-            name = line.row.model
             for measure in item.measures:
                 values = _values(line.row, measure, line.row.seeds)
-                known = paper.value(item.table.data, name, measure.key, scale) if name in published else None
-                line.cells[measure.key] = Cell(None, known)
+                value = _paper(item.table, line.row, measure) if line.row.model in known else None
+                line.cells[measure.key] = Cell(None, value)
                 if values:
                     cells.append((line, measure.key, values))
     for (line, key, _), summary in zip(cells, summarise([values for _, _, values in cells]), strict=True):
@@ -95,14 +92,14 @@ def _begin(table: Table) -> Analysed:
         times = [seconds(result) for result in row.results.values()]
         known = [time for time in times if time is not None]
         item.lines.append(Line(row, {}, len(seeds), sum(known) if known and len(known) == len(times) else None))
-        item.notes += _absences(seeds, row)
+        item.notes += _absences(row, seeds)
     return item
 
 
-def _absences(expected: Sequence[int], row: Row) -> list[str]:
-    """What is missing in a row, and why."""
+def _absences(row: Row, seeds: Sequence[int]) -> list[str]:
+    """Which of ``seeds`` are missing in a row, and why."""
     reasons: dict[str, list[int]] = {}
-    for seed in expected:
+    for seed in seeds:
         if seed not in row.results:
             reasons.setdefault(row.missing.get(seed, "not run"), []).append(seed)
     return [f"{row.label}: {_seeds(seeds)} {reason.rstrip('.')}." for reason, seeds in reasons.items()]
@@ -115,15 +112,19 @@ def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
     return values if len(values) == len(found) else []
 
 
-def _published(table: Table) -> set[str]:
-    """The models whose rows the paper's numbers may stand beside."""
+def _in_the_paper(table: Table) -> set[str]:
+    """The models to stand beside the paper's: those of one depth, as the paper's decoder has one, on test data."""
     if table.is_search or table.split != "test":
         return set()
-    sizes: dict[str, set[Any]] = {row.model: set() for row in table.rows}
+    sizes: dict[str, set[tuple[object, object]]] = {row.model: set() for row in table.rows}
     for row in table.rows:
         if row.results:
             sizes[row.model].add((row.setting("depth"), row.setting("hidden_layers")))
-    return {model for model, found in sizes.items() if len(found) <= 1}  # the paper's decoder has one depth
+    return {model for model, found in sizes.items() if len(found) <= 1}
+
+
+def _paper(table: Table, row: Row, measure: Measure) -> tuple[float, float | None] | None:
+    return paper.value(table.data, row.model, measure.key, table.first.get("scale", 5.0))
 
 
 def _compare(analysed: Sequence[Analysed]) -> None:
@@ -148,12 +149,15 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
     """Rows to be tested, each with its reference: that of equal settings, and finished on the same seeds."""
     references = item.table.references
     varied = [name for name in LEVELS if len({str(row.setting(name)) for row in references}) > 1]
+    by_settings: dict[tuple[object, ...], list[Row]] = {}
+    for reference in references:
+        by_settings.setdefault(_settings(reference, varied), []).append(reference)
     pairs = []
     for line in item.lines:
         row = line.row
-        if row in references or not row.results or not references:
+        if row.model in REFERENCES or not row.results or not references:
             continue
-        fit = [r for r in references if all(r.setting(name) == row.setting(name) for name in varied)]
+        fit = by_settings.get(_settings(row, varied), [])
         if len(fit) != 1:
             item.notes.append(
                 f"{row.label}: no paired test, as {len(fit)} rows of {references[0].model} fit its settings."
@@ -164,6 +168,10 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
         elif len(row.seeds) > 1:
             pairs.append((line, fit[0]))
     return pairs
+
+
+def _settings(row: Row, names: Sequence[str]) -> tuple[object, ...]:
+    return tuple(row.setting(name) for name in names)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -118,7 +118,7 @@ def _curves(lines: Sequence[Line]) -> Figure | None:
             mean, spread = values_TN.mean(1), values_TN.std(1, ddof=1) if values_TN.shape[1] > 1 else 0.0
             axis.plot(step, mean, color=_ink(number), linewidth=1.3)
             axis.fill_between(step, mean - spread, mean + spread, color=_ink(number), alpha=0.2, linewidth=0)
-            finals.append(mean[len(mean) // 10 :])
+            finals += [edge[len(mean) // 10 :] for edge in (mean - spread, mean + spread)]
         _frame(axis, np.concatenate(finals))
         axis.set(xlabel="step", ylabel=CURVES[name])
         _plain(axis)

@@ -12,10 +12,19 @@ from typing import Any
 from lid_vae.errors import UserError
 from lid_vae.sweep.run_folder import FAILURE
 
-__all__ = ["Row", "Study", "Table", "read"]
+__all__ = ["REFERENCES", "Row", "Study", "Table", "read"]
 
 # The order of the paper's Table 2; other models stand before the last, against which all are tested.
-ORDER = ("language_model", "svae", "gmvae", "sa_vae", "lagging_vae", "beta_vae")
+ORDER = (
+    "language_model",
+    "linear_language_model",
+    "svae",
+    "linear_svae",
+    "gmvae",
+    "sa_vae",
+    "lagging_vae",
+    "beta_vae",
+)
 REFERENCES = ("lidgmvae", "lidsvae")
 # What tells rows of one model apart, with its name in a label.
 SETTINGS = {
@@ -204,15 +213,20 @@ def _place_missing(tables: Sequence[Table], missing: Mapping[Path, dict[int, str
 
 
 def _label(rows: Sequence[Row]) -> None:
-    """The model's name, with the settings in which it differs from other rows of that model."""
-    known: dict[str, dict[str, set[str]]] = {row.model: {name: set() for name in SETTINGS} for row in rows}
+    """The model's name, with the settings in which it differs from other rows of that model.
+
+    A row that has not the setting at all, such as a linear map a depth, is told apart by what it has instead.
+    """
+    values: dict[str, dict[str, set[str]]] = {}
     for row in rows:
-        if row.results:
-            for name, values in known[row.model].items():
-                values.add(str(row.setting(name)))
+        for name in SETTINGS if row.results else ():
+            if row.setting(name) is not None:
+                values.setdefault(row.model, {}).setdefault(name, set()).add(str(row.setting(name)))
     for row in rows:
         parts = [
-            f"{SETTINGS[name]} {row.setting(name)}" for name, values in known[row.model].items() if len(values) > 1
+            f"{SETTINGS[name]} {row.setting(name)}"
+            for name, known in values.get(row.model, {}).items()
+            if len(known) > 1 and row.setting(name) is not None
         ]
         row.label = ", ".join([row.model, *parts]) if row.results else row.place.name
     times = Counter(row.label for row in rows)

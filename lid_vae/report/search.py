@@ -27,10 +27,9 @@ def choices(item: Analysed) -> list[str]:
     searched = _searched(item)
     if not searched:
         return []
-    chosen = chosen_rates(item)
+    chosen, seeds = chosen_rates(item), item.table.seeds
     listed = "; ".join(f"{model}: {rate:g}" for model, rate in chosen.items()) or "none"
     sentences = [f"Best learning rates by the mean validation bound over seeds, no test data: {listed}."]
-    seeds = item.table.seeds
     for model, rows in searched.items():
         rates = sorted(_rate(row) for row in rows)
         if model not in chosen:

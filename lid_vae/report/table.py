@@ -76,10 +76,10 @@ def runs_csv(items: Sequence[Analysed]) -> str:
     keys = list(dict.fromkeys(measure.key for item in items for measure in item.measures))
     writer.writerow(["experiment", "data", "split", "samples", "row", "seed", "state", *keys, "seconds"])
     for item in items:
-        table = item.table
+        table, seeds = item.table, item.table.seeds
         readers = {measure.key: measure.read for measure in item.measures}
         for line in item.lines:
-            for seed in table.seeds:
+            for seed in seeds:
                 place = [table.experiment, table.data, table.split, table.samples, line.row.label, seed]
                 result = line.row.results.get(seed)
                 if result is None:

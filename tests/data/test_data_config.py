@@ -9,6 +9,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.data import ArrayDataModule, TextDataModule
+from lid_vae.data.text_data_module import TextOptions
 
 FOLDER = Path(__file__).parents[2] / "conf" / "data"
 ARRAYS = ["pinwheel", "digits", "mnist", "fashion_mnist", "omniglot", "images"]
@@ -24,14 +25,33 @@ def config(name: str, *overrides: str) -> DictConfig:
     return merged
 
 
+def options_of(kind: type) -> dict[str, object]:
+    """Every option of a class with its default: its own, then those that it hands on to the class that it extends."""
+    found: dict[str, object] = {}
+    for parent in kind.__mro__:
+        if "__init__" not in vars(parent):
+            continue
+        parameters = list(inspect.signature(parent).parameters.values())
+        named = {one.name: one.default for one in parameters if one.kind is not one.VAR_KEYWORD}
+        found = {**named, **found}
+        if len(named) == len(parameters):
+            break
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_options_and_defaults_are_those_of_the_class(name: str) -> None:
     node = config(name, *OWN.get(name, [])).data
-    parameters = inspect.signature(get_class(node._target_)).parameters
-    assert set(node) - {"_target_"} == set(parameters)
+    options = options_of(get_class(node._target_))
+    assert set(node) - {"_target_"} == set(options)
     given_elsewhere = {"root", "train_seed", "path"}
-    for option in set(parameters) - given_elsewhere:
-        assert node[option] == parameters[option].default, option
+    for option in set(options) - given_elsewhere:
+        assert node[option] == options[option], option
+
+
+def test_what_is_handed_on_is_what_the_base_class_takes() -> None:
+    own = {"self", "root", "minimum_count"}
+    assert set(TextOptions.__annotations__) == set(inspect.signature(TextDataModule.__init__).parameters) - own
 
 
 @pytest.mark.parametrize("name", NAMES)

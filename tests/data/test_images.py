@@ -100,5 +100,5 @@ def test_sizes_that_are_none_are_refused(size: object) -> None:
 
 def test_too_few_images_to_divide_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "own.npy", X[:2])
-    with pytest.raises(UserError, match="leaves no training data"):
+    with pytest.raises(UserError, match="There is one example, which cannot be divided"):
         ready(tmp_path / "own.npy")

@@ -4,12 +4,11 @@ import pytest
 import torch
 from builders import COMBINATIONS, REPARAMETRISED, data, make_vae
 
-from lid_vae.distribution import FlowGaussian
 from lid_vae.errors import UserError
 from lid_vae.inference import Amortized, SemiAmortized
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
-from lid_vae.posterior import Posterior
+from lid_vae.posterior.constant import ConstantPosterior
 from lid_vae.vae import VAE
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
@@ -120,27 +119,12 @@ def test_evaluation_refines_without_recording_a_graph() -> None:
     assert not torch.equal(q.mean, amortised.mean)
 
 
-class Prior(Posterior):
-    """q = p, whatever x: a posterior with nothing to refine."""
-
-    latent_dimension, categories, support = 2, None, "real"
-
-    def encode(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {}
-
-    def distribution(self, parameters: dict[str, torch.Tensor]) -> FlowGaussian:
-        return FlowGaussian(torch.zeros(1, 5, 2).double(), torch.ones(1, 5, 2).double())
-
-    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> torch.Tensor:
-        return torch.randn(samples, 1, batch, 2, generator=generator, dtype=torch.float64)
-
-
 def test_refinement_of_nothing_is_refused() -> None:
     vae = make_vae("standard_normal")
-    vae.posterior = Prior()
+    vae.posterior = ConstantPosterior(vae.posterior.latent_dimension).double()
     x = data(vae)
     noise = draw_noise(vae, x)
-    with pytest.raises(UserError, match=r"Prior has none: its encode returns.*Use inference=amortized"):
+    with pytest.raises(UserError, match=r"ConstantPosterior has no parameters to refine\. Use inference=amortized"):
         SemiAmortized(steps=1).posterior(vae, ELBO(), x, noise)
     q = SemiAmortized(steps=0).posterior(vae, ELBO(), x, noise)
     torch.testing.assert_close(q.sample(noise).w, noise, rtol=0, atol=0)

@@ -177,6 +177,18 @@ def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):
     assert all(line.cells["ll"].paper is None for line in item.lines), "the paper's decoder has one depth"
 
 
+def test_runs_that_differ_in_their_map_alone_have_rows_of_their_own(runs):
+    """A linear map has no depth: what tells the rows apart is the map."""
+    for seed in (0, 1):
+        runs.write("svae", seed, -4.0, map="mlp", depth=2, hidden_layers=1)
+        runs.write("svae", seed, -3.0, tag="l", map="linear", depth=None, hidden_layers=None)
+        runs.write("lidsvae", seed, -2.0, map="brenier", depth=2, hidden_layers=1)
+    (item,) = analyse(read([runs.folder]))
+    assert [line.row.label for line in item.lines] == ["svae, map linear", "svae, map mlp", "lidsvae"]
+    assert [line.cells["ll"].summary.mean for line in item.lines] == [-3.0, -4.0, -2.0]
+    assert [line.cells["ll"].difference for line in item.lines] == [-1.0, -2.0, None]
+
+
 def test_refused_an_empty_folder_and_one_of_damaged_files(tmp_path, runs):
     with pytest.raises(UserError, match="is no folder"):
         read([tmp_path / "absent"])
