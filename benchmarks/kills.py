@@ -1,7 +1,7 @@
-"""How many random ``kill -9`` a run survives: ``python benchmarks/kills.py kills=30 output=docs/results``.
+"""How many ``kill -9`` runs survive: ``python benchmarks/kills.py kills=30 output=benchmarks/reports``.
 
-One run is killed again and again, over its training, its checkpoints and its evaluation, and begun again each time;
-then its result is held against that of an undisturbed run.
+A run is killed over its training, its checkpoints and its evaluation, and begun again each time; then its result is
+held against that of an undisturbed run.
 """
 
 import json
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ from lid_vae.files import write_atomic
 ROOT = Path(__file__).resolve().parents[1]
 RUN = (
     "model=gmvae", "data.per_class=60", "data.valid_size=50", "data.test_size=60", "data.batch_size=64", "width=8",
-    "samples=20", "trainer.check_val_every_n_epoch=1", "trainer.log_every_n_steps=1", "logger=default",
+    "samples=100", "trainer.check_val_every_n_epoch=1", "trainer.log_every_n_steps=1", "logger=default",
 )  # fmt: skip
 TIME = ("seconds", "seconds_per_step", "command")
+AIMS = ("any", "writing", "evaluation")
 
 
 def main(words: list[str]) -> None:
-    options = {"kills": "30", "epochs": "60", "seed": "0", "output": ""} | dict(word.split("=", 1) for word in words)
+    options = {"kills": "30", "epochs": "40", "seed": "0", "output": ""} | dict(word.split("=", 1) for word in words)
     kills, rng = int(options["kills"]), random.Random(int(options["seed"]))
     with tempfile.TemporaryDirectory() as name:
         report = compare(Path(name), kills, int(options["epochs"]), rng)
@@ -45,24 +47,34 @@ def main(words: list[str]) -> None:
 
 
 def compare(folder: Path, kills: int, epochs: int, rng: random.Random) -> str:
-    """A run killed ``kills`` times beside one left alone, as Markdown. Raises ``AssertionError`` if they differ."""
+    """Runs killed ``kills`` times in all beside one left alone, as Markdown. Raises ``AssertionError`` if they differ.
+
+    A run that reaches its end is compared, and another is begun.
+    """
     reference = folder / "undisturbed"
     assert start(reference, epochs).wait() == 0
-    disturbed = folder / "disturbed"
-    moments = []
+    moments: list[str] = []
+    runs = 0
     while len(moments) < kills:
-        moment = kill(disturbed, epochs, rng)
-        if moment is None:  # it was faster: back to its middle, so that there is something to kill
-            set_back(disturbed)
+        disturbed = folder / f"disturbed-{runs}"
+        moment = kill(disturbed, AIMS[len(moments) % len(AIMS)], epochs, rng)
+        check_whole(disturbed)
+        if moment is None:
+            same(disturbed, reference)
+            runs += 1
         else:
             moments.append(moment)
-        check_whole(disturbed)
+    disturbed = folder / f"disturbed-{runs}"
     assert start(disturbed, epochs).wait() == 0
+    same(disturbed, reference)
+    return describe(moments, runs + 1)
+
+
+def same(disturbed: Path, reference: Path) -> None:
     ours, theirs = result(disturbed), result(reference)
     assert ours == theirs, {key for key in theirs if ours.get(key) != theirs[key]}
     rows = [only(path, "metrics.csv").read_text() for path in (disturbed, reference)]
     assert rows[0] == rows[1]
-    return describe(moments)
 
 
 def start(folder: Path, epochs: int) -> "subprocess.Popen[bytes]":
@@ -71,29 +83,47 @@ def start(folder: Path, epochs: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def kill(folder: Path, epochs: int, rng: random.Random) -> str | None:
-    """Kills a run a while after it has begun its work; what it was at. None where it had ended before."""
+def kill(folder: Path, aim: str, epochs: int, rng: random.Random) -> str | None:
+    """Kills a run that has begun its work; what it was at. None where it had ended before.
+
+    ``aim``: at a random moment; in the midst of writing, when a half-written file is seen after one; or at a random
+    moment of the evaluation. A miss counts as what it hit.
+    """
+    left_before = half_written(folder)
     process = start(folder, epochs)
-    while process.poll() is None and not list(folder.rglob("*.lock")):
-        time.sleep(0.005)
-    deadline = time.monotonic() + rng.uniform(0.0, 6.0)
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
+
+    def until(seen: Callable[[], Any]) -> None:
+        while process.poll() is None and not seen():
+            time.sleep(0.0005)
+
+    until(lambda: list(folder.rglob("*.lock")))
+    if aim == "evaluation":
+        until(lambda: trained(folder))
+    moment = time.monotonic() + rng.uniform(0.0, 1.0 if aim == "evaluation" else 5.0)
+    until(lambda: time.monotonic() > moment)
+    if aim == "writing":
+        until(lambda: half_written(folder) - left_before)
     process.kill()
     if process.wait() != -signal.SIGKILL:
         return None
-    if list(folder.rglob("*.tmp")):
+    if half_written(folder) - left_before:
         return "writing a file"
+    if trained(folder):
+        return "evaluation"
+    return "training" if list(folder.rglob("last.ckpt")) else "before the first checkpoint"
+
+
+def half_written(folder: Path) -> set[Path]:
+    return set(folder.rglob("*.tmp"))
+
+
+def trained(folder: Path) -> bool:
+    """Whether the last checkpoint is that of the last step."""
     last = list(folder.rglob("last.ckpt"))
     if not last:
-        return "before the first checkpoint"
-    checkpoint = load_checkpoint(last[0])["lid_vae"]
-    return "evaluation" if checkpoint["step"] == checkpoint["steps"] else "training"
-
-
-def set_back(folder: Path) -> None:
-    """A finished run as it was before its evaluation."""
-    only(folder, "result.json").unlink()
+        return False
+    found = load_checkpoint(last[0])["lid_vae"]
+    return bool(found["step"] == found["steps"])
 
 
 def check_whole(folder: Path) -> None:
@@ -118,13 +148,14 @@ def only(folder: Path, name: str) -> Path:
     return path
 
 
-def describe(moments: list[str]) -> str:
+def describe(moments: list[str], runs: int) -> str:
     counts = "".join(f"| {moment} | {moments.count(moment)} |\n" for moment in sorted(set(moments)))
     return (
         f"# Random kills survived: {len(moments)} of {len(moments)}\n\n"
-        "`kill -9` at random moments of one run, begun again each time. After every kill all checkpoints, JSON files "
-        "and `metrics.csv` were read and found whole. The final `result.json` (less its times) and `metrics.csv` are "
-        "those of an undisturbed run, bit for bit.\n\n"
+        f"`kill -9`, {len(moments)} times in {runs} runs, each begun again until it was finished: a third at random "
+        "moments, a third when a half-written file was seen after one, a third at random moments of the evaluation. "
+        "After every kill all checkpoints, JSON files and `metrics.csv` were read and found whole. Every final `result.json` "
+        "(less its times) and `metrics.csv` is that of an undisturbed run, bit for bit.\n\n"
         f"| the killed run was at | kills |\n|---|---|\n{counts}\n"
         f"lid_vae {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}, CPU, one thread.\n"
     )
