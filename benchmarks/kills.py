@@ -154,8 +154,8 @@ def describe(moments: list[str], runs: int) -> str:
         f"# Random kills survived: {len(moments)} of {len(moments)}\n\n"
         f"`kill -9`, {len(moments)} times in {runs} runs, each begun again until it was finished: a third at random "
         "moments, a third when a half-written file was seen after one, a third at random moments of the evaluation. "
-        "After every kill all checkpoints, JSON files and `metrics.csv` were read and found whole. Every final `result.json` "
-        "(less its times) and `metrics.csv` is that of an undisturbed run, bit for bit.\n\n"
+        "After every kill all checkpoints, JSON files and `metrics.csv` were read and found whole. Every final "
+        "`result.json` (less its times) and `metrics.csv` is that of an undisturbed run, bit for bit.\n\n"
         f"| the killed run was at | kills |\n|---|---|\n{counts}\n"
         f"lid_vae {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}, CPU, one thread.\n"
     )
