@@ -3,9 +3,10 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from lid_vae.build import (
     check_options,
 )
 from lid_vae.checkpoint import load_checkpoint
-from lid_vae.data.base import DataModule
+from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
@@ -99,21 +100,30 @@ class Run:
         write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.stored)))
         return _resumable(self.last, self.digest) if self.last.exists() else None
 
-    def measure(
-        self, module: VAEModule, data: DataModule, device: torch.device, stopwatch: Stopwatch, together: int = 1
-    ) -> "Measured":
-        """Evaluates the best checkpoint, draws the picture, writes ``result.json``, and of text ``texts.txt``.
-
-        ``together``: how many seeds shared the time that ``stopwatch`` has measured.
-        """
-        seconds = stopwatch.elapsed()
+    def restore_best(self, module: VAEModule, device: torch.device) -> None:
+        """The weights of the best checkpoint, in single precision, whatever training computed in."""
         module.restore(load_checkpoint(self.best))
         module.to(device, torch.get_default_dtype())
+
+    def measure(
+        self,
+        module: VAEModule,
+        data: DataModule,
+        stopwatch: Stopwatch,
+        together: int = 1,
+        evaluate: Callable[[Part], dict[str, Any]] | None = None,
+    ) -> "Measured":
+        """Evaluates ``module``, draws the picture, writes ``result.json``, and of text ``texts.txt``.
+
+        ``together``: how many seeds shared the time that ``stopwatch`` has measured. ``evaluate`` stands for
+        ``evaluate_split``, where that has been done.
+        """
+        evaluate = evaluate or partial(evaluate_split, module, data, samples=self.cfg.samples)
         result = describe_run(self.cfg, module, data, self.digest)
-        result |= {"steps": module.step, "seconds": round(seconds, 1), "seeds_together": together}
+        result |= {"steps": module.step, "seconds": round(stopwatch.elapsed(), 1), "seeds_together": together}
         result["seconds_per_step"] = stopwatch.seconds_per_step()
-        result |= evaluate_split(module, data, "test", self.cfg.samples)
-        result["validation"] = evaluate_split(module, data, "valid", self.cfg.samples)
+        result |= evaluate("test")
+        result["validation"] = evaluate("valid")
         texts = None
         if isinstance(data, TextDataModule):
             result["text"] = text_measures(module, data, "test")
@@ -205,7 +215,8 @@ def train_claimed(run: Run, claim: Claim, interruption: Interruption) -> float:
         )
         fit(trainer, module, data, last)
         interruption.obey()
-        measured = run.measure(module, data, trainer.strategy.root_device, stopwatch)
+        run.restore_best(module, trainer.strategy.root_device)
+        measured = run.measure(module, data, stopwatch)
     finish_loggers(loggers, *measured)
     return run.close(measured)
 

@@ -14,7 +14,7 @@ from lid_vae.map.base import InjectiveMap
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.vae_module import VAEModule
 
-__all__ = ["describe_run", "evaluate_split", "summary"]
+__all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
 
 
 def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: str) -> dict[str, Any]:
@@ -53,9 +53,17 @@ def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: s
 
 def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
     """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
+    evaluator = split_evaluator(module, data, samples)
+    for batch in data.batches(split):
+        evaluator.update(batch.x, batch.y)
+    return {"split": split, **evaluator.compute()}
+
+
+def split_evaluator(module: VAEModule, data: DataModule, samples: int) -> Evaluator:
+    """The evaluator of all measures, for ``module`` as it stands and ``data`` on its device."""
     module.eval()
     data.to_device(module.device)
-    evaluator = Evaluator(
+    return Evaluator(
         module.vae,
         module.infer,
         samples,
@@ -63,9 +71,6 @@ def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: in
         inference_samples=module.objective.samples,
         by_dimension=True,
     )
-    for batch in data.batches(split):
-        evaluator.update(batch.x, batch.y)
-    return {"split": split, **evaluator.compute()}
 
 
 def summary(result: dict[str, Any]) -> str:
