@@ -5,12 +5,10 @@
 Each measurement is a process of its own. Lightning's share of a step is in benchmarks/seeds.py.
 """
 
-import os
 import subprocess
 import sys
-import time
 
-from bench import ROOT, options_of, publish, table
+from bench import ROOT, options_of, process_seconds, publish, table
 
 MEASURED = """
 import resource, sys, time
@@ -57,14 +55,8 @@ def process(body: str, threads: int) -> tuple[float, float]:
 
 def command(*arguments: str) -> tuple[float, float]:
     """Wall-clock and processor seconds of a command; the least of three."""
-    best = (float("inf"), float("inf"))
-    for _ in range(3):
-        before, start = os.times(), time.perf_counter()
-        subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, check=True)
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        best = min(best[0], time.perf_counter() - start), min(best[1], used)
-    return best
+    times = [process_seconds(arguments) for _ in range(3)]
+    return min(wall for wall, _ in times), min(used for _, used in times)
 
 
 def main() -> None:
