@@ -8,6 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.io import CheckpointIO
 
 from lid_vae.checkpoint import AtomicCheckpointIO
 from lid_vae.data.base import DataModule
@@ -45,14 +46,6 @@ def check_options(cfg: DictConfig) -> None:
         check_whole(name, value, least)
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
-    devices = cfg.trainer.devices
-    several = (isinstance(devices, int) and devices > 1) or (not isinstance(devices, int | str) and len(devices) > 1)
-    if several or cfg.trainer.get("num_nodes", 1) > 1:
-        # Before anything starts: each process of Lightning's ddp would run the whole command again, sweep and all.
-        raise UserError(
-            f"trainer.devices={devices} asks for several devices, and a run trains on one. Use trainer.devices=1, and "
-            "give the runs of a sweep a device each: -m seed=0-9 hydra/launcher=joblib."
-        )
     if cfg.retry not in (None, "failed"):
         raise UserError(f"retry={cfg.retry} is not known. Use retry=failed, or leave it out to do all that is left.")
     if cfg.trainer.matmul_precision not in MATMUL_PRECISIONS:
@@ -135,11 +128,12 @@ def build_trainer(
     loggers: list[Logger],
     folder: Path,
     callbacks: list[pl.Callback],
+    checkpoint_io: CheckpointIO | None = None,
     **options: Any,
 ) -> pl.Trainer:
-    """The trainer of ``cfg``."""
+    """The trainer of ``cfg``; ``options`` are further ones of Lightning's, and win."""
     interval = _validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch)
-    settings = {"plugins": [AtomicCheckpointIO()], **options}
+    settings = {**options, "plugins": [checkpoint_io or AtomicCheckpointIO(), *options.get("plugins", [])]}
     torch.set_float32_matmul_precision(cfg.trainer.matmul_precision)
     node = {key: value for key, value in cfg.trainer.items() if key not in OWN_TRAINER_OPTIONS}
     try:

@@ -6,13 +6,17 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
 from lid_vae.build import (
@@ -24,7 +28,7 @@ from lid_vae.build import (
     check_options,
 )
 from lid_vae.checkpoint import load_checkpoint
-from lid_vae.data.base import DataModule, Part
+from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_atomic, write_json_atomic
@@ -36,6 +40,8 @@ from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.text_measures import text_measures
 from lid_vae.module.texts import Texts, take_texts
 from lid_vae.module.vae_module import VAEModule
+from lid_vae.posterior.base import CalibratedPosterior
+from lid_vae.process_group import ProcessGroup, find_group
 from lid_vae.quiet import quiet_lightning
 from lid_vae.record import describe_run, evaluate_split, summary
 from lid_vae.sweep.lock import Claim, LeftAlone, claim
@@ -45,6 +51,7 @@ __all__ = [
     "Measured",
     "Run",
     "fit",
+    "follow",
     "open_run",
     "train",
     "train_claimed",
@@ -105,25 +112,28 @@ class Run:
         module.restore(load_checkpoint(self.best))
         module.to(device, torch.get_default_dtype())
 
-    def measure(
+    def evaluate(self, module: VAEModule, data: DataModule, device: torch.device) -> dict[str, Any]:
+        """The measures of the best checkpoint, which ``module`` then is; all processes of a run take part."""
+        self.restore_best(module, device)
+        measures = evaluate_split(module, data, "test", self.cfg.samples)
+        return measures | {"validation": evaluate_split(module, data, "valid", self.cfg.samples)}
+
+    def record(
         self,
         module: VAEModule,
         data: DataModule,
+        measures: dict[str, Any],
         stopwatch: Stopwatch,
         together: int = 1,
-        evaluate: Callable[[Part], dict[str, Any]] | None = None,
+        devices: int = 1,
     ) -> "Measured":
-        """Evaluates ``module``, draws the picture, writes ``result.json``, and of text ``texts.txt``.
+        """Draws the picture of the best checkpoint, writes ``result.json``, and of text ``texts.txt``.
 
-        ``together``: how many seeds shared the time that ``stopwatch`` has measured. ``evaluate`` stands for
-        ``evaluate_split``, where that has been done.
+        ``together``: how many seeds shared the time that ``stopwatch`` has measured, on ``devices`` devices.
         """
-        evaluate = evaluate or partial(evaluate_split, module, data, samples=self.cfg.samples)
         result = describe_run(self.cfg, module, data, self.digest)
         result |= {"steps": module.step, "seconds": round(stopwatch.elapsed(), 1), "seeds_together": together}
-        result["seconds_per_step"] = stopwatch.seconds_per_step()
-        result |= evaluate("test")
-        result["validation"] = evaluate("valid")
+        result |= {"seconds_per_step": stopwatch.seconds_per_step(), "devices": devices, **measures}
         texts = None
         if isinstance(data, TextDataModule):
             result["text"] = text_measures(module, data, "test")
@@ -171,6 +181,7 @@ def open_run(cfg: DictConfig) -> Run:
     """The run that ``cfg`` asks for; nothing is written. Raises ``UserError`` for options out of range."""
     keep_freed_memory()
     check_options(cfg)
+    find_group(cfg, sweep=HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN)
     folder, digest = place(cfg)
     with open_dict(cfg):
         cfg.paths.run = str(folder)
@@ -188,37 +199,93 @@ def train(cfg: DictConfig) -> float:
     """
     quiet_lightning()
     run = open_run(cfg)
-    before = run.finished()
-    if before is None:
-        with interruptible() as interruption, run.claim() as claim:
-            before = run.finished()  # meanwhile, by another process
-            if before is None:
-                return train_claimed(run, claim, interruption)
+    group = find_group(cfg)
+    if group.follows:
+        return follow(run)
+    with group.declined_unless_led():
+        before = run.finished()
+        if before is None:
+            with interruptible() as interruption, run.claim() as claim:
+                before = run.finished()  # meanwhile, by another process
+                if before is None:
+                    return train_claimed(run, claim, interruption, group)
     return float(before["validation"]["elbo"])
 
 
-def train_claimed(run: Run, claim: Claim, interruption: Interruption) -> float:
-    """The rest of ``train``, for a run whose lock is held."""
+def train_claimed(run: Run, claim: Claim, interruption: Interruption, group: ProcessGroup | None = None) -> float:
+    """The rest of ``train``, for a run whose lock is held; ``group`` as ``find_group`` finds it."""
     cfg = run.cfg
+    group = group or find_group(cfg)
     data = build_data(cfg)
     module = run.build(data)
+    if group.size > 1:
+        _check_divisible(module)
     last = run.begin()
     stopwatch = Stopwatch()
     loggers = build_loggers(cfg)
+    with finished_on_error(loggers):
+        with group.lead({"config": run.stored, "folder": str(run.folder), "digest": run.digest}, last):
+            callbacks = [*build_callbacks(cfg), stopwatch]
+            measures = _train(run, group, module, data, last, loggers, callbacks, interruption, claim.check)
+        measured = run.record(module, data, measures, stopwatch, devices=group.size)
+    finish_loggers(loggers, *measured)
+    return run.close(measured)
+
+
+def follow(run: Run) -> float:
+    """Trains along in a further process of a run over several devices; the validation bound, where it has trained."""
+    quiet_lightning()
+    group = find_group(run.cfg)
+    with interruptible() as interruption, group.follow() as said:
+        if said is None:
+            return nan
+        data = build_data(run.cfg)
+        module = run.build(data)
+        last = None if said["last"] is None else Path(said["last"])
+        callbacks = [c for c in build_callbacks(run.cfg) if not isinstance(c, ProgressBar)]
+        measures = _train(run, group, module, data, last, [], [*callbacks, Stopwatch()], interruption)
+    return float(measures["validation"]["elbo"])
+
+
+def _train(
+    run: Run,
+    group: ProcessGroup,
+    module: VAEModule,
+    data: DataModule,
+    last: Path | None,
+    loggers: list[Logger],
+    callbacks: list[pl.Callback],
+    interruption: Interruption,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """What all processes of a run do together: train it, and measure its best checkpoint."""
 
     def save(trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(run.last, weights_only=False)
 
-    with finished_on_error(loggers):
-        trainer = build_trainer(
-            cfg, loggers, run.folder, [*build_callbacks(cfg), stopwatch, LastStep(interruption, save, claim.check)]
-        )
-        fit(trainer, module, data, last)
-        interruption.obey()
-        run.restore_best(module, trainer.strategy.root_device)
-        measured = run.measure(module, data, stopwatch)
-    finish_loggers(loggers, *measured)
-    return run.close(measured)
+    trainer = build_trainer(
+        run.cfg,
+        loggers,
+        run.folder,
+        [*callbacks, LastStep(interruption, save, check, group.agree)],
+        **group.trainer_options(run.cfg.trainer.get("strategy", "auto")),
+    )
+    fit(trainer, module, data, last)
+    interruption.obey()
+    return run.evaluate(module, data, trainer.strategy.root_device)
+
+
+def _check_divisible(module: VAEModule) -> None:
+    """Refuses by ``UserError`` to divide batches whose examples depend on each other."""
+    for part, divisible, fix in (
+        (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "posterior=null"),
+        (module.objective, module.objective.by_example, "objective=elbo"),
+    ):
+        if not divisible:
+            raise UserError(
+                f"{type(part).__name__} takes averages over a batch, and each of several devices would take its own. "
+                f"Use trainer.devices=1, or {fix}."
+            )
 
 
 def _superseded(folder: Path) -> Path:

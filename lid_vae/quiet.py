@@ -12,6 +12,7 @@ REMARKS = (
     ".*torch.jit.script.*",
     ".*GPU available but not used.*",
     ".*isinstance.treespec, LeafSpec.*",
+    ".*recommended to use `self.log.*sync_dist=True.*",  # every process logs the same
     ".*`srun` command is available on your system but is not used.*",
 )
 

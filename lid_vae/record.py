@@ -13,6 +13,7 @@ from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.vae_module import VAEModule
+from lid_vae.world import ALONE, World, sharing
 
 __all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
 
@@ -52,14 +53,18 @@ def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: s
 
 
 def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
-    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``."""
-    evaluator = split_evaluator(module, data, samples)
-    for batch in data.batches(split):
+    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``.
+
+    Of several processes each takes its share of the batches; all have the result.
+    """
+    place = sharing(len(data.evaluation_loader(split)))
+    evaluator = split_evaluator(module, data, samples, place)
+    for batch in place.take(data.batches(split)):
         evaluator.update(batch.x, batch.y)
     return {"split": split, **evaluator.compute()}
 
 
-def split_evaluator(module: VAEModule, data: DataModule, samples: int) -> Evaluator:
+def split_evaluator(module: VAEModule, data: DataModule, samples: int, world: World = ALONE) -> Evaluator:
     """The evaluator of all measures, for ``module`` as it stands and ``data`` on its device."""
     module.eval()
     data.to_device(module.device)
@@ -70,6 +75,7 @@ def split_evaluator(module: VAEModule, data: DataModule, samples: int) -> Evalua
         data.label_count,
         inference_samples=module.objective.samples,
         by_dimension=True,
+        world=world,
     )
 
 

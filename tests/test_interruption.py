@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from runs import TINY, Programs, digest, measures
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.interruption import SIGNALS, Stopped, interruptible
@@ -97,6 +98,32 @@ def test_a_signal_saves_the_step_and_ends_the_run(programs, uninterrupted, where
     assert "Resuming from" in resumed.out
     assert measures(resumed.result) == measures(uninterrupted.result)
     assert (resumed.folder / "metrics.csv").read_text() == (uninterrupted.folder / "metrics.csv").read_text()
+
+
+def curves(folder):
+    """Every number that TensorBoard shows, as (step, value) by its name."""
+    found = EventAccumulator(str(folder / "tensorboard"))
+    found.Reload()
+    return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def test_an_interrupted_run_is_one_run_to_its_loggers(programs, uninterrupted, monkeypatch, tmp_path):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    options = ("trainer.max_epochs=4", "model=gmvae", "logger=wandb")
+    for step in (5, 10):
+        with pytest.MonkeyPatch.context() as patch:
+            signal_at(patch, step, signal.SIGTERM)
+            assert programs.train(*options).status == 143
+    run = programs.train(*options)
+    assert "Resuming from" in run.out
+    wandb_folders = [path.name for path in (run.folder / "wandb").glob("offline-run-*")]
+    identity = (run.folder / "wandb" / "run-id").read_text().strip()
+    assert len(wandb_folders) == 3, "each start writes a folder, which `wandb sync` puts into one run"
+    assert all(name.endswith(f"-{identity}") for name in wandb_folders)
+    assert curves(run.folder) == curves(uninterrupted.folder)
 
 
 @pytest.mark.slow
@@ -259,14 +286,6 @@ def test_only_what_has_failed_is_tried_again(programs):
     assert [path.parent.name for path in programs.folder.rglob("result.json")] == ["seed-1"]
     assert again.out.count("has not failed: left alone by retry=failed") == 2
     assert "retry=failure is not known" in programs.train("retry=failure").paragraph
-
-
-@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0-1"), ("-m", "seed=0-1", "hydra/launcher=basic")])
-def test_refused_several_devices_for_one_run(programs, sweep):
-    refused = programs.train("trainer.devices=2", "trainer.accelerator=cpu", *sweep)
-    assert refused.status == 1
-    assert "a run trains on one. Use trainer.devices=1" in refused.err
-    assert not (programs.folder / "runs").exists() or not list(programs.folder.rglob("seed-*"))
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(programs, uninterrupted):

@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lid_vae"
 
-UTILITIES = {"errors", "noise", "shapes", "files", "checkpoint", "interruption", "memory", "quiet", "symbols"}
+UTILITIES = {
+    "errors",
+    "noise",
+    "shapes",
+    "files",
+    "checkpoint",
+    "interruption",
+    "memory",
+    "process_group",
+    "quiet",
+    "symbols",
+    "world",
+}
 FIRST = UTILITIES | {"map", "distribution"}
 BRACES = {"prior", "likelihood", "posterior"}
 CORE = FIRST | BRACES | {"vae", "objective"}

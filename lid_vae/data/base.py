@@ -11,9 +11,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 
 from lid_vae.data.split import Batch, at_least_one
-from lid_vae.data.stream import Loader, Stream, StreamLoader
-from lid_vae.errors import UserError
+from lid_vae.data.stream import Loader, SharedLoader, SharedStream, Stream, StreamLoader
 from lid_vae.shapes import Float, Tensor
+from lid_vae.world import sharing, world
 
 Part = Literal["train", "valid", "test"]
 
@@ -122,8 +122,9 @@ class DataModule(LightningDataModule, ABC):
         """Moves the splits to ``device``, where the batches are then made; streams made before stay where they are."""
 
     def stream(self) -> Stream:
-        """The training batches of this run."""
-        return self.train_stream(self.train_seed)
+        """The training batches of this run; of several processes each has its share of every batch."""
+        stream = self.train_stream(self.train_seed)
+        return stream if world().size == 1 else SharedStream(stream, world())
 
     def batches(self, split: Part, batch_size: int | None = None) -> Iterator[Batch]:
         """The batches of ``evaluation_loader``."""
@@ -143,19 +144,18 @@ class DataModule(LightningDataModule, ABC):
         return StreamLoader(stream, self.trainer.current_epoch * len(stream) if step is None else step)
 
     def val_dataloader(self) -> Loader:
-        self._follow_trainer()
-        return self.evaluation_loader("valid")
+        return self._shared("valid")
 
     def test_dataloader(self) -> Loader:
+        return self._shared("test")
+
+    def _shared(self, split: Part) -> Loader:
+        """The batches that ``sharing`` gives to this process."""
         self._follow_trainer()
-        return self.evaluation_loader("test")
+        loader = self.evaluation_loader(split)
+        place = sharing(len(loader))
+        return loader if place.size == 1 else SharedLoader(loader, place)
 
     def _follow_trainer(self) -> None:
-        if self.trainer is None:
-            return
-        if self.trainer.world_size > 1:
-            raise UserError(
-                f"The trainer has {self.trainer.world_size} devices, and each would train on the same batches. Use "
-                f"trainer.devices=1, and one process for each seed."
-            )
-        self.to_device(self.trainer.strategy.root_device)
+        if self.trainer is not None:
+            self.to_device(self.trainer.strategy.root_device)

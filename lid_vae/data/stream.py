@@ -1,6 +1,6 @@
 """The training batches as a function of (seed, step), and the loaders that hand batches to Lightning."""
 
-__all__ = ["Loader", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
+__all__ = ["Loader", "SharedLoader", "SharedStream", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
 
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
@@ -8,8 +8,10 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from lid_vae.data.split import Batch, Split, as_float
+from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
+from lid_vae.world import World
 
 
 @runtime_checkable
@@ -126,3 +128,41 @@ class SplitLoader:
         for index in torch.arange(len(self.split), device=self.split.device).split(self.batch_size):
             rows = self.split.rows(index)
             yield Batch(as_float(rows.x), rows.y, index)
+
+
+class SharedStream:
+    """One process's share of every batch of a stream: of B rows the ``rank``-th B / ``size`` in a row.
+
+    Together the shares are the batches of a run in one process. Raises ``UserError`` for a B that cannot be divided.
+    """
+
+    def __init__(self, stream: Stream, world: World) -> None:
+        self.stream, self.world = stream, world
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def batch(self, step: int, draw: int = 0) -> Batch:
+        batch = self.stream.batch(step, draw)
+        rank, size = self.world
+        rows, rest = divmod(len(batch.x), size)
+        if rest:
+            raise UserError(
+                f"A batch of {len(batch.x)} examples cannot be divided among {size} devices. Use a data.batch_size "
+                f"that is a multiple of {size}, and not above the number of training examples."
+            )
+        own = slice(rank * rows, (rank + 1) * rows)
+        return Batch(batch.x[own], None if batch.y is None else batch.y[own], batch.index[own])
+
+
+class SharedLoader:
+    """One process's share of the batches of a split."""
+
+    def __init__(self, loader: Loader, world: World) -> None:
+        self.loader, self.world = loader, world
+
+    def __len__(self) -> int:
+        return len(range(self.world.rank, len(self.loader), self.world.size))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.world.take(self.loader)

@@ -1,5 +1,7 @@
 """How well the categories of z match labels that training never saw."""
 
+from typing import Any
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torchmetrics import Metric
@@ -18,8 +20,8 @@ class ClusterAccuracy(Metric):
     higher_is_better = True
     table: Tensor
 
-    def __init__(self, categories: int, labels: int) -> None:
-        super().__init__()
+    def __init__(self, categories: int, labels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.add_state("table", torch.zeros(categories, labels, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, category: Int[Tensor, " B"], label: Int[Tensor, " B"]) -> None:

@@ -1,5 +1,7 @@
 """Active units: the share of latent dimensions whose posterior mean moves with x."""
 
+from typing import Any
+
 import torch
 from torchmetrics import Metric
 
@@ -30,8 +32,8 @@ class ActiveUnits(Metric):
     product_sum: Tensor
     prior_variance: Tensor
 
-    def __init__(self, prior_variance: Float[Tensor, " L"], threshold: float = 0.01) -> None:
-        super().__init__()
+    def __init__(self, prior_variance: Float[Tensor, " L"], threshold: float = 0.01, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.threshold = threshold
         self.register_buffer("prior_variance", prior_variance.detach().double().clone(), persistent=False)
         zeros = torch.zeros(len(prior_variance), dtype=torch.float64)

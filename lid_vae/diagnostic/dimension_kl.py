@@ -1,6 +1,7 @@
 """KL divergence of single latent dimensions from the prior: which of them say anything about x."""
 
 from math import e, log, pi
+from typing import Any
 
 import torch
 from torchmetrics import Metric
@@ -23,8 +24,8 @@ class DimensionKL(Metric):
     count: Tensor
     total: Tensor
 
-    def __init__(self, dimensions: int) -> None:
-        super().__init__()
+    def __init__(self, dimensions: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(dimensions, dtype=torch.float64), dist_reduce_fx="sum")
 

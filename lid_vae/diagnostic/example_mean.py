@@ -1,5 +1,7 @@
 """Mean over a data set of a value per example, with its standard error: KL divergences and bounds."""
 
+from typing import Any
+
 import torch
 from torchmetrics import Metric
 
@@ -16,8 +18,8 @@ class ExampleMean(Metric):
     total: Tensor
     square_total: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         for name in ("count", "total", "square_total"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 

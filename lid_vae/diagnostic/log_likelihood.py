@@ -1,6 +1,7 @@
 """Importance-sampled log-likelihood."""
 
 from math import log
+from typing import Any
 
 import torch
 from torchmetrics import Metric
@@ -40,9 +41,9 @@ class LogLikelihood(Metric):
     full_state_update = False
     higher_is_better = True
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.examples = ExampleMean()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.examples = ExampleMean(**kwargs)
 
     def update(self, log_weight: Float[Tensor, "S B"]) -> None:
         """All S log weights, log p(x, w_s) - log q(w_s | x), of a batch; or one row, a finished ``LogMeanExp``."""

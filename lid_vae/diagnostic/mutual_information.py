@@ -1,6 +1,7 @@
 """Mutual information I_q(x; z) under the whole set's aggregate posterior; a mini-batch's would cap it at log B."""
 
 from math import log
+from typing import Any
 
 import torch
 from torchmetrics import Metric
@@ -27,8 +28,8 @@ class CategoricalMutualInformation(Metric):
     probability: list[Tensor]
     lower_negentropy: list[Tensor]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.add_state("probability", [], dist_reduce_fx="cat")
         self.add_state("lower_negentropy", [], dist_reduce_fx="cat")
 
@@ -88,8 +89,8 @@ class MutualInformation(Metric):
     normaliser: list[Tensor]
     log_category: list[Tensor]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         for name in ("statistic", "natural", "normaliser", "log_category"):
             self.add_state(name, [], dist_reduce_fx="cat")
 

@@ -8,6 +8,7 @@ from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
+from lid_vae.world import average
 
 __all__ = ["Aggressive"]
 
@@ -84,7 +85,7 @@ class Aggressive(Inference):
         for step in range(1, self.most + 1):
             value = bound(*draw(step)).mean(-1)
             minimise(-value, "posterior", running)
-            total = total + value.detach()
+            total = total + average(value.detach())
             if step % self.window == 0:
                 if before is not None:
                     running = running & (total > before)

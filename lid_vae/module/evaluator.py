@@ -5,6 +5,7 @@ from math import exp, log, prod
 from typing import Any
 
 import torch
+from torchmetrics import Metric
 
 from lid_vae.diagnostic import (
     ActiveUnits,
@@ -15,15 +16,20 @@ from lid_vae.diagnostic import (
     LogLikelihood,
     MutualInformation,
 )
+from lid_vae.diagnostic.gather import gather
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.module.look import ROWS, Infer, Look, Ruler, look_at, noise_of
 from lid_vae.shapes import Int, Observations, Tensor
 from lid_vae.vae import VAE
+from lid_vae.world import ALONE, World
 
 __all__ = ["Evaluator", "Looker"]
 
 Looker = Callable[[Tensor, int], tuple[Look, torch.Generator]]
 """(x, number) -> what batch ``number`` shows, and the generator of its noise as it stands after that."""
+
+# Metrics that leave it to the evaluator to gather them, once for all that they compute.
+LOCAL: dict[str, Any] = {"sync_on_compute": False}
 
 
 class Evaluator:
@@ -31,7 +37,9 @@ class Evaluator:
 
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
     ``samples``, ``with_w``, ``rows`` and ``by_dimension`` are those of ``Ruler``, with what it raises.
-    ``look`` may be replaced by what looks at a batch under the weights of several models at once.
+    ``look`` may be replaced by what looks at a batch under the weights of several models at once. Where processes share
+    a split, ``world`` is this one's place: it takes its batches, ``compute`` (called in all) gathers those of the
+    others.
     """
 
     def __init__(
@@ -44,41 +52,43 @@ class Evaluator:
         rows: int = ROWS,
         inference_samples: int = 1,
         by_dimension: bool = False,
+        world: World = ALONE,
     ) -> None:
         with torch.no_grad():
             prior = vae.prior()
         by_dimension = by_dimension and prior.support != "binary"
         self.ruler = Ruler(samples, with_w, rows, inference_samples, by_dimension)
-        self.vae, self.infer, self.batch_number = vae, infer, 0
+        self.vae, self.infer, self.world, self.batch_number = vae, infer, world, world.rank
         self.look: Looker = self._look_alone
         device = prior.mean.device
         self.prior: LatentDistribution = prior
         self.bound, self.likelihood, self.joint_kl, self.w_kl = (
-            ExampleMean().to(device),
-            LogLikelihood().to(device),
-            ExampleMean().to(device),
-            ExampleMean().to(device),
+            ExampleMean(**LOCAL).to(device),
+            LogLikelihood(**LOCAL).to(device),
+            ExampleMean(**LOCAL).to(device),
+            ExampleMean(**LOCAL).to(device),
         )
-        self.w_units = ActiveUnits(prior.variance).to(device)
-        self.w_information = MutualInformation().to(device) if with_w else None
-        self.dimensions = DimensionKL(len(prior.mean)).to(device) if by_dimension else None
+        self.symbols = ExampleMean(**LOCAL).to(device)
+        self.w_units = ActiveUnits(prior.variance, **LOCAL).to(device)
+        self.w_information = MutualInformation(**LOCAL).to(device) if with_w else None
+        self.dimensions = DimensionKL(len(prior.mean), **LOCAL).to(device) if by_dimension else None
         self.z_information: CategoricalMutualInformation | None = None
         self.accuracy: ClusterAccuracy | None = None
-        self.features, self.count = 0, 0
+        self.features = 0
         if isinstance(prior, Mixture):
             probability = prior.log_mixing.exp()
-            self.z_information = CategoricalMutualInformation().to(device)
-            self.z_units = ActiveUnits(probability * (1 - probability)).to(device)
+            self.z_information = CategoricalMutualInformation(**LOCAL).to(device)
+            self.z_units = ActiveUnits(probability * (1 - probability), **LOCAL).to(device)
             if labels is not None:
-                self.accuracy = ClusterAccuracy(len(probability), labels).to(device)
+                self.accuracy = ClusterAccuracy(len(probability), labels, **LOCAL).to(device)
 
     @torch.no_grad()
     def update(self, x: Observations, y: Int[Tensor, " B"] | None = None) -> None:
         """One more batch."""
         look, rng = self.look(x, self.batch_number)
-        self.batch_number += 1
+        self.batch_number += self.world.size
         self.features = prod(x.shape[1:])
-        self.count += self.vae.likelihood.count(x)
+        self.symbols.update(torch.tensor([float(self.vae.likelihood.count(x))], device=x.device))
         self.bound.update(look["bound"])
         self.likelihood.update(look["evidence"].unsqueeze(0))
         self.joint_kl.update(look["divergence"])
@@ -100,6 +110,10 @@ class Evaluator:
         """``elbo``, ``ll`` {mean, se, samples}, ``latent`` {z, w: {au, kl, mi, mi_upper, mi_se}}, ``accuracy`` and
         more; nats. Of sequences ``perplexity``, for each symbol, the end of a sequence counted.
         """
+        if self.world.size > 1:
+            found = [value for value in vars(self).values() if isinstance(value, Metric)]
+            gather([*found, self.likelihood.examples])
+            self.world = ALONE  # all is here now
         ll = float(self.likelihood.compute())
         result: dict[str, Any] = {
             "examples": int(self.bound.count),
@@ -110,8 +124,8 @@ class Evaluator:
         if self.vae.likelihood.binary:
             result["bits_per_dimension"] = -ll / (log(2) * self.features)
         if self.vae.likelihood.symbols is not None:
-            result["symbols"] = self.count
-            result["perplexity"] = exp(-ll * result["examples"] / self.count)
+            result["symbols"] = int(self.symbols.total)
+            result["perplexity"] = exp(-ll * result["examples"] / result["symbols"])
         w: dict[str, float | list[float]] = {
             "au": float(self.w_units.compute()),
             "au_absolute": float(self.w_units.absolute()),

@@ -18,9 +18,13 @@ class LastStep(pl.Callback):
     """
 
     def __init__(
-        self, interruption: Interruption, save: Callable[[pl.Trainer], None], check: Callable[[], None] = lambda: None
+        self,
+        interruption: Interruption,
+        save: Callable[[pl.Trainer], None],
+        check: Callable[[], None] = lambda: None,
+        agree: Callable[[int | None], int | None] = lambda signum: signum,
     ) -> None:
-        self.interruption, self.save, self.check = interruption, save, check
+        self.interruption, self.save, self.check, self.agree = interruption, save, check, agree
         self.saved = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -36,6 +40,7 @@ class LastStep(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         self.check()
+        self.interruption.pending = self.agree(self.interruption.pending)
         if self.interruption.pending is not None and not trainer.is_last_batch:
             self.save(trainer)
             self.saved = True

@@ -24,6 +24,7 @@ from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
+from lid_vae.world import average, sharing, world
 
 __all__ = ["VAEModule"]
 
@@ -84,9 +85,11 @@ class VAEModule(pl.LightningModule):
         return self.objective(self.vae, x, self.inference.posterior(self.vae, self.objective, x, noise), noise)
 
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
-        """The noise of the batch of ``step``, or of its ``draw``-th extra batch."""
+        """The noise of the batch of ``step``, or of its ``draw``-th extra one; ``batch`` is this process's share."""
         rng = generator(self.seed, "noise", step, draw, device=self.device)
-        return self.vae.posterior.draw_noise(self.objective.samples, batch, rng)
+        rank, size = world()
+        noise = self.vae.posterior.draw_noise(self.objective.samples, batch * size, rng)
+        return noise if size == 1 else noise[:, :, rank * batch : (rank + 1) * batch]
 
     def infer(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Approximation:
         """q for a batch, with the trained inference strategy."""
@@ -146,13 +149,14 @@ class VAEModule(pl.LightningModule):
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
         if self._drops:
-            torch.manual_seed(derive_seed(self.seed, "dropout", step))
+            rank = world().rank
+            torch.manual_seed(derive_seed(self.seed, "dropout", step, *([rank] if rank else [])))
         noise = self.noise(step, 0, len(batch.x))
         value = self.inference.update(self._bound or self, batch.x, noise, self._minimise, self._draw)
         self.step = step + 1
         logged = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
         if logged or step == 0 or self.device.type == "cpu":
-            bound = value.mean()
+            bound = average(value.mean())
             if not torch.isfinite(bound):
                 raise training_diverged(float(bound), step, factor * self._base_rate())
             if logged or step == 0:  # the first for the progress bar alone: Lightning gives it to no logger
@@ -170,6 +174,7 @@ class VAEModule(pl.LightningModule):
             self.labels,
             with_w=with_w,
             inference_samples=self.objective.samples,
+            world=sharing(len(self.trainer.datamodule.evaluation_loader("valid"))),  # type: ignore[attr-defined]
         )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -14,10 +14,12 @@ __all__ = ["Objective"]
 class Objective(nn.Module, ABC):
     """A bound on log p(x), or a surrogate of one, to be maximised.
 
-    ``samples`` is how many draws of q a training step takes.
+    ``samples`` is how many draws of q a training step takes. ``by_example``: whether an example's value depends on that
+    example alone, so that the processes of a run may divide a batch.
     """
 
     samples: int
+    by_example: bool = True
 
     @abstractmethod
     def forward(

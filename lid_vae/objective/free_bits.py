@@ -55,6 +55,7 @@ class FreeBits(Objective):
         self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.free_bits, self.per, self.samples = float(free_bits), per, samples
         self.beta = self.schedule(0, 1)
+        self.by_example = self.free_bits == 0
 
     def forward(
         self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lid_vae.report import paper
 from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
@@ -68,10 +69,14 @@ def analyse(study: Study) -> list[Analysed]:
     analysed = [_begin(table) for table in study.tables]
     cells: list[tuple[Line, str, list[float]]] = []
     for item in analysed:
+        published = _published(item.table)
+        scale = item.table.first.get("scale", 5.0)
         for line in item.lines:
+            name = line.row.model
             for measure in item.measures:
                 values = _values(line.row, measure, line.row.seeds)
-                line.cells[measure.key] = Cell(None, _paper(item.table, line.row, measure))
+                known = paper.value(item.table.data, name, measure.key, scale) if name in published else None
+                line.cells[measure.key] = Cell(None, known)
                 if values:
                     cells.append((line, measure.key, values))
     for (line, key, _), summary in zip(cells, summarise([values for _, _, values in cells]), strict=True):
@@ -85,19 +90,19 @@ def analyse(study: Study) -> list[Analysed]:
 
 def _begin(table: Table) -> Analysed:
     item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
-    expected = len(table.seeds)
+    seeds = table.seeds
     for row in table.rows:
         times = [seconds(result) for result in row.results.values()]
         known = [time for time in times if time is not None]
-        item.lines.append(Line(row, {}, expected, sum(known) if known and len(known) == len(times) else None))
-        item.notes += _absences(table, row)
+        item.lines.append(Line(row, {}, len(seeds), sum(known) if known and len(known) == len(times) else None))
+        item.notes += _absences(seeds, row)
     return item
 
 
-def _absences(table: Table, row: Row) -> list[str]:
+def _absences(expected: Sequence[int], row: Row) -> list[str]:
     """What is missing in a row, and why."""
     reasons: dict[str, list[int]] = {}
-    for seed in table.seeds:
+    for seed in expected:
         if seed not in row.results:
             reasons.setdefault(row.missing.get(seed, "not run"), []).append(seed)
     return [f"{row.label}: {_seeds(seeds)} {reason.rstrip('.')}." for reason, seeds in reasons.items()]
@@ -110,11 +115,15 @@ def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
     return values if len(values) == len(found) else []
 
 
-def _paper(table: Table, row: Row, measure: Measure) -> tuple[float, float | None] | None:
-    sizes = {(r.setting("depth"), r.setting("hidden_layers")) for r in table.rows if r.model == row.model and r.results}
-    if table.is_search or table.split != "test" or len(sizes) > 1:  # the paper's decoder has one depth
-        return None
-    return paper.value(table.data, row.model, measure.key, table.first.get("scale", 5.0))
+def _published(table: Table) -> set[str]:
+    """The models whose rows the paper's numbers may stand beside."""
+    if table.is_search or table.split != "test":
+        return set()
+    sizes: dict[str, set[Any]] = {row.model: set() for row in table.rows}
+    for row in table.rows:
+        if row.results:
+            sizes[row.model].add((row.setting("depth"), row.setting("hidden_layers")))
+    return {model for model, found in sizes.items() if len(found) <= 1}  # the paper's decoder has one depth
 
 
 def _compare(analysed: Sequence[Analysed]) -> None:

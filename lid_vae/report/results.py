@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,14 +205,19 @@ def _place_missing(tables: Sequence[Table], missing: Mapping[Path, dict[int, str
 
 def _label(rows: Sequence[Row]) -> None:
     """The model's name, with the settings in which it differs from other rows of that model."""
+    known: dict[str, dict[str, set[str]]] = {row.model: {name: set() for name in SETTINGS} for row in rows}
     for row in rows:
-        twins = [other for other in rows if other.model == row.model and other.results]
-        differing = [name for name in SETTINGS if len({str(twin.setting(name)) for twin in twins}) > 1]
-        parts = [f"{SETTINGS[name]} {row.setting(name)}" for name in differing]
+        if row.results:
+            for name, values in known[row.model].items():
+                values.add(str(row.setting(name)))
+    for row in rows:
+        parts = [
+            f"{SETTINGS[name]} {row.setting(name)}" for name, values in known[row.model].items() if len(values) > 1
+        ]
         row.label = ", ".join([row.model, *parts]) if row.results else row.place.name
-    labels = [row.label for row in rows]
+    times = Counter(row.label for row in rows)
     for row in rows:
-        if labels.count(row.label) > 1:
+        if times[row.label] > 1:
             row.label = row.place.name
 
 

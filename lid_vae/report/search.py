@@ -30,13 +30,14 @@ def choices(item: Analysed) -> list[str]:
     chosen = chosen_rates(item)
     listed = "; ".join(f"{model}: {rate:g}" for model, rate in chosen.items()) or "none"
     sentences = [f"Best learning rates by the mean validation bound over seeds, no test data: {listed}."]
+    seeds = item.table.seeds
     for model, rows in searched.items():
         rates = sorted(_rate(row) for row in rows)
         if model not in chosen:
             sentences.append(f"{model}: no rate is finished on all seeds, so none is chosen.")
         elif chosen[model] in (rates[0], rates[-1]):
             sentences.append(f"{model}: {chosen[model]:g} is at the edge of its grid, and a better one may lie beyond.")
-        lacking = [f"{_rate(row):g}" for row in sorted(rows, key=_rate) if row.seeds != item.table.seeds]
+        lacking = [f"{_rate(row):g}" for row in sorted(rows, key=_rate) if row.seeds != seeds]
         if lacking:
             sentences.append(f"{model}: not eligible, as a seed is missing: {', '.join(lacking)}.")
     return sentences

@@ -62,6 +62,7 @@ IGNORED = (
     "trainer.compile",
     "trainer.devices",
     "trainer.num_nodes",
+    "trainer.strategy",
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",

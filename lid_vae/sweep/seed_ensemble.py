@@ -21,6 +21,7 @@ from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
+from lid_vae.process_group import find_group
 from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.lock import Claim
@@ -51,7 +52,8 @@ def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
         if len(left) > 1:
             first = next(iter(left.values())).run
             data = build_data(first.cfg)
-            reason = _obstacle(first, data)
+            devices = find_group(first.cfg).size
+            reason = _obstacle(first, data) if devices == 1 else f"each takes {devices} devices"
             if reason is None:
                 for numbers in _stacks(runs, list(left)):
                     if len(numbers) > 1:
@@ -130,7 +132,7 @@ def _train_stack(entries: Sequence[Entry], data: DataModule) -> list[Outcome]:
             runs[0].folder,
             [*progress, SeedCallbacks(members), LastStep(interruption, save, check)],
             enable_checkpointing=False,
-            plugins=[_SharedCheckpoint(first)],
+            checkpoint_io=_SharedCheckpoint(first),
         )
         fit(trainer, module, SeedData(data, seeds), None if first is None else runs[0].folder)
         interruption.obey()

@@ -1,6 +1,6 @@
 """The end of several seeds: measured together where that pays, each closed by itself."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -66,27 +66,28 @@ def finish_seeds(runs: Sequence[Run], members: Sequence[Member], data: DataModul
             for split in PARTS
         }
         for place in group:
-            own = {split: errors[place] or measures[split][place] for split in PARTS}
+            own = [errors[place] or measures[split][place] for split in PARTS]
             yield place, _finish(runs[place], members[place], data, own, len(runs))
 
 
-def _finish(run: Run, member: Member, data: DataModule, measures: Mapping[Part, Measures], together: int) -> Outcome:
+def _finish(run: Run, member: Member, data: DataModule, measures: Sequence[Measures], together: int) -> Outcome:
+    """``measures``: of each of ``PARTS``."""
     loggers = member.trainer.loggers
     (stopwatch,) = (callback for callback in member.trainer.callbacks if isinstance(callback, Stopwatch))
-
-    def measured(split: Part) -> dict[str, Any]:
-        found = measures[split]
-        if isinstance(found, Exception):
-            raise found
-        return found
-
     try:
         with finished_on_error(loggers):
-            done = run.measure(member.module, data, stopwatch, together, measured)
+            test, valid = (_raised(found) for found in measures)
+            done = run.record(member.module, data, test | {"validation": valid}, stopwatch, together)
         finish_loggers(loggers, *done)
         return run.close(done)
     except Exception as error:
         return error
+
+
+def _raised(measures: Measures) -> dict[str, Any]:
+    if isinstance(measures, Exception):
+        raise measures
+    return measures
 
 
 def _restore(run: Run, module: VAEModule) -> Exception | None:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from pytorch_lightning import Trainer
 
 from lid_vae.data import ArrayDataModule, Digits, Pinwheel
 from lid_vae.errors import UserError
@@ -107,14 +106,6 @@ def test_sizes_below_one_are_refused(option: str) -> None:
 def test_more_training_examples_than_there_are_is_refused() -> None:
     with pytest.raises(UserError, match=r"data.train_size=1201 .* 1200"):
         ready(Digits(train_size=1201))
-
-
-def test_several_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ready(Digits())
-    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    monkeypatch.setattr(Trainer, "world_size", 2)
-    with pytest.raises(UserError, match="one process for each seed"):
-        module.train_dataloader()
 
 
 @pytest.mark.gpu

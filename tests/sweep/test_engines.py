@@ -172,6 +172,19 @@ class TestSlurm:
         assert "Requeued job" in logs
         assert "Resuming from" in logs
 
+    def test_one_run_over_two_tasks(self, slurm, tmp_path, one_by_one):
+        """srun starts the processes, which find each other and train seed 0 as one process does."""
+        options = (*TINY, "model=gmvae", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
+        words = [sys.executable, str(ROOT / "train.py"), *options, f"paths.runs={tmp_path}"]
+        environment = {**ENVIRONMENT, **slurm.environment}
+        done = subprocess.run(
+            ["srun", "--ntasks-per-node=2", *words], env=environment, capture_output=True, text=True, timeout=500
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        result = found(tmp_path)["seed-0"]
+        assert result["ll"]["mean"] == pytest.approx(one_by_one["seed-0"]["ll"]["mean"], rel=1e-3)
+        assert done.stdout.count("result  ") == 1
+
 
 def test_devices_by_rotation(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-aa,5")

@@ -1,0 +1,42 @@
+"""A further process of a run over several devices, started by the first one with a file that says which run."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from lid_vae.errors import UserError
+from lid_vae.files import read_json
+from lid_vae.interruption import Stopped
+
+
+def main(path: str, first: str) -> int:
+    """Trains along; the exit status. What a user can mend the first process says."""
+    _end_with(int(first))
+    from lid_vae.experiment import Run, follow
+
+    request = read_json(Path(path))
+    run = Run(OmegaConf.create(request["config"]), Path(request["folder"]), request["digest"], request["config"])
+    try:
+        follow(run)
+    except (UserError, KeyboardInterrupt, Stopped):
+        return 0
+    return 0
+
+
+def _end_with(first: int) -> None:
+    """Ends this process when the one that started it has ended, however that was."""
+
+    def watch() -> None:
+        while os.getppid() == first:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
