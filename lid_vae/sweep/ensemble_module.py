@@ -93,8 +93,8 @@ class EnsembleModule(pl.LightningModule):
             if member.training:
                 with member.own():
                     member.module.on_validation_epoch_start()
-        modules = enumerate(member.module for member in self.members if member.training)
-        SeedLooks(self.stack, {place: module.evaluator for place, module in modules if module.evaluator is not None})
+        evaluators = {place: member.module.evaluator for place, member in enumerate(self.members) if member.training}
+        SeedLooks(self.stack, {place: found for place, found in evaluators.items() if found is not None})
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         for member in self.members:
