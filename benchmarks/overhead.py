@@ -1,19 +1,18 @@
 """Start-up time and peak memory: of the commands, of a stack of seeds, and of the importance-sampled log-likelihood.
 
     python benchmarks/overhead.py --threads 1
+    python benchmarks/overhead.py --threads 1 --whole       # 5,000 samples of 10,000 images too: many minutes
 
 Each measurement is a process of its own. Lightning's share of a step is in benchmarks/seeds.py.
 """
 
-import os
 import subprocess
 import sys
-import time
 
-from bench import ROOT, options_of, publish, table
+from bench import ROOT, options_of, process_seconds, publish, table
 
 MEASURED = """
-import resource, sys, time
+import ctypes, sys, time
 sys.path[:0] = [{root!r}, {root!r} + "/benchmarks"]
 import torch
 torch.set_num_threads({threads})
@@ -21,21 +20,41 @@ from seeds import configurations, modules, ensemble, stacked
 from lid_vae.build import build_data
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.evaluator import Evaluator
+from lid_vae.sweep.seed_looks import SeedLooks
+from lid_vae.sweep.stack import Stack
+resident = 0.0
+
+def held(name):
+    (line,) = (line for line in open("/proc/self/status") if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+def begin():
+    # What has been freed goes back to the system, and the peak begins anew.
+    global resident
+    ctypes.CDLL(None).malloc_trim(0)
+    open("/proc/self/clear_refs", "w").write("5")
+    resident = held("VmRSS")
+
 keep_freed_memory()
 {body}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.process_time())
+print(held("VmHWM") - resident, time.process_time())
 """
 EVALUATION = """
-cfgs = configurations(["model=lidgmvae", "data=mnist"], 1)
+cfgs = configurations(["model={model}", "data=mnist", "width={width}"], {seeds})
 data = build_data(cfgs[0])
-(module,) = modules(cfgs, data)
-evaluator = Evaluator(module.vae, module.infer, {samples}, data.label_count, with_w={with_w}, by_dimension=True)
+made = modules(cfgs, data)
+evaluators = [Evaluator(module.vae, module.infer, {samples}, data.label_count, by_dimension=True) for module in made]
+if len(made) > 1:
+    SeedLooks(Stack(made), dict(enumerate(evaluators)))
 left = {examples}
+begin()
 for batch in data.batches("test"):
     if left > 0:
-        evaluator.update(batch.x[:left], batch.y[:left])
+        for evaluator in evaluators:
+            evaluator.update(batch.x[:left], batch.y[:left])
     left -= len(batch.x)
-evaluator.compute()
+for evaluator in evaluators:
+    evaluator.compute()
 """
 STACK = """
 cfgs = configurations(["model=lidgmvae", "data={data}"], {seeds})
@@ -43,12 +62,17 @@ step = stacked(cfgs, build_data(cfgs[0]))
 for _ in range(3):
     step()
 """
-# S, examples, and whether the information of w (N^2 densities, in pieces) is measured too.
-EVALUATIONS = ((5, 200, True), (50, 200, True), (500, 200, True), (5000, 200, True), (5, 10_000, True))
+# Importance samples, examples, seeds side by side, model, width.
+EVALUATIONS = (
+    *((samples, 200, 1, "lidgmvae", 512) for samples in (5, 50, 500, 5000)),
+    *((5, examples, 1, "lidgmvae", 512) for examples in (1000, 10_000)),
+    *((5, 1000, seeds, "vae", 512) for seeds in (1, 10)),
+)
+WHOLE = (5000, 10_000, 1, "vae", 16)
 
 
 def process(body: str, threads: int) -> tuple[float, float]:
-    """Peak memory in MiB and processor seconds of a process."""
+    """Peak memory in MiB, from its start or from ``begin()``, and processor seconds of a process."""
     source = MEASURED.format(root=str(ROOT), threads=threads, body=body)
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     memory, seconds = done.stdout.split()[-2:]
@@ -57,18 +81,14 @@ def process(body: str, threads: int) -> tuple[float, float]:
 
 def command(*arguments: str) -> tuple[float, float]:
     """Wall-clock and processor seconds of a command; the least of three."""
-    best = (float("inf"), float("inf"))
-    for _ in range(3):
-        before, start = os.times(), time.perf_counter()
-        subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, check=True)
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        best = min(best[0], time.perf_counter() - start), min(best[1], used)
-    return best
+    times = [process_seconds(arguments) for _ in range(3)]
+    return min(wall for wall, _ in times), min(used for _, used in times)
 
 
 def main() -> None:
-    options = options_of(__doc__).parse_args()
+    parser = options_of(__doc__)
+    parser.add_argument("--whole", action="store_true", help="also 5,000 samples of 10,000 images (narrow)")
+    options = parser.parse_args()
     starts = {
         "python -c 'import torch'": command("-c", "import torch"),
         "python -c 'import pytorch_lightning'": command("-c", "import pytorch_lightning"),
@@ -88,12 +108,12 @@ def main() -> None:
     lines += ["", f"Peak memory of LIDGMVAE's training steps, MiB; {nothing:.0f} with the program loaded:", ""]
     lines += table(["data", "seeds in the stack", "peak", "above the program"], rows)
     rows = []
-    for samples, examples, with_w in EVALUATIONS:
-        body = EVALUATION.format(samples=samples, examples=examples, with_w=with_w)
+    for samples, examples, seeds, model, width in (*EVALUATIONS, *([WHOLE] if options.whole else [])):
+        body = EVALUATION.format(samples=samples, examples=examples, seeds=seeds, model=model, width=width)
         memory, seconds = process(body, options.threads)
-        rows.append([samples, examples, f"{memory:.0f}", f"{memory - nothing:.0f}", f"{seconds:.0f}"])
-    lines += ["", "Peak memory of the evaluation of LIDGMVAE on MNIST (64 latents, width 512), MiB:", ""]
-    lines += table(["importance samples", "examples", "peak", "above the program", "processor seconds"], rows)
+        rows.append([f"{samples:,}", f"{examples:,}", seeds, model, width, f"{memory:.0f}", f"{seconds:.0f}"])
+    header = ["importance samples", "examples", "seeds", "model", "width", "MiB", "processor seconds"]
+    lines += ["", "Peak memory of the evaluation on MNIST, above what data and model hold:", "", *table(header, rows)]
     publish("Start-up and peak memory", options, lines)
 
 

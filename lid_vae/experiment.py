@@ -107,10 +107,14 @@ class Run:
         write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.stored)))
         return _resumable(self.last, self.digest) if self.last.exists() else None
 
-    def evaluate(self, module: VAEModule, data: DataModule, device: torch.device) -> dict[str, Any]:
-        """The measures of the best checkpoint, which ``module`` then is; all processes of a run take part."""
+    def restore_best(self, module: VAEModule, device: torch.device) -> None:
+        """The weights of the best checkpoint, in single precision, whatever training computed in."""
         module.restore(load_checkpoint(self.best))
         module.to(device, torch.get_default_dtype())
+
+    def evaluate(self, module: VAEModule, data: DataModule, device: torch.device) -> dict[str, Any]:
+        """The measures of the best checkpoint, which ``module`` then is; all processes of a run take part."""
+        self.restore_best(module, device)
         measures = evaluate_split(module, data, "test", self.cfg.samples)
         return measures | {"validation": evaluate_split(module, data, "valid", self.cfg.samples)}
 

@@ -13,9 +13,9 @@ from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.module.evaluator import Evaluator
 from lid_vae.module.vae_module import VAEModule
-from lid_vae.world import sharing
+from lid_vae.world import ALONE, World, sharing
 
-__all__ = ["describe_run", "evaluate_split", "summary"]
+__all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
 
 
 def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: str) -> dict[str, Any]:
@@ -57,22 +57,26 @@ def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: in
 
     Of several processes each takes its share of the batches; all have the result.
     """
+    place = sharing(len(data.evaluation_loader(split)))
+    evaluator = split_evaluator(module, data, samples, place)
+    for batch in place.take(data.batches(split)):
+        evaluator.update(batch.x, batch.y)
+    return {"split": split, **evaluator.compute()}
+
+
+def split_evaluator(module: VAEModule, data: DataModule, samples: int, world: World = ALONE) -> Evaluator:
+    """The evaluator of all measures, for ``module`` as it stands and ``data`` on its device."""
     module.eval()
     data.to_device(module.device)
-    loader = data.evaluation_loader(split)
-    place = sharing(len(loader))
-    evaluator = Evaluator(
+    return Evaluator(
         module.vae,
         module.infer,
         samples,
         data.label_count,
         inference_samples=module.objective.samples,
         by_dimension=True,
-        world=place,
+        world=world,
     )
-    for batch in place.take(loader):
-        evaluator.update(batch.x, batch.y)
-    return {"split": split, **evaluator.compute()}
 
 
 def summary(result: dict[str, Any]) -> str:

@@ -30,6 +30,8 @@ class LogTerms(NamedTuple):
     """KL(q || prior) where it has a closed form."""
     sample: LatentSample
     prior: LatentDistribution
+    log_joint: Float[Tensor, "S 1 B K"] | None
+    """log p(z = k, w) of each draw, where there are categories and q leaves them to p(z | w)."""
 
     def log_weight(self) -> Float[Tensor, "S K B"]:
         """log p(x, w) - log q(w | x)."""
@@ -80,12 +82,16 @@ class VAE(nn.Module):
         sample = q.sample(noise)
         log_likelihood = self.likelihood(sample.w).log_prob(x)
         log_posterior = sample.log_prob
-        if q.log_category is None:
-            log_prior = prior.log_prob(sample.w)
-        else:
+        log_joint = None
+        if q.log_category is not None:
             assert isinstance(prior, Mixture)
             log_prior = prior.aligned_joint_log_prob(sample.w)
             log_posterior = log_posterior + q.log_category
+        elif isinstance(prior, Mixture):
+            log_joint = prior.joint_log_prob(sample.w)
+            log_prior = torch.logsumexp(log_joint, -1)
+        else:
+            log_prior = prior.log_prob(sample.w)
         return LogTerms(
             log_likelihood,
             log_prior,
@@ -95,6 +101,7 @@ class VAE(nn.Module):
             closed_form_kl(q, prior),
             sample,
             prior,
+            log_joint,
         )
 
     def category_probability(

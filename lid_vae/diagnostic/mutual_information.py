@@ -12,7 +12,8 @@ from lid_vae.shapes import Float, Tensor
 __all__ = ["CategoricalMutualInformation", "MutualInformation"]
 
 TINY = 1e-300
-PAIRS = 5_000_000
+# Densities at a time: 8 MB, of which a processor's cache keeps the most from one operation to the next.
+PAIRS = 1_000_000
 
 
 class CategoricalMutualInformation(Metric):
@@ -143,7 +144,7 @@ class MutualInformation(Metric):
                 density = density.unflatten(-1, (examples, categories)).logsumexp(-1)
             index = torch.arange(start, start + len(piece), device=piece.device).unsqueeze(-1)
             own = density.gather(-1, index)
-            peak = density.max(-1, keepdim=True).values
+            peak = density.amax(-1, keepdim=True)  # max would look for its place too, which takes twice the time
             others = density.sub_(peak).exp_().scatter_(-1, index, 0.0).sum(-1, keepdim=True)
             total = others + (own - peak).exp()
             lower.append(own - peak - total.log() + log(examples))

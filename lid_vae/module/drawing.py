@@ -1,5 +1,6 @@
 """Drawing on matplotlib axes: scatter plots by class, densities, grids of images, heat maps. Arrays in, ink out."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = [
     "draw_heat_map",
     "draw_images",
     "draw_marks",
+    "png",
     "render",
 ]
 
@@ -120,6 +122,15 @@ def render(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file. ``savefig`` draws everything twice where a layout is to be found."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(render(figure)).save(file, format="png", dpi=(figure.dpi, figure.dpi))
+    return file.getvalue()
 
 
 def _histograms(axis: Axes, values: np.ndarray, classes: np.ndarray | None, reference: np.ndarray | None) -> None:

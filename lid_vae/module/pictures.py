@@ -1,12 +1,12 @@
 """The picture of a trained model: all its panels on one page."""
 
-import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from lid_vae.data.base import DataModule
 from lid_vae.files import write_atomic
+from lid_vae.module.drawing import png
 from lid_vae.module.panels import panels
 from lid_vae.module.portrait import Portrait, take_portrait
 from lid_vae.module.vae_module import VAEModule
@@ -18,14 +18,13 @@ EXAMPLES = 2000
 SENTENCES = 500
 SIDE = 4.2
 ROW = 4.0
+DOTS = 110
 
 
 def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
     """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
-    page = io.BytesIO()
     examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
-    draw_portrait(take_portrait(module, data, "test", examples)).savefig(page, format="png", dpi=110)
-    write_atomic(path, page.getvalue())
+    write_atomic(path, png(draw_portrait(take_portrait(module, data, "test", examples))))
     return path
 
 
@@ -36,7 +35,7 @@ def draw_portrait(portrait: Portrait) -> Figure:
     images = portrait.vectors is not None and portrait.vectors.image_shape is not None
     rows = 1 if total <= ROW and not images else 2
     columns = -(-int(total) // rows)
-    figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), dpi=DOTS, layout="constrained")
     figure.suptitle(portrait.title, fontsize=11)
     places = figure.add_gridspec(rows, columns)
     row, column = 0, 0

@@ -13,6 +13,7 @@ from lid_vae.module.compiled import compiled
 from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 from lid_vae.shapes import Bool, Float, Tensor
 from lid_vae.sweep.seed_data import SeedData
+from lid_vae.sweep.seed_looks import SeedLooks
 from lid_vae.sweep.seed_optimizer import SeedOptimizer
 from lid_vae.sweep.seed_range import seed_text
 from lid_vae.sweep.seed_trainer import Member
@@ -92,6 +93,8 @@ class EnsembleModule(pl.LightningModule):
             if member.training:
                 with member.own():
                     member.module.on_validation_epoch_start()
+        evaluators = {place: member.module.evaluator for place, member in enumerate(self.members) if member.training}
+        SeedLooks(self.stack, {place: found for place, found in evaluators.items() if found is not None})
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         for member in self.members:
@@ -108,6 +111,7 @@ class EnsembleModule(pl.LightningModule):
             with member.own():
                 assert member.module.evaluator is not None
                 measures = member.module.evaluator.compute()
+                member.module.evaluator = None  # it holds on to the stack, and a copy of the module would take both
                 if not isfinite(measures["elbo"]):
                     raise validation_diverged(measures["elbo"], self.step)
                 metrics = validation_metrics(measures)

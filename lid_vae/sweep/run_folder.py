@@ -8,9 +8,10 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +100,28 @@ def preset_config(choices: Mapping[str, Any], config_name: str = "train", conf: 
     folders are searched, in any process; outside one, ``conf``. Hydra's global state is left as it was.
     """
     running = GlobalHydra.instance().is_initialized()
-    before = HydraConfig.instance().cfg
     overrides = [f"{group}={choices[group]}" for group in NAMED if choices.get(group) is not None]
-    if running and before is not None:
-        overrides += [text for text in HydraConfig.get().overrides.hydra if "hydra.searchpath" in text]
-    try:
+    if not running or HydraConfig.instance().cfg is None:
         with nullcontext() if running else initialize_config_dir(str(conf), version_base="1.3"):
-            config = compose(config_name, overrides, return_hydra_config=True)
-            # For references such as ${hydra:runtime.choices.model}.
-            HydraConfig.instance().set_config(config)
-            return resolve(config)
+            return _composed(config_name, overrides)
+    overrides += [text for text in HydraConfig.get().overrides.hydra if "hydra.searchpath" in text]
+    # The jobs of a sweep ask for the same one, and each would take a tenth of a second.
+    return copy.deepcopy(_composed_once(GlobalHydra.instance().hydra, config_name, tuple(overrides)))
+
+
+@lru_cache(maxsize=8)
+def _composed_once(running: object, config_name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """``running`` is the program whose folders are searched."""
+    return _composed(config_name, overrides)
+
+
+def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    before = HydraConfig.instance().cfg
+    try:
+        config = compose(config_name, list(overrides), return_hydra_config=True)
+        # For references such as ${hydra:runtime.choices.model}.
+        HydraConfig.instance().set_config(config)
+        return resolve(config)
     finally:
         HydraConfig.instance().cfg = before
 

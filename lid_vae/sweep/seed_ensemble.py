@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,12 @@ from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.lock import Claim
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
 from lid_vae.sweep.seed_data import SeedData
+from lid_vae.sweep.seed_measures import Outcome, finish_seeds
 from lid_vae.sweep.seed_range import seed_text
 from lid_vae.sweep.seed_trainer import Member, SeedTrainer
 from lid_vae.sweep.stack import obstacle
 
 __all__ = ["Outcome", "train_seeds"]
-
-Outcome = float | Exception
-"""The validation bound of a run in nats per example, or why it failed."""
 
 PROBE = 4
 
@@ -126,7 +123,7 @@ def _train_stack(entries: Sequence[Entry], data: DataModule) -> list[Outcome]:
         for entry in entries:
             entry.claim.check()
 
-    unfinished = {id(member): member for member in members}
+    unfinished = dict(enumerate(members))
     try:
         first = members[0].checkpoint
         trainer = build_trainer(
@@ -139,19 +136,16 @@ def _train_stack(entries: Sequence[Entry], data: DataModule) -> list[Outcome]:
         )
         fit(trainer, module, SeedData(data, seeds), None if first is None else runs[0].folder)
         interruption.obey()
-        outcomes: list[Outcome] = []
-        for run, member in zip(runs, members, strict=True):
-            if member.error is None:
-                outcomes.append(_guarded(partial(_finish, run, member, data, len(runs))))
-            else:
-                outcomes.append(member.error)
-            del unfinished[id(member)]
+        outcomes = {}
+        for place, outcome in finish_seeds(runs, members, data):
+            outcomes[place] = outcome
+            del unfinished[place]
     except BaseException:
         for member in unfinished.values():
             if member.error is None:
                 finish_loggers(member.trainer.loggers, None)
         raise
-    return outcomes
+    return [outcomes[place] for place in range(len(runs))]
 
 
 def _members(runs: Sequence[Run], data: DataModule) -> tuple[list[Member], list[Callback]]:
@@ -167,19 +161,6 @@ def _members(runs: Sequence[Run], data: DataModule) -> tuple[list[Member], list[
         trainer = SeedTrainer(module, data, own, build_loggers(run.cfg), run.folder)
         members.append(Member(module, trainer, None if last is None else load_checkpoint(last)))
     return members, progress
-
-
-def _finish(run: Run, member: Member, data: DataModule, together: int) -> float:
-    """Measures one seed and closes its run."""
-    module, loggers = member.module, member.trainer.loggers
-    (stopwatch,) = (callback for callback in member.trainer.callbacks if isinstance(callback, Stopwatch))
-    try:
-        measured = run.record(module, data, run.evaluate(module, data, module.device), stopwatch, together)
-    except BaseException:
-        finish_loggers(loggers, None)
-        raise
-    finish_loggers(loggers, *measured)
-    return run.close(measured)
 
 
 def _stacks(runs: Sequence[Run], numbers: Sequence[int]) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """The parameters of several modules as one: stacked leaves, of which every module's own parameters are views."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from torch.func import functional_call, vmap
 
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
+from lid_vae.module.look import Look
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
@@ -51,6 +52,24 @@ class Stack:
         """The objective of each seed's examples under its own parameters."""
         return vmap(self._one)(self.parameters, self.buffers, x, noise)
 
+    def look(self, function: Callable[[VAEModule], Look], chosen: slice = slice(None)) -> Look:
+        """``function`` of each of the ``chosen`` modules, in evaluation, at once: its tensors, the seeds in front.
+
+        What ``function`` draws at random is the same for all of them.
+        """
+        parameters = {f"frame.{name}": leaf.detach()[chosen] for name, leaf in self.parameters.items()}
+        buffers = {f"frame.{name}": leaf[chosen] for name, leaf in self.buffers.items()}
+        within, training = _Within(self.frame), self.frame.training
+
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Look:
+            return functional_call(within, (parameters, buffers), (function,))
+
+        self.frame.eval()
+        try:
+            return vmap(one, randomness="same")(parameters, buffers)
+        finally:
+            self.frame.train(training)
+
     def advance(self, step: int, steps: int) -> None:
         """Moves the schedules of every objective."""
         for module in (self.frame, *self.modules):
@@ -80,6 +99,17 @@ def obstacle(module: VAEModule, x: Float[Tensor, "B D"]) -> str | None:
     except (RuntimeError, NotImplementedError, ValueError) as error:  # how torch.func says that it has no rule
         return str(error).strip().split("\n")[0][:200]
     return None
+
+
+class _Within(nn.Module):
+    """Calls a function of ``frame``: ``functional_call`` replaces the weights for a ``forward`` alone."""
+
+    def __init__(self, frame: VAEModule) -> None:
+        super().__init__()
+        self.frame = frame
+
+    def forward(self, function: Callable[[VAEModule], Look]) -> Look:
+        return function(self.frame)
 
 
 def _place(module: nn.Module, name: str, value: Tensor) -> None:

@@ -1,5 +1,6 @@
 """The picture of a run: what it shows is what the model says, for every kind of model and data."""
 
+import io
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lid_vae.distribution import FlowGaussian
-from lid_vae.module.drawing import NAMED, colours, draw_clouds, draw_heat_map, draw_images, render
+from lid_vae.module.drawing import NAMED, colours, draw_clouds, draw_heat_map, draw_images, png, render
 from lid_vae.module.panels import panels
 from lid_vae.module.pictures import draw_portrait, draw_run
 from lid_vae.module.portrait import DRAWS, Portrait, Vectors, _choose, take_portrait
@@ -226,3 +227,13 @@ def test_render_gives_the_pixels_of_a_figure():
     assert image.shape == (50, 100, 3)
     assert image.dtype == np.uint8
     assert image[0, 0].tolist() == [0x10, 0x20, 0x30]
+
+
+def test_a_png_shows_what_savefig_would():
+    """Pixel for pixel, its layout included, at the same size on paper."""
+    ours, theirs = io.BytesIO(png(draw_portrait(portrait()))), io.BytesIO()
+    figure = draw_portrait(portrait())
+    figure.savefig(theirs, format="png", dpi=figure.dpi)
+    with Image.open(ours) as mine, Image.open(theirs) as other:
+        assert mine.info["dpi"] == pytest.approx(other.info["dpi"])
+        assert np.array_equal(np.asarray(mine), np.asarray(other.convert("RGB")))

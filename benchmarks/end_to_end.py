@@ -1,0 +1,72 @@
+"""The user's command for ten seeds from its start to the finished table: as one stack, and one run after the other.
+
+    python benchmarks/end_to_end.py                                 # pinwheel at its default width, its own epochs
+    python benchmarks/end_to_end.py --threads 1 --epochs 5 --seeds 4 --rounds 2
+
+Each is a process of its own and leaves the same files; they take turns, and of each the least of the rounds counts. On
+a machine that others use, compare processor seconds, at one thread: threads that wait for each other use the processor.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import options_of, process_seconds, publish, table
+
+WAYS = {
+    "one stack": [],
+    "one after the other": ["hydra/launcher=basic"],
+}
+
+
+class Cost(NamedTuple):
+    """Seconds of a command; ``training``: wall-clock, from the start of a run to the end of its training, of all."""
+
+    wall: float
+    processor: float
+    training: float
+
+
+def cost(options: argparse.Namespace, way: list[str]) -> Cost:
+    """Of one command, whose files go to a folder that is removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = [f"model={options.model}", f"data={options.data}", f"paths.runs={folder}", *way]
+        if options.epochs:
+            overrides.append(f"trainer.max_epochs={options.epochs}")
+        seeds = f"seed=0-{options.seeds - 1}"
+        wall, processor = process_seconds(["train.py", *overrides, "-m", seeds], options.threads)
+        results = [json.loads(path.read_text()) for path in Path(folder).rglob("result.json")]
+    assert len(results) == options.seeds
+    return Cost(wall, processor, sum(result["seconds"] / result["seeds_together"] for result in results))
+
+
+def main() -> None:
+    options = options_of(__doc__, model="lidgmvae", data="pinwheel", seeds=10, epochs=0, rounds=1).parse_args()
+    found: dict[str, list[Cost]] = {name: [] for name in WAYS}
+    for _ in range(options.rounds):
+        for name, way in WAYS.items():
+            found[name].append(cost(options, way))
+    least = {name: Cost(*map(min, zip(*costs, strict=True))) for name, costs in found.items()}
+    base = least["one after the other"]
+    rows = []
+    for name, c in least.items():
+        ratios = [f"{c.wall / base.wall:.2f}", f"{c.processor / base.processor:.2f}"]
+        rows.append([name, f"{c.wall:.1f}", f"{c.processor:.1f}", f"{c.training:.1f}", *ratios])
+    header = ["seeds", "wall, s", "processor, s", "of the wall, to the end of training", "wall, ratio"]
+    epochs = options.epochs or "its own number of"
+    publish(
+        "Ten seeds from the command to the table" if options.seeds == 10 else f"{options.seeds} seeds from end to end",
+        options,
+        [
+            f"{options.model} on {options.data} at default width, {options.seeds} seeds, {epochs} epochs; the least of "
+            f"{options.rounds} rounds.",
+            "",
+            *table([*header, "processor, ratio"], rows),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
