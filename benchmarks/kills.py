@@ -49,7 +49,7 @@ def main(words: list[str]) -> None:
 def compare(folder: Path, kills: int, epochs: int, rng: random.Random) -> str:
     """Runs killed ``kills`` times in all beside one left alone, as Markdown. Raises ``AssertionError`` if they differ.
 
-    A run that reaches its end is compared, and another is begun.
+    Each run is killed once for each of ``AIMS`` and then finished and compared, unless it comes to its end before.
     """
     reference = folder / "undisturbed"
     assert start(reference, epochs).wait() == 0
@@ -57,17 +57,16 @@ def compare(folder: Path, kills: int, epochs: int, rng: random.Random) -> str:
     runs = 0
     while len(moments) < kills:
         disturbed = folder / f"disturbed-{runs}"
-        moment = kill(disturbed, AIMS[len(moments) % len(AIMS)], epochs, rng)
+        aim = AIMS[len(moments) % len(AIMS)]
+        moment = kill(disturbed, aim, epochs, rng)
         check_whole(disturbed)
-        if moment is None:
+        if moment is not None:
+            moments.append(moment)
+        if moment is None or aim == AIMS[-1] or len(moments) == kills:
+            assert start(disturbed, epochs).wait() == 0
             same(disturbed, reference)
             runs += 1
-        else:
-            moments.append(moment)
-    disturbed = folder / f"disturbed-{runs}"
-    assert start(disturbed, epochs).wait() == 0
-    same(disturbed, reference)
-    return describe(moments, runs + 1)
+    return describe(moments, runs)
 
 
 def same(disturbed: Path, reference: Path) -> None:
