@@ -31,7 +31,7 @@ from lid_vae.checkpoint import load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
-from lid_vae.files import read_json, write_atomic, write_json_atomic
+from lid_vae.files import read_json, remove_unfinished, write_atomic, write_json_atomic
 from lid_vae.interruption import Interruption, interruptible
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.last_step import LastStep
@@ -104,6 +104,7 @@ class Run:
         if self.cfg.force:
             _set_aside(self.folder, _superseded(self.folder))
         (self.folder / FAILURE).unlink(missing_ok=True)
+        remove_unfinished(self.folder)
         write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.stored)))
         return _resumable(self.last, self.digest) if self.last.exists() else None
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from lid_vae.errors import UserError
 
-__all__ = ["explain_os_error", "read_json", "write_atomic", "write_json_atomic"]
+__all__ = ["explain_os_error", "read_json", "remove_unfinished", "write_atomic", "write_json_atomic"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -62,6 +62,12 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Removes what processes that were killed in the midst of ``write_atomic`` have left below ``folder``."""
+    for path in Path(folder).rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def write_json_atomic(path: str | os.PathLike[str], value: Any) -> None:

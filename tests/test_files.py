@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lid_vae.errors import UserError
-from lid_vae.files import explain_os_error, read_json, write_atomic, write_json_atomic
+from lid_vae.files import explain_os_error, read_json, remove_unfinished, write_atomic, write_json_atomic
 
 
 @pytest.mark.parametrize("content", ["text é 中\n", b"\x00\xff", ""])
@@ -111,3 +111,13 @@ def test_every_reason_has_a_way_to_mend_it(code):
     assert "/a/b" in text
     assert os.strerror(code) in text
     assert len(text.split(". ")) >= 2 or ": " in text
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    whole = tmp_path / "checkpoints" / "last.ckpt"
+    write_atomic(whole, b"whole")
+    left = whole.with_name(".last.ckpt.0123.tmp")
+    left.write_bytes(b"hal")
+    remove_unfinished(tmp_path)
+    assert [path.name for path in whole.parent.iterdir()] == ["last.ckpt"]
+    remove_unfinished(tmp_path / "absent")
