@@ -1,24 +1,22 @@
-"""The user's command for ten seeds from its start to the finished table: as one stack, and one run after the other.
+"""The user's command for ten seeds from its start to the finished table: stacked, and one run after the other.
 
     python benchmarks/end_to_end.py                                 # pinwheel at its default width, its own epochs
     python benchmarks/end_to_end.py --threads 1 --epochs 5 --seeds 4 --rounds 2
 
-Each is a process of its own and leaves the same files; they take turns, and of each the least of the rounds counts. On
+Each is a command of its own and leaves the same files; they take turns, and of each the least of the rounds counts. On
 a machine that others use, compare processor seconds, at one thread: threads that wait for each other use the processor.
 """
 
 import argparse
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import options_of, process_seconds, publish, table
 
-WAYS = {
-    "one stack": [],
-    "one after the other": ["hydra/launcher=basic"],
-}
+SINGLE = "one after the other"
 
 
 class Cost(NamedTuple):
@@ -27,6 +25,16 @@ class Cost(NamedTuple):
     wall: float
     processor: float
     training: float
+
+
+def ways(options: argparse.Namespace) -> dict[str, list[str]]:
+    """Options of the command; the stack of each core is trained by a process of its own (joblib)."""
+    size = -(-options.seeds // (os.cpu_count() or 1))
+    return {
+        "one stack": [],
+        "a stack for each core": ["hydra/launcher=joblib", f"ensemble.size={size}", "hydra.launcher.threads=1"],
+        SINGLE: ["hydra/launcher=basic"],
+    }
 
 
 def cost(options: argparse.Namespace, way: list[str]) -> Cost:
@@ -44,12 +52,12 @@ def cost(options: argparse.Namespace, way: list[str]) -> Cost:
 
 def main() -> None:
     options = options_of(__doc__, model="lidgmvae", data="pinwheel", seeds=10, epochs=0, rounds=1).parse_args()
-    found: dict[str, list[Cost]] = {name: [] for name in WAYS}
+    found: dict[str, list[Cost]] = {name: [] for name in ways(options)}
     for _ in range(options.rounds):
-        for name, way in WAYS.items():
+        for name, way in ways(options).items():
             found[name].append(cost(options, way))
     least = {name: Cost(*map(min, zip(*costs, strict=True))) for name, costs in found.items()}
-    base = least["one after the other"]
+    base = least[SINGLE]
     rows = []
     for name, c in least.items():
         ratios = [f"{c.wall / base.wall:.2f}", f"{c.processor / base.processor:.2f}"]
