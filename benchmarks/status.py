@@ -1,4 +1,4 @@
-"""How long ``status`` and the report take on 10,000 runs: ``python benchmarks/status.py output=docs/results``.
+"""How long ``status`` and the report take on 10,000 runs: ``python benchmarks/status.py output=benchmarks/reports``.
 
 A folder of simulated runs is made from one real result: 1,000 configurations of ten seeds, a few of them failed,
 interrupted or never begun.
