@@ -33,8 +33,9 @@ __all__ = ["ProcessGroup", "find_group"]
 ROOT = Path(__file__).resolve().parents[1]
 FOLLOW = "lid_vae.command_line.follow"
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
-# Seconds that a process waits for the others to appear, and for those that ought to end by themselves.
-JOIN, END = 600.0, 30.0
+# Seconds that a process waits for the others (the first may have data to download), and for those that ought to end by
+# themselves.
+JOIN, END = 1800.0, 30.0
 GOES_ON = "The same command goes on from the last checkpoint."
 
 
@@ -84,6 +85,7 @@ class ProcessGroup:
             return
         with tempfile.TemporaryDirectory(prefix="lid_vae-") as folder:
             others: list[subprocess.Popen[bytes]] = []
+            ended = False
             try:
                 if not self.external:
                     others = self._start(request, Path(folder))
@@ -92,13 +94,13 @@ class ProcessGroup:
                     self._join(rank=0)
                     dist.broadcast_object_list([{"last": None if last is None else str(last)}])
                     yield
+                    ended = True
             except Exception as error:
                 dead = _dead(others)
                 if dead and not isinstance(error, UserError):
                     raise UserError(f"{dead} {GOES_ON}") from error
                 raise
             finally:
-                ended = sys.exc_info()[0] is None
                 _leave()
                 _end(others, END if ended else 0.0)
                 if not self.external:
@@ -159,7 +161,6 @@ class ProcessGroup:
 
     def _join(self, rank: int) -> None:
         place = f"tcp://{self.environment.main_address}:{self.environment.main_port}"
-        local = self.environment.local_rank()
         try:
             dist.init_process_group(
                 # Two backends: what processes say to each other besides gradients never waits for a GPU.
@@ -168,7 +169,6 @@ class ProcessGroup:
                 world_size=self.size,
                 rank=rank,
                 timeout=timedelta(seconds=JOIN),
-                device_id=torch.device("cuda", local) if self.cuda else None,
             )
         except dist.DistError as error:
             raise UserError(
