@@ -23,13 +23,12 @@ ConfigStore.instance().store(
 
 
 class SeedEnsembleLauncher(Launcher):
-    """Hydra's basic launcher, but for runs that share all options except ``seed``."""
+    """Hydra's basic launcher, but for runs that share all options except ``seed``, and for machines of several GPUs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from lid_vae.sweep import launcher
+        from lid_vae.sweep import spread
 
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        return launcher.launch(self.hydra_context, self.task_function, self.config, job_overrides, numbers)
+        return spread.launch(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)

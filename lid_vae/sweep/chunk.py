@@ -17,7 +17,17 @@ from lid_vae.sweep.launcher import launch, together
 from lid_vae.sweep.run_folder import is_finished, place
 from lid_vae.sweep.sweeper import RunFailed
 
-__all__ = ["Chunk", "Outcomes", "Run", "default_threads", "launch_chunks", "lost", "set_threads", "with_threads"]
+__all__ = [
+    "Chunk",
+    "Outcomes",
+    "Run",
+    "default_threads",
+    "divide",
+    "launch_chunks",
+    "lost",
+    "set_threads",
+    "with_threads",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 Outcomes = dict[int, JobReturn]
@@ -65,8 +75,10 @@ def launch_chunks(
     jobs: Sequence[Sequence[str]],
     first: int,
     run: Run,
+    devices: int | None = None,
 ) -> list[JobReturn]:
-    """What each job returned, in their order. ``ensemble.size`` seeds make a chunk; null: one.
+    """What each job returned, in their order. ``ensemble.size`` seeds make a chunk; null: one, or given ``devices``, as
+    many as leave none of them idle.
 
     What is finished is not sent anywhere. One job is composed for all that differ in their seed.
     """
@@ -76,25 +88,33 @@ def launch_chunks(
     paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     outcomes: Outcomes = {}
-    chunks: list[Chunk] = []
-    example: DictConfig | None = None
-    state, here = Singleton.get_state(), os.getcwd()
+    groups: list[tuple[DictConfig, list[int]]] = []
     for positions in together(jobs):
         cfg = context.config_loader.load_sweep_config(config, list(jobs[positions[0]]))
-        example = cfg if example is None else example
         done = _finished(cfg, jobs, positions)
         outcomes |= {first + position: result for position, result in done.items()}
-        left = [position for position in positions if position not in done]
-        size = OmegaConf.select(cfg, "ensemble.size") or 1
-        for start in range(0, len(left), size):
-            part = left[start : start + size]
+        if left := [position for position in positions if position not in done]:
+            groups.append((cfg, left))
+    state, here = Singleton.get_state(), os.getcwd()
+    chunks = []
+    for cfg, left in groups:
+        for part in divide(left, OmegaConf.select(cfg, "ensemble.size"), len(groups), devices):
             chosen = tuple(tuple(jobs[position]) for position in part)
             numbers = tuple(first + position for position in part)
             chunks.append(Chunk(context, task, config, chosen, numbers, state, here))
     if chunks:
-        assert example is not None
-        outcomes |= run(chunks, example)
+        outcomes |= run(chunks, groups[0][0])
     return [outcomes[first + position] for position in range(len(jobs))]
+
+
+def divide(left: Sequence[int], size: int | None, groups: int, devices: int | None) -> list[Sequence[int]]:
+    """The jobs left of one of ``groups``, in chunks: ``size`` in each (None: one), or given ``devices`` and no size,
+    evenly, with enough chunks in all groups together for every device.
+    """
+    if size is None and devices is not None:
+        count = min(len(left), -(-devices // groups))
+        return [left[k * len(left) // count : (k + 1) * len(left) // count] for k in range(count)]
+    return [left[start : start + (size or 1)] for start in range(0, len(left), size or 1)]
 
 
 def lost(chunk: Chunk, reason: str) -> Outcomes:

@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runs import TINY, measures
 from slurm import OneNodeSlurm, missing
 
 from lid_vae.files import read_json
+from lid_vae.sweep.chunk import divide
 from lid_vae.sweep.joblib_pool import visible_devices
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,6 +121,34 @@ class TestOnThisMachine:
         assert process.returncode == 1
         assert "1 of 4 runs failed; the others are finished" in out
         assert found(tmp_path / "runs") == {seed: one_by_one[seed] for seed in ("seed-0", "seed-2", "seed-3")}
+
+
+@pytest.mark.slow
+def test_a_sweep_is_spread_over_several_gpus_by_itself(tmp_path, in_twos):
+    """The names of two devices suffice: each of two processes gets one, and a stack of two seeds (here on the CPU)."""
+    out = sweep(tmp_path, environment={"CUDA_VISIBLE_DEVICES": "0,1"})
+    assert "spread over 2 GPUs" in out
+    assert "Seeds 0-1 train together" in out
+    assert "Seeds 2-3 train together" in out
+    assert found(tmp_path) == in_twos
+
+
+@given(
+    jobs=st.integers(1, 40), groups=st.integers(1, 6), devices=st.integers(1, 9), size=st.none() | st.integers(1, 12)
+)
+def test_jobs_are_divided_once_each_and_leave_no_device_idle(jobs, groups, devices, size):
+    parts = divide(range(jobs), size, groups, devices)
+    assert [job for part in parts for job in part] == list(range(jobs))
+    assert all(parts)
+    if size is None:
+        assert len(parts) * groups >= min(devices, jobs * groups)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    else:
+        assert max(map(len, parts)) <= size
+
+
+def test_without_devices_each_job_is_a_chunk():
+    assert [list(part) for part in divide(range(3), None, 1, None)] == [[0], [1], [2]]
 
 
 @pytest.mark.slow
