@@ -138,7 +138,7 @@ def data(vae: VAE, count: int = 5, key: object = 0) -> torch.Tensor:
 def bound_of(inference: Inference, objective: Objective, vae: VAE) -> Bound:
     """What ``inference.update`` minimises: the objective of each example under the strategy's q."""
 
-    def bound(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def bound(x: torch.Tensor, noise: torch.Tensor, chosen: torch.Tensor | None = None) -> torch.Tensor:
         return objective(vae, x, inference.posterior(vae, objective, x, noise), noise)
 
     return bound

@@ -38,6 +38,10 @@ class Approximation(ABC):
     def marginal_log_prob(self, sample: LatentSample) -> Float[Tensor, "S K B"]:
         """log q(w | x) of the draws, the categories summed out."""
 
+    def expectation(self) -> Float[Tensor, "K B M"] | None:
+        """E[w | x, z = k], or E[w | x], where it has a closed form; None: to be estimated from draws."""
+        return None
+
     @abstractmethod
     def statistic(self, base: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch P"]:
         """The sufficient statistic T of the base family, so that log q(base | x, k) = T . natural - log_normaliser."""

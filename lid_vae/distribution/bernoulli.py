@@ -27,6 +27,9 @@ class BernoulliApproximation(Approximation):
         terms = [self.log_category[k] + self._log_prob(sample.w, self.logits[k]) for k in range(len(self.logits))]
         return torch.logsumexp(torch.stack(terms), 0)
 
+    def expectation(self) -> Float[Tensor, "K B M"]:
+        return torch.sigmoid(self.logits)
+
     def statistic(self, base: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch P"]:
         return base
 

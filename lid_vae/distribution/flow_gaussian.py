@@ -74,6 +74,13 @@ class FlowGaussian(Approximation):
         ]
         return torch.logsumexp(torch.stack(terms), 0) - log_determinant
 
+    def expectation(self) -> Float[Tensor, "K B M"] | None:
+        if not self.flow:
+            return self.mean
+        if len(self.flow) == 1 and isinstance(self.flow[0], Exponential):
+            return (self.mean + self.scale.square() / 2).exp()
+        return None
+
     def statistic(self, base: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch P"]:
         return torch.cat([base, base.square()], -1)
 

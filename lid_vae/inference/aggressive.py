@@ -6,7 +6,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
 from lid_vae.objective.base import Objective
-from lid_vae.shapes import Float, Observations, Tensor
+from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.vae import VAE
 from lid_vae.world import average
 
@@ -65,7 +65,7 @@ class Aggressive(Inference):
         # Seeds in different states are stepped one state after the other; a single run is in one.
         for group, chosen in states:
             if bool(chosen.any()):
-                found = bound(x, noise)
+                found = bound(x, noise, _unless_all(chosen))
                 minimise(-found.mean(-1), group, chosen)
                 value = found if value is None else torch.where(chosen.unsqueeze(-1), found, value)
         assert value is not None
@@ -83,7 +83,7 @@ class Aggressive(Inference):
         before: Tensor | None = None
         total = torch.zeros((), dtype=torch.float64)
         for step in range(1, self.most + 1):
-            value = bound(*draw(step)).mean(-1)
+            value = bound(*draw(step), _unless_all(running)).mean(-1)
             minimise(-value, "posterior", running)
             total = total + average(value.detach())
             if step % self.window == 0:
@@ -92,3 +92,7 @@ class Aggressive(Inference):
                 if not bool(running.any()):
                     return
                 before, total = total, torch.zeros_like(total)
+
+
+def _unless_all(chosen: Bool[Tensor, "*seeds"]) -> Bool[Tensor, "*seeds"] | None:
+    return None if bool(chosen.all()) else chosen

@@ -14,10 +14,20 @@ from lid_vae.vae import VAE
 __all__ = ["Bound", "Draw", "Group", "Inference", "Minimise"]
 
 Group = Literal["all", "model", "posterior"]
-Bound = Callable[[Tensor, Tensor], Float[Tensor, "*seeds B"]]
-"""(x, noise) -> the objective of each example under the strategy's own q."""
 Draw = Callable[[int], tuple[Tensor, Tensor]]
 """The j-th extra batch of this step, with its noise: x of shape [*seeds, B, D] and noise [*seeds, S, K, B, M]."""
+
+
+@runtime_checkable
+class Bound(Protocol):
+    """The objective of each example under the strategy's own q.
+
+    Of several seeds, only those ``chosen`` (None: all) need be computed; what stands for the others means nothing.
+    """
+
+    def __call__(
+        self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None
+    ) -> Float[Tensor, "*seeds B"]: ...
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ import warnings
 import torch
 
 from lid_vae.inference.base import Bound
-from lid_vae.shapes import Tensor
+from lid_vae.shapes import Bool, Tensor
 
 __all__ = ["compiled"]
 
@@ -13,12 +13,14 @@ __all__ = ["compiled"]
 def compiled(bound: Bound) -> Bound:
     """``bound``, fused into few kernels at its first call; takes a C++ compiler, and minutes, before the first step.
 
-    Equal up to the last digits. What cannot be compiled is run as it is, after a warning.
+    Equal up to the last digits. A part of several seeds is run as it is; what cannot be compiled too, after a warning.
     """
     fast: Bound | None = torch.compile(bound)
 
-    def call(x: Tensor, noise: Tensor) -> Tensor:
+    def call(x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
         nonlocal fast
+        if chosen is not None:
+            return bound(x, noise, chosen)
         if fast is not None:
             try:
                 return fast(x, noise)

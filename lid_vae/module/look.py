@@ -19,10 +19,11 @@ Infer = Callable[[Tensor, Tensor], Approximation]
 """(x, noise) -> q for a batch."""
 Look = dict[str, Tensor]
 """Of each example: ``evidence``, ``bound``, ``divergence`` and ``w_divergence`` [B], nats; ``w`` [2, B, M], its
-averages over the two halves of the draws. With categories ``category`` [S, B, K], q(z | x): exact (S = 1), or averages
-over the halves. By dimension ``spread`` [3, B, M], averages over ``spread_draws`` draws: of w, of its square and of its
-log-density under the prior's marginals. With the information of w ``statistic`` [K, B, P], of one draw, ``natural``
-[K, B, P], ``normaliser`` [K, B] and, where categories are enumerated, ``log_category`` [K, B]."""
+expectation twice, or where that has no closed form its averages over the two halves of the draws. With categories
+``category`` [S, B, K], q(z | x): exact (S = 1), or averages over the halves. By dimension ``spread`` [3, B, M],
+averages over ``spread_draws`` draws: of w, of its square and of its log-density under the prior's marginals. With the
+information of w ``statistic`` [K, B, P], of one draw, ``natural`` [K, B, P], ``normaliser`` [K, B] and, where
+categories are enumerated, ``log_category`` [K, B]."""
 
 ROWS = 10_000
 # Draws for each example that the divergences of single dimensions need.
@@ -103,7 +104,10 @@ def look_at(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: Noise)
     assert terms is not None
     joint = divergence.result() if terms.kl is None else terms.kl
     look = {"evidence": evidence.result(), "bound": bound.result(), "divergence": joint, "w_divergence": joint}
+    exact = q.expectation()
     look["w"] = torch.stack([half.result() for half in halves])
+    if exact is not None:
+        look["w"] = _over_categories(q, exact.double().unsqueeze(0)).expand_as(look["w"])
     if q.log_category is not None:
         look["w_divergence"] = w_divergence.result()
         look["category"] = q.log_category.exp().mT.unsqueeze(0)

@@ -22,7 +22,7 @@ from lid_vae.noise import derive_seed, generator
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
-from lid_vae.shapes import Float, Observations, Tensor
+from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.vae import VAE
 from lid_vae.world import average, sharing, world
 
@@ -80,8 +80,10 @@ class VAEModule(pl.LightningModule):
             for part in vae.modules()
         )
 
-    def forward(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Float[Tensor, " B"]:
-        """The objective of each example under the q of the trained strategy, nats."""
+    def forward(
+        self, x: Observations, noise: Float[Tensor, "S K B M"], chosen: Bool[Tensor, ""] | None = None
+    ) -> Float[Tensor, " B"]:
+        """The objective of each example under the q of the trained strategy, nats; ``chosen`` is for several seeds."""
         return self.objective(self.vae, x, self.inference.posterior(self.vae, self.objective, x, noise), noise)
 
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
@@ -212,9 +214,11 @@ class VAEModule(pl.LightningModule):
         optimizers = list(self._optimizers.values()) if group == "all" else [self._optimizers[group]]
         for optimizer in optimizers:
             optimizer.zero_grad()
-        self.manual_backward(loss)
+        stepped = self.parameter_group(group)
+        # Several processes wait for the gradient of every parameter.
+        self.manual_backward(loss, inputs=stepped if world().size == 1 else None)
         if self.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameter_group(group), self.gradient_clip)
+            torch.nn.utils.clip_grad_norm_(stepped, self.gradient_clip)
         for optimizer in optimizers:
             optimizer.step()
 

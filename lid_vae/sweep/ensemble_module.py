@@ -160,9 +160,9 @@ class EnsembleModule(pl.LightningModule):
         leaves = self.stack.parameters
         for leaf in leaves.values():
             leaf.grad = None
-        # The sum's gradient in a seed's parameters is that of the seed's own loss.
-        self.manual_backward(loss.sum())
         names = self.names[group]
+        # The sum's gradient in a seed's parameters is that of the seed's own loss.
+        self.manual_backward(loss.sum(), inputs=[leaves[name] for name in names])
         self._clip([leaves[name].grad for name in names])
         stepping = [True] * len(self.members) if chosen is None else chosen.tolist()
         stepping = [step and member.training for step, member in zip(stepping, self.members, strict=True)]

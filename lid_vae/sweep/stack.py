@@ -12,7 +12,7 @@ from lid_vae.inference.base import Group, Inference
 from lid_vae.module.look import Look
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Bool, Float, Tensor
 
 __all__ = ["Stack", "obstacle"]
 
@@ -48,9 +48,17 @@ class Stack:
     def __len__(self) -> int:
         return len(self.modules)
 
-    def forward(self, x: Float[Tensor, "N B D"], noise: Float[Tensor, "N S K B M"]) -> Float[Tensor, "N B"]:
-        """The objective of each seed's examples under its own parameters."""
-        return vmap(self._one)(self.parameters, self.buffers, x, noise)
+    def forward(
+        self, x: Float[Tensor, "N B D"], noise: Float[Tensor, "N S K B M"], chosen: Bool[Tensor, " N"] | None = None
+    ) -> Float[Tensor, "N B"]:
+        """The objective of each seed's examples under its own parameters; of seeds that are not ``chosen``, zeros."""
+        if chosen is None:
+            return vmap(self._one)(self.parameters, self.buffers, x, noise)
+        index = chosen.nonzero().squeeze(1)
+        parameters = {name: leaf[index] for name, leaf in self.parameters.items()}
+        buffers = {name: leaf[index] for name, leaf in self.buffers.items()}
+        value = vmap(self._one)(parameters, buffers, x[index], noise[index])
+        return value.new_zeros(len(chosen), *value.shape[1:]).index_copy(0, index, value)
 
     def look(self, function: Callable[[VAEModule], Look], chosen: slice = slice(None)) -> Look:
         """``function`` of each of the ``chosen`` modules, in evaluation, at once: its tensors, the seeds in front.

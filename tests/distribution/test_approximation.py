@@ -58,6 +58,23 @@ def test_natural_form_of_a_gaussian_is_the_base_density(categories: int | None) 
     torch.testing.assert_close(density, Normal(q.mean, q.scale).log_prob(base).sum(-1))
 
 
+@pytest.mark.parametrize("flow", ["none", "exponential", "bernoulli"])
+@pytest.mark.parametrize("categories", [None, 3])
+def test_expectation_is_that_of_torchs_distribution(flow: str, categories: int | None) -> None:
+    q = bernoulli(categories)[0] if flow == "bernoulli" else flow_gaussian(categories, flow)[0]
+    law = (
+        Bernoulli(logits=q.logits)
+        if isinstance(q, BernoulliApproximation)
+        else {"none": Normal, "exponential": LogNormal}[flow](q.mean, q.scale)
+    )
+    torch.testing.assert_close(q.expectation(), law.mean)
+
+
+@pytest.mark.parametrize("flow", ["realnvp", "both"])
+def test_a_flows_expectation_is_left_to_draws(flow: str) -> None:
+    assert flow_gaussian(3, flow)[0].expectation() is None
+
+
 def test_draws_carry_gradients_to_every_parameter() -> None:
     mean, scale = normal(1, 4, 3).requires_grad_(), torch.ones(1, 4, 3, dtype=torch.float64, requires_grad=True)
     sample = FlowGaussian(mean, scale).sample(normal(2, 1, 4, 3, key="noise"))

@@ -183,7 +183,10 @@ def test_seeds_of_the_aggressive_loop_stop_each_by_itself():
     script = iter([[1.0, 1.0, 0.0], [2.0, 0.5, 0.0], [1.5, 9.0, 0.0], *[[0.0] * 3] * 5])
     steps = []
 
-    def bound(x, noise):
+    asked = []
+
+    def bound(x, noise, chosen):
+        asked.append(None if chosen is None else chosen.tolist())
         return torch.tensor(next(script)).unsqueeze(-1)
 
     def minimise(loss, group, chosen):
@@ -197,6 +200,7 @@ def test_seeds_of_the_aggressive_loop_stop_each_by_itself():
         ("model", [True, True, False]),
         ("all", [False, False, True]),
     ]
+    assert asked == [chosen for _, chosen in steps], "no other seed need be computed"
     inference.validated(torch.tensor([0.5, 0.5, 0.5]))
     inference.validated(torch.tensor([0.6, 0.4, 0.9]))
     assert inference.active.tolist() == [True, False, False]
