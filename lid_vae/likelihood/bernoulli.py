@@ -1,10 +1,10 @@
 """Bernoulli likelihood of binary pixels; the link is the sigmoid."""
 
 import torch
-import torch.nn.functional as F
 
 from lid_vae.likelihood.base import MakeMap, VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
+from lid_vae.map.positive import softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["BernoulliLikelihood", "bernoulli_likelihood"]
@@ -23,7 +23,7 @@ class BernoulliObservation(VectorObservation):
         return torch.sigmoid(self.logits)
 
     def log_prob(self, x: Tensor) -> Float[Tensor, "*batch"]:
-        return (x * self.logits).sum(-1) - F.softplus(self.logits).sum(-1)
+        return (x * self.logits).sum(-1) - softplus(self.logits).sum(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         return torch.bernoulli(self.mean, generator=generator)

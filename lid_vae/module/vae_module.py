@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -139,6 +139,7 @@ class VAEModule(pl.LightningModule):
         assert isinstance(optimizers, pl.core.optimizer.LightningOptimizer | list)
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         self._optimizers = dict(zip(self.inference.groups, listed, strict=True))
+        self._stepped = {group: self.parameter_group(group) for group in get_args(Group)}
         for optimizer in listed:
             for settings in optimizer.param_groups:
                 settings.setdefault("initial_lr", settings["lr"])
@@ -214,7 +215,7 @@ class VAEModule(pl.LightningModule):
         optimizers = list(self._optimizers.values()) if group == "all" else [self._optimizers[group]]
         for optimizer in optimizers:
             optimizer.zero_grad()
-        stepped = self.parameter_group(group)
+        stepped = self._stepped[group]
         # Several processes wait for the gradient of every parameter.
         self.manual_backward(loss, inputs=stepped if world().size == 1 else None)
         if self.gradient_clip is not None:

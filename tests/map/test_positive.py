@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lid_vae.map import ConvexPotential
-from lid_vae.map.positive import convex_initialisation, inverse_softplus, positive, softplus
+from lid_vae.map.positive import MANY, convex_initialisation, inverse_softplus, positive, softplus
 
 
 @given(st.floats(1e-10, 1e4))
@@ -29,6 +29,43 @@ def test_softplus_and_its_slope_to_the_last_digits() -> None:
     (slope,) = torch.autograd.grad(softplus(a).sum(), a)
     torch.testing.assert_close(softplus(a), torch.logaddexp(a, torch.zeros_like(a)), rtol=1e-15, atol=0)
     torch.testing.assert_close(slope, torch.sigmoid(a), rtol=1e-15, atol=0)
+
+
+@given(st.floats(-80.0, 200.0), st.integers(0, 10**6))
+def test_softplus_of_many_numbers_in_single_precision(centre: float, key: int) -> None:
+    """Another formula than PyTorch's from some size on; its oracle is the double precision of the same numbers."""
+    a = (centre + 3 * normal(MANY, key=key)).float()
+    exact = torch.nn.functional.softplus(a.double(), threshold=700)
+    torch.testing.assert_close(softplus(a).double(), exact, rtol=4e-7, atol=0)
+    assert bool((positive(a) > 0).all())
+
+
+def test_softplus_of_many_numbers_at_the_ends() -> None:
+    a = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), 1e30, -1e30, -85.0]).repeat(MANY)
+    exact = torch.nn.functional.softplus(a.double(), threshold=700)
+    torch.testing.assert_close(softplus(a).double(), exact, rtol=1e-6, atol=0)
+    assert bool(softplus(torch.full((MANY,), float("nan"))).isnan().all())
+
+
+@pytest.mark.parametrize("size", [MANY // 2, 2 * MANY])
+def test_slopes_of_softplus_in_single_precision(size: int) -> None:
+    """First and second derivatives, backward, forward and vectorised over rows, on both sides of the change."""
+    a = 4 * normal(2, size).float()
+    slope, curvature = torch.sigmoid(a), torch.sigmoid(a) * torch.sigmoid(-a)
+    total = torch.func.grad(lambda b: softplus(b).sum())
+    torch.testing.assert_close(total(a), slope)
+    torch.testing.assert_close(torch.func.vmap(total)(a), slope)
+    torch.testing.assert_close(
+        torch.func.vmap(torch.func.grad(lambda b: total(b).sum()))(a), curvature, atol=1e-6, rtol=1e-5
+    )
+    leaf = a.clone().requires_grad_()
+    (first,) = torch.autograd.grad(softplus(leaf).sum(), leaf, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), leaf)
+    torch.testing.assert_close(first, slope)
+    torch.testing.assert_close(second, curvature, atol=1e-6, rtol=1e-5)
+    value, tangent = torch.func.jvp(softplus, (a,), (torch.full_like(a, 2.0),))
+    torch.testing.assert_close(value, softplus(a))
+    torch.testing.assert_close(tangent, 2 * slope)
 
 
 @pytest.mark.parametrize("units", [64, 400])
