@@ -19,10 +19,15 @@ MANY = 10_000
 def softplus(a: Tensor) -> Tensor:
     """log(1 + exp(a)), whose slope is sigmoid(a): beyond PyTorch's own threshold of 20 both would be off by 2e-9.
 
-    In single precision on a CPU PyTorch's own takes five times as long, for its log1p.
+    In single precision on a CPU PyTorch's own takes five times as long, for its log1p (compiled ten times).
     """
-    if a.dtype is torch.float32 and a.device.type == "cpu" and a.numel() >= MANY and not torch.compiler.is_compiling():
-        return _Softplus.apply(a)  # type: ignore[no-any-return, no-untyped-call]
+    if a.dtype is torch.float32 and a.device.type == "cpu":
+        if torch.compiler.is_compiling():
+            e = (-a.abs()).exp()
+            u = e + 1
+            return u.log() + (e - (u - 1)) / u + (a + a.abs()) / 2
+        if a.numel() >= MANY:
+            return _Softplus.apply(a)  # type: ignore[no-any-return, no-untyped-call]
     return F.softplus(a, threshold=THRESHOLD)
 
 
