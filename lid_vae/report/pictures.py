@@ -28,6 +28,7 @@ CURVES = {
     "valid/active_units": "AU(z)",
     "valid/accuracy": "accuracy",
 }
+UNBOUNDED = ("valid/bound", "valid/log_likelihood")
 BY_DEPTH = {"au": "AU(z)", "accuracy": "accuracy", "ll": "LL, nats"}
 
 
@@ -36,7 +37,7 @@ def pictures(item: Analysed) -> list[Picture]:
     lines = [line for line in item.lines if line.row.results][:MOST]
     figures = {
         "Depth of the decoder: mean over seeds with its 95 % bootstrap interval": depth_figure(item),
-        "Learning curves: mean over seeds, band of one standard deviation": _curves(lines),
+        "Learning curves: median over seeds, band from the lowest to the highest": _curves(lines),
     }
     if not item.table.is_search:
         figures["Divergence from the prior"] = _divergences(lines)
@@ -115,11 +116,11 @@ def _curves(lines: Sequence[Line]) -> Figure | None:
             if name not in curves:
                 continue
             step, values_TN = curves[name]
-            mean, spread = values_TN.mean(1), values_TN.std(1, ddof=1) if values_TN.shape[1] > 1 else 0.0
-            axis.plot(step, mean, color=_ink(number), linewidth=1.3)
-            axis.fill_between(step, mean - spread, mean + spread, color=_ink(number), alpha=0.2, linewidth=0)
-            finals += [edge[len(mean) // 10 :] for edge in (mean - spread, mean + spread)]
-        _frame(axis, np.concatenate(finals))
+            lowest, median, highest = np.quantile(values_TN, [0.0, 0.5, 1.0], axis=1)
+            axis.plot(step, median, color=_ink(number), linewidth=1.3)
+            axis.fill_between(step, lowest, highest, color=_ink(number), alpha=0.2, linewidth=0)
+            finals += [edge[len(step) // 10 :] for edge in (lowest, highest)]
+        _frame(axis, np.concatenate(finals), 0.05 if name in UNBOUNDED else 0.0)
         axis.set(xlabel="step", ylabel=CURVES[name])
         _plain(axis)
     handles = [matplotlib.lines.Line2D([], [], color=_ink(k), label=label) for k, label in enumerate(read)]
@@ -212,9 +213,9 @@ def _sorted(row: Row, name: str) -> np.ndarray:
     return np.array(found) if len({len(values) for values in found}) == 1 else np.zeros((0, 0))
 
 
-def _frame(axis: Axes, values: np.ndarray) -> None:
-    """What is left when the first tenth of training, which dwarfs the rest, is not to set the scale."""
-    low, high = float(values.min()), float(values.max())
+def _frame(axis: Axes, values: np.ndarray, lowest: float) -> None:
+    """The scale of ``values`` but for their ``lowest`` share: a seed's bad moment would dwarf the rest."""
+    low, high = float(np.quantile(values, lowest)), float(values.max())
     margin = 0.08 * (high - low) or 0.1
     axis.set_ylim(low - margin, high + margin)
 
