@@ -110,6 +110,7 @@ def build_module(cfg: DictConfig, data: DataModule | None, shape: list[int], lab
         seed=int(cfg.seed),
         gradient_clip=cfg.gradient_clip,
         labels=labels,
+        evaluation_samples=int(cfg.get("validation_samples", 2)),  # older checkpoints do not say
     )
 
 

@@ -24,6 +24,7 @@ OPTIONS = [
     ("categories=1000 extra_categories=true", "more than the 300 training examples"),
     ("gradient_clip=-1", "gradient_clip=-1 must be above zero"),
     ("gradient_clip=0", "gradient_clip=0 must be above zero"),
+    ("validation_samples=1", "Measures need two samples at least, got validation_samples=1"),
     ("optimizer.lr=-0.1", "Invalid learning rate: -0.1"),
     ("data.train_size=100000", "Choose data.train_size of at most 300"),
     ("data.train_size=0", "data.train_size=0 must be at least 1"),

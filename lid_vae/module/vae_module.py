@@ -65,6 +65,8 @@ class VAEModule(pl.LightningModule):
                 f"gradient_clip={gradient_clip} must be above zero: a negative norm would turn every step round. "
                 "Use gradient_clip=null for no bound."
             )
+        if evaluation_samples < 2:
+            raise UserError(f"Measures need two samples at least, got validation_samples={evaluation_samples}.")
         self.automatic_optimization = False
         self.vae, self.objective, self.inference = vae, objective, inference
         self.make_optimizer, self.schedule = optimizer, schedule

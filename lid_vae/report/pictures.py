@@ -23,7 +23,7 @@ Text = tuple[str, str]
 MOST = 10
 CURVES = {
     "valid/bound": "validation bound, nats",
-    "valid/log_likelihood": "validation LL (2 samples), nats",
+    "valid/log_likelihood": "validation LL, nats",
     "valid/mutual_information": "MI(z), nats",
     "valid/active_units": "AU(z)",
     "valid/accuracy": "accuracy",
