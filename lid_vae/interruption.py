@@ -49,9 +49,10 @@ class Interruption:
 
     def obey(self) -> None:
         """Ends the run if a signal has asked for it: by ``KeyboardInterrupt`` or ``Stopped``."""
-        signum, self.pending = self.pending, None
+        signum = self.pending
         if signum is None:
             return
+        self.pending = None
         if signum == signal.SIGINT:
             raise KeyboardInterrupt
         engine = self.engine(signum)

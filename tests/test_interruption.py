@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 from runs import TINY, Programs, digest, measures
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.interruption import SIGNALS, Stopped, interruptible
 from lid_vae.module import VAEModule
+from lid_vae.module.last_step import LastStep
 from lid_vae.sweep.lock import claim
 from lid_vae.sweep.stack import Stack
 
@@ -235,6 +237,29 @@ class TestHandlers:
             assert interruption.pending == signal.SIGUSR1
             interruption.obey()
         assert stopped.value.status == 138
+
+    def test_one_that_comes_while_processes_agree_waits_for_the_next_step(self):
+        """The processes of a run over several devices wait for each other there, and had found no signal."""
+        answers = [None, signal.SIGTERM]
+        saved = []
+
+        def agree(signum):
+            if len(answers) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                assert signum == signal.SIGTERM
+            return answers.pop(0)
+
+        trainer, module = pl.Trainer(logger=False, enable_checkpointing=False), pl.LightningModule()
+        with pytest.raises(Stopped), interruptible() as interruption:  # noqa: PT012
+            callback = LastStep(interruption, saved.append, agree=agree)
+            interruption.stepping = True
+            for expected in ([], [trainer]):
+                callback.on_train_batch_start(trainer, module, None, 0)
+                callback.on_train_batch_end(trainer, module, None, None, 0)
+                assert saved == expected
+            callback.on_train_batch_start(trainer, module, None, 0)
+            pytest.fail("not reached")
 
     def test_a_second_ctrl_c_does_not_wait(self):
         with pytest.raises(KeyboardInterrupt), interruptible() as interruption:  # noqa: PT012

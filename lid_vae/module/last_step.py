@@ -40,8 +40,11 @@ class LastStep(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         self.check()
-        self.interruption.pending = self.agree(self.interruption.pending)
-        if self.interruption.pending is not None and not trainer.is_last_batch:
+        agreed = self.agree(self.interruption.pending)
+        if agreed is None:  # a signal that has come while the processes agreed waits for the next step
+            return
+        self.interruption.pending = agreed
+        if not trainer.is_last_batch:
             self.save(trainer)
             self.saved = True
 
