@@ -1,5 +1,6 @@
 """Sequences go through every strategy, objective and command of the program, or are refused in a paragraph."""
 
+from contextlib import nullcontext
 from itertools import product
 
 import pytest
@@ -157,6 +158,35 @@ def test_refinement_differentiates_twice_through_an_lstm(wiring: str) -> None:
                 ends.append(bound().detach())
                 weight.sub_(sign * step * direction)
         torch.testing.assert_close((gradient * direction).sum(), (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(("wiring", "once"), [("output", True), ("input", False), ("both", False)])
+def test_refinement_computes_a_history_that_no_latent_enters_once(wiring, once, monkeypatch) -> None:
+    likelihood = autoregressive_likelihood(
+        lambda in_features, out_features: MLP(in_features, out_features, 6, 1),
+        2,
+        7,
+        embedding=3,
+        hidden=4,
+        wiring=wiring,
+    )
+    posterior = AmortizedPosterior(LSTMEncoder((7,), 3, 4), 2)
+    vae = randomise(VAE(StandardNormalPrior(2), likelihood, posterior), "refinement", 0.5)
+    x = torch.tensor([[3, 2, 7, PADDING], [1, 5, 4, 7]])
+    noise, strategy = normal(2, 1, 2, 2), SemiAmortized(steps=3, learning_rate=0.3)
+    calls = []
+    likelihood.history.register_forward_hook(lambda *_: calls.append(1))
+
+    def gradients() -> tuple[torch.Tensor, ...]:
+        refined = strategy.refine(vae, ELBO(samples=2), x, vae.posterior.encode(x), noise)
+        return torch.autograd.grad(sum(value.square().sum() for value in refined.values()), list(vae.parameters()))
+
+    kept = gradients()
+    assert len(calls) == (1 if once else 3)
+    assert likelihood._kept is None
+    monkeypatch.setattr(likelihood, "keeping", lambda x: nullcontext())
+    for found, expected in zip(kept, gradients(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_a_run_resumes_bit_for_bit_dropout_and_all(tmp_path, monkeypatch) -> None:

@@ -60,13 +60,16 @@ class SemiAmortized(Inference):
                 "SA-VAE differentiates through its refinement, and a Bernoulli latent has no reparametrised gradient "
                 "to refine by. Use inference=amortized, or prior.component=gamma, log_normal or gaussian."
             )
+        if self.steps == 0:
+            return parameters
         # torch.func.grad, because torch.autograd.grad on inner tensors fails under vmap.
         velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        for _ in range(self.steps):
-            with torch.backends.cudnn.flags(enabled=False):  # its LSTMs have no second derivative
-                gradient = self._clipped(torch.func.grad(total)(parameters))
-            velocity = {name: self.momentum * velocity[name] + gradient[name] for name in parameters}
-            parameters = {name: value + self.learning_rate * velocity[name] for name, value in parameters.items()}
+        with vae.likelihood.keeping(x):
+            for _ in range(self.steps):
+                with torch.backends.cudnn.flags(enabled=False):  # its LSTMs have no second derivative
+                    gradient = self._clipped(torch.func.grad(total)(parameters))
+                velocity = {name: self.momentum * velocity[name] + gradient[name] for name in parameters}
+                parameters = {name: value + self.learning_rate * velocity[name] for name, value in parameters.items()}
         return parameters
 
     def update(

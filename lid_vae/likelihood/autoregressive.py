@@ -1,5 +1,7 @@
 """Autoregressive likelihood of a sequence: each symbol given w and an LSTM's history of those before it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -10,6 +12,7 @@ from lid_vae.likelihood.base import Likelihood, MakeMap, ObservationDistribution
 from lid_vae.likelihood.categorical import minimal_logits
 from lid_vae.likelihood.decode import LENGTH, ancestral
 from lid_vae.likelihood.history import LSTMHistory, LSTMState
+from lid_vae.likelihood.minimal_log_prob import minimal_log_prob
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
@@ -63,6 +66,7 @@ class AutoregressiveLikelihood(Likelihood):
             raise UserError(f"wiring={wiring} does not go with a history that takes {history.extra} numbers of w.")
         self.map, self.history = map, history
         self.latent_dimension, self.symbols, self.wiring = latent_dimension, symbols, wiring
+        self._kept: tuple[Tensor, Tensor] | None = None
 
     @property
     def identifiable(self) -> bool:
@@ -72,6 +76,18 @@ class AutoregressiveLikelihood(Likelihood):
     def forward(self, w: Float[Tensor, "*batch M"]) -> SequenceObservation:
         return SequenceObservation(self, w)
 
+    @contextmanager
+    def keeping(self, x: Int[Tensor, "B T"]) -> Iterator[None]:
+        """Within it the history of this batch x is computed once, where no w enters it; its dropout is drawn once."""
+        if self.wiring in READS_INPUT:
+            yield
+            return
+        self._kept = x, self._histories(x)
+        try:
+            yield
+        finally:
+            self._kept = None
+
     def count(self, x: Int[Tensor, "B T"]) -> int:
         return int((x != PADDING).sum())
 
@@ -80,7 +96,7 @@ class AutoregressiveLikelihood(Likelihood):
         rest = w.shape[:-2]
         read, row, place = self._teacher_forced(x, w)
         pieces = zip(self._pieces(read), (x[row, place] - 1).split(self._piece(read)), strict=True)
-        found = torch.cat([self._log_prob_of(symbol, self.map(piece)) for piece, symbol in pieces], -1)
+        found = torch.cat([minimal_log_prob(self.map(piece), symbol.expand(*rest, -1)) for piece, symbol in pieces], -1)
         flat = found.new_zeros(*rest, x.numel())
         return flat.index_add(-1, row * x.shape[1] + place, found).unflatten(-1, x.shape)
 
@@ -118,17 +134,22 @@ class AutoregressiveLikelihood(Likelihood):
         self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]
     ) -> tuple[Float[Tensor, "*rest N read"], Int[Tensor, " N"], Int[Tensor, " N"]]:
         """What the map reads at each of the N symbols of x, and the row and place of each in x."""
-        before = F.pad(x[:, :-1], (1, 0), value=PADDING)
         rest = w.shape[:-2]
         row, place = (x != PADDING).nonzero(as_tuple=True)
         if self.wiring in READS_INPUT:
             draws = rest.numel()
-            histories, _ = self.history(before.repeat(draws, 1), w.reshape(-1, self.latent_dimension))
+            histories, _ = self.history(_before(x).repeat(draws, 1), w.reshape(-1, self.latent_dimension))
             histories = histories.unflatten(0, (*rest, len(x)))[..., row, place, :]
         else:
-            histories, _ = self.history(before)
+            kept = self._kept
+            histories = kept[1] if kept is not None and kept[0] is x else self._histories(x)
             histories = histories[row, place].expand(*rest, -1, -1)
         return self._joined(w[..., row, :], histories), row, place
+
+    def _histories(self, x: Int[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
+        """What stands before each symbol of x, where no w enters it."""
+        histories, _ = self.history(_before(x))
+        return histories
 
     def _pieces(self, read: Float[Tensor, "*rest N read"]) -> tuple[Tensor, ...]:
         return read.split(self._piece(read), -2)
@@ -139,16 +160,12 @@ class AutoregressiveLikelihood(Likelihood):
             return max(read.shape[-2], 1)
         return max(LOGITS // (self.symbols * read.shape[:-2].numel()), 1)
 
-    def _log_prob_of(
-        self, symbol: Int[Tensor, " N"], logits: Float[Tensor, "*rest N free"]
-    ) -> Float[Tensor, "*rest N"]:
-        end = symbol == self.symbols - 1
-        index = symbol.masked_fill(end, 0).expand(logits.shape[:-1]).unsqueeze(-1)
-        # log(1 + sum exp logits), without a copy of the logits that has the constant appended
-        return logits.gather(-1, index).squeeze(-1).masked_fill(end, 0) - F.softplus(logits.logsumexp(-1))
-
     def _joined(self, w: Float[Tensor, "*batch M"], history: Float[Tensor, "*batch H"]) -> Tensor:
         return torch.cat([w, history], -1) if self.wiring in READS_OUTPUT else history
+
+
+def _before(x: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    return F.pad(x[:, :-1], (1, 0), value=PADDING)
 
 
 def autoregressive_likelihood(

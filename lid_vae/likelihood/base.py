@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
@@ -57,6 +58,10 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def forward(self, w: Float[Tensor, "*batch M"]) -> ObservationDistribution:
         """p(x | w)."""
+
+    def keeping(self, x: Tensor) -> AbstractContextManager[None]:
+        """Within it, what p(x | w) takes of this batch x alone is computed once for all w, gradient and all."""
+        return nullcontext()
 
     @abstractmethod
     def initialise(self, mean: Float[Tensor, " D"], w: Float[Tensor, "N M"]) -> None:
