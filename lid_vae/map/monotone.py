@@ -62,7 +62,8 @@ class MonotoneMap(InjectiveMap, ABC):
     def forward(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
         # The scale before the lift, the bias inside the product: onto a vocabulary every pass over the output counts.
         scaled = self.strong_convexity() * u
-        return self.gradient(u, lift, self.output_bias) + (scaled if lift is None else lift(scaled))
+        gradient = self.gradient(u, lift, self.output_bias)
+        return gradient + scaled if lift is None else lift.added(gradient, scaled)
 
     def potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         """The strongly convex function whose gradient this map is: f(u) + mu/2 |u|^2 + b'u."""

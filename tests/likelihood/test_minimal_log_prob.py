@@ -63,3 +63,17 @@ def test_single_precision(scale):
     (expected,) = torch.autograd.grad(reference(free.double(), symbol).sum(), free)
     # logits of up to four times the scale, rounded to 24 bits, are what is exponentiated
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6 + 4 * scale * 2**-23)
+
+
+def test_logits_of_half_the_precision():
+    """As under ``trainer.precision=bf16-mixed``."""
+    free, symbol = example(20, 50, dtype=torch.bfloat16)
+    free.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = minimal_log_prob(free, symbol)
+        (gradient,) = torch.autograd.grad(found.sum(), free)
+    exact = free.detach().double().requires_grad_()
+    torch.testing.assert_close(found.double(), reference(exact, symbol), rtol=1e-2, atol=1e-2)
+    (expected,) = torch.autograd.grad(reference(exact, symbol).sum(), exact)
+    assert gradient.dtype is torch.bfloat16
+    torch.testing.assert_close(gradient.double(), expected, rtol=1e-2, atol=1e-2)

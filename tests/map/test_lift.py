@@ -48,6 +48,61 @@ def test_spread_moves_every_dimension_and_pad_the_first_alone() -> None:
     assert matrix(pad_lift(3, 8))[3:].abs().max() == 0
 
 
+@pytest.mark.parametrize("lift", LIFTS)
+def test_added_is_a_sum(lift: Lift) -> None:
+    x, u = normal(7, lift.out_features).float(), normal(7, lift.in_features, key="u").float()
+    torch.testing.assert_close(lift.added(x, u), x + lift(u))
+
+
+class TestInBlocks:
+    """As a vocabulary's lift is added: the same sum, with its derivatives, alone and stacked over seeds."""
+
+    @pytest.fixture(autouse=True)
+    def small_blocks(self, monkeypatch):
+        monkeypatch.setattr("lid_vae.map.lift.MANY", 1)
+
+    @pytest.fixture(params=[(3, 8), (3, 9), (4, 4), (5, 6)])
+    def lift(self, request):
+        return spread_lift(*request.param).double()
+
+    def test_it_is_what_is_used(self, lift):
+        x = normal(2, lift.out_features).requires_grad_()
+        assert type(lift.added(x, normal(2, lift.in_features)).grad_fn).__name__ == "_AddedBlocksBackward"
+
+    def test_the_sum(self, lift):
+        x, u = normal(2, 7, lift.out_features), normal(2, 7, lift.in_features, key="u")
+        torch.testing.assert_close(lift.added(x, u), x + lift(u))
+
+    def test_derivatives(self, lift):
+        x, u = normal(2, 2, lift.out_features).requires_grad_(), normal(2, 2, lift.in_features).requires_grad_()
+        assert torch.autograd.gradcheck(lift.added, (x, u))
+        assert torch.autograd.gradgradcheck(lift.added, (x, u))
+
+    @pytest.mark.parametrize("dims", [(0, 0, 0), (0, 0, None), (0, None, 0), (None, 0, 0), (1, 2, 0)])
+    def test_stacked(self, lift, dims):
+        """Also a gradient under the stack, as a training step of several seeds takes it."""
+        shapes = [(4, 5, lift.out_features), (4, 5, lift.in_features), (lift.out_features,)]
+        inputs = [
+            normal(*shape, key=shape) if dim is None else normal(3, *shape, key=shape).movedim(0, dim)
+            for shape, dim in zip(shapes, dims, strict=True)
+        ]
+
+        def loss(x, u, value):
+            lift.value = value
+            return lift.added(x, u).square().sum()
+
+        def plain(x, u, value):
+            lift.value = value
+            return (x + lift(u)).square().sum()
+
+        found, expected = (
+            torch.func.vmap(torch.func.grad(function, argnums=(0, 1)), in_dims=dims)(*inputs)
+            for function in (loss, plain)
+        )
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+
+
 def test_pad_keeps_the_numbers_and_appends_zeros() -> None:
     u = normal(4, 2).float()
     torch.testing.assert_close(pad_lift(2, 5)(u), torch.nn.functional.pad(u, (0, 3)))
