@@ -18,8 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lid_vae.build import build_data
+from lid_vae.lightning import prepare_lightning
 from lid_vae.memory import keep_freed_memory
-from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
 from lid_vae.sweep.seed_data import SeedData
 
@@ -124,7 +124,7 @@ def main() -> None:
     options = options_of(__doc__, steps=40, seeds=10).parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    quiet_lightning()
+    prepare_lightning()
     rows = []
     for name, samples in (("VAE", 1), (f"IWAE, {SAMPLES} samples", SAMPLES)):
         found = measure(samples, options.steps, options.seeds)

@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 
 from lid_vae.build import build_data, build_module
 from lid_vae.data.array_data_module import ArrayDataModule
+from lid_vae.lightning import prepare_lightning
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.vae_module import VAEModule
-from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.run_folder import CONF
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
@@ -96,7 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    quiet_lightning()
+    prepare_lightning()
     rows = []
     for model in options.models:
         cfgs = configurations([f"model={model}", f"data={options.data}"], options.seeds)

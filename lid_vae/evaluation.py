@@ -14,13 +14,13 @@ from lid_vae.data.text import Text
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import write_atomic, write_json_atomic
+from lid_vae.lightning import prepare_lightning
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.text_measures import text_measures
 from lid_vae.module.text_request import TextRequest, text_request
 from lid_vae.module.texts import likelihood_of
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed
-from lid_vae.quiet import quiet_lightning
 from lid_vae.record import describe_run, evaluate_split, summary
 
 __all__ = ["evaluate", "load_run"]
@@ -32,7 +32,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     Of a model of text, the sentences that ``cfg`` asks for are printed and written there before; without
     ``cfg.measure`` these alone, and the value is None. With ``cfg.text`` it is measured on that file's sentences.
     """
-    quiet_lightning()
+    prepare_lightning()
     if cfg.samples is not None:
         check_whole("samples", cfg.samples, 2)
     path = Path(cfg.ckpt)

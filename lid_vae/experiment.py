@@ -33,6 +33,7 @@ from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, remove_unfinished, write_atomic, write_json_atomic
 from lid_vae.interruption import Interruption, interruptible
+from lid_vae.lightning import prepare_lightning
 from lid_vae.memory import keep_freed_memory
 from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers, finished_on_error
@@ -42,7 +43,6 @@ from lid_vae.module.texts import Texts, take_texts
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.process_group import ProcessGroup, find_group
-from lid_vae.quiet import quiet_lightning
 from lid_vae.record import describe_run, evaluate_split, summary
 from lid_vae.sweep.lock import Claim, LeftAlone, claim
 from lid_vae.sweep.run_folder import FAILURE, is_finished, place
@@ -198,7 +198,7 @@ def train(cfg: DictConfig) -> float:
     the end leaves a ``last.ckpt`` of the step that it came in. Raises ``LeftAlone`` for a run that another process
     trains, and for one that ``retry=failed`` does not concern.
     """
-    quiet_lightning()
+    prepare_lightning()
     run = open_run(cfg)
     group = find_group(cfg)
     if group.follows:
@@ -235,7 +235,7 @@ def train_claimed(run: Run, claim: Claim, interruption: Interruption, group: Pro
 
 def follow(run: Run) -> float:
     """Trains along in a further process of a run over several devices; the validation bound, where it has trained."""
-    quiet_lightning()
+    prepare_lightning()
     group = find_group(run.cfg)
     with interruptible() as interruption, group.follow() as said:
         if said is None:

@@ -17,12 +17,12 @@ from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.experiment import Run, fit, open_run, train_claimed
 from lid_vae.interruption import Interruption, interruptible
+from lid_vae.lightning import prepare_lightning
 from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers
 from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.process_group import find_group
-from lid_vae.quiet import quiet_lightning
 from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.lock import Claim
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
@@ -43,7 +43,7 @@ def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
     Finished runs are left alone and unfinished ones go on, as in ``train``. Seeds at the same step train as one stack,
     ``ensemble.size`` of them at most; a model that does not vectorise is trained seed after seed, and says why.
     """
-    quiet_lightning()
+    prepare_lightning()
     runs = [open_run(cfg) for cfg in cfgs]
     with interruptible() as interruption, ExitStack() as locks:
         entries = [_enter(run, interruption, locks) for run in runs]

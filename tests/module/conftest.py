@@ -12,9 +12,9 @@ from lid_vae.build import build_data, build_module
 from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import Unbinarised
 from lid_vae.data.split import Split
+from lid_vae.lightning import prepare_lightning
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
-from lid_vae.quiet import quiet_lightning
 
 __all__ = ["Table", "make", "run"]
 
@@ -84,7 +84,7 @@ def run() -> Callable[..., pl.Trainer]:
     def fit(
         made: Made, epochs: int = 2, bar: bool = True, ckpt_path: Path | None = None, **options: object
     ) -> pl.Trainer:
-        quiet_lightning()
+        prepare_lightning()
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator="cpu",
