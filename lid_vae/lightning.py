@@ -18,8 +18,6 @@ REMARKS = (
     ".*recommended to use `self.log.*sync_dist=True.*",  # every process logs the same
     ".*`srun` command is available on your system but is not used.*",
 )
-
-
 NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
