@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -124,7 +125,8 @@ def test_an_interrupted_run_is_one_run_to_its_loggers(programs, uninterrupted, m
     wandb_folders = [path.name for path in (run.folder / "wandb").glob("offline-run-*")]
     identity = (run.folder / "wandb" / "run-id").read_text().strip()
     assert len(wandb_folders) == 3, "each start writes a folder, which `wandb sync` puts into one run"
-    assert all(name.endswith(f"-{identity}") for name in wandb_folders)
+    # wandb numbers those that begin within one second
+    assert all(re.fullmatch(rf"offline-run-\d+_\d+-{identity}(-\d+)?", name) for name in wandb_folders)
     assert curves(run.folder) == curves(uninterrupted.folder)
 
 

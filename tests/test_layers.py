@@ -17,7 +17,7 @@ UTILITIES = {
     "interruption",
     "memory",
     "process_group",
-    "quiet",
+    "lightning",
     "symbols",
     "world",
 }
