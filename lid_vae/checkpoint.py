@@ -46,6 +46,7 @@ DAMAGE = (
     ValueError,
     zipfile.BadZipFile,
 )
+WHICH = "Use a best.ckpt or last.ckpt from the checkpoints folder of a run."
 ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "module")
 
 
@@ -72,6 +73,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     content is refused before it could run.
     """
     path = Path(path)
+    if path.is_dir():
+        inside = next((name for name in ("checkpoints/best.ckpt", "best.ckpt") if (path / name).is_file()), None)
+        use = f"Use {path / inside}." if inside else WHICH
+        raise UserError(f"{path} is a folder, and a checkpoint is a file. {use}")
     try:
         content = io.BytesIO(path.read_bytes())  # whole, so that an OSError is the disk's and not the reader's
     except OSError as error:
@@ -82,8 +87,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             checkpoint = torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} is no checkpoint of this program, or holds code: it was refused and nothing in it was run. "
-            "Use a best.ckpt or last.ckpt from the checkpoints folder of a run."
+            f"{path} is no checkpoint of this program, or holds code: it was refused and nothing in it was run. {WHICH}"
         ) from error
     except DAMAGE as error:
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
@@ -91,10 +95,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path} is truncated or damaged ({reason}). Copy it again, or train the run again (force=true)."
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or not _describes(checkpoint.get("lid_vae")):
-        raise UserError(
-            f"{path} is a checkpoint of another program: it does not describe an lid_vae model. "
-            "Use a best.ckpt or last.ckpt from the checkpoints folder of a run."
-        )
+        raise UserError(f"{path} is a checkpoint of another program: it does not describe an lid_vae model. {WHICH}")
     return checkpoint
 
 

@@ -98,7 +98,12 @@ def test_what_is_no_checkpoint_of_ours(tmp_path, content, words):
 def test_missing_or_a_folder(tmp_path):
     with pytest.raises(UserError, match="does not exist: check the spelling"):
         load_checkpoint(tmp_path / "none.ckpt")
-    with pytest.raises(UserError, match="folder"):
+    with pytest.raises(UserError, match="is a folder, and a checkpoint is a file"):
+        load_checkpoint(tmp_path)
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    best.parent.mkdir()
+    best.touch()
+    with pytest.raises(UserError, match=f"is a folder, .* Use {best}"):
         load_checkpoint(tmp_path)
 
 
