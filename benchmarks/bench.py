@@ -1,7 +1,8 @@
 """What the benchmarks share: the repository on the path, candidates that take turns, dated reports.
 
-Processor seconds are those of all threads together. Candidates take turns, so that a busy machine slows them alike, and
-the tables give medians and ratios.
+Processor seconds are those of all threads together; on a GPU (``--device cuda``) wall-clock seconds up to the end of
+the work stand in their place. Candidates take turns, so that a busy machine slows them alike, and the tables give
+medians and ratios.
 """
 
 import argparse
@@ -24,23 +25,38 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # a clone works without being installed
 
 Step = Callable[[], object]
+_device = torch.device("cpu")
 
 
 class Seconds(NamedTuple):
-    """Of one step: wall clock, the least of all; processor, the median."""
+    """Of one step: wall clock, the least of all; processor (on a GPU wall clock), the median."""
 
     wall: float
     processor: float
 
 
 def options_of(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
-    """A parser with ``--threads``, ``--report`` and a whole number for each of ``defaults``."""
+    """A parser with ``--threads``, ``--device``, ``--report`` and a whole number for each of ``defaults``."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="seeds, peers, step_cost, roofline")
     parser.add_argument("--report", type=Path, help="also write the report to this file")
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     return parser
+
+
+def begin(options: argparse.Namespace) -> torch.device:
+    """Prepares the process for measurements on a device, as a run does."""
+    global _device
+    from lid_vae.lightning import prepare_lightning
+    from lid_vae.memory import keep_freed_memory
+
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    prepare_lightning()
+    _device = torch.device(options.device)
+    return _device
 
 
 def take_turns(candidates: Mapping[str, Step], rounds: int, warm: int = 2) -> dict[str, Seconds]:
@@ -86,7 +102,7 @@ def by_lightning(
 ) -> dict[str, Seconds]:
     """``steps`` timed steps of ``module`` under a Trainer with nothing else to do, the others of ``turns`` between."""
     trainer = pl.Trainer(
-        accelerator="cpu",
+        accelerator=_device.type,
         devices=1,
         max_steps=steps + 2,
         limit_val_batches=0,
@@ -107,11 +123,15 @@ def summary(times: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Sec
 
 
 def now() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
+    if _device.type == "cpu":
+        return time.perf_counter(), time.process_time()
+    torch.cuda.synchronize()
+    return (time.perf_counter(),) * 2
 
 
 def since(start: tuple[float, float]) -> tuple[float, float]:
-    return time.perf_counter() - start[0], time.process_time() - start[1]
+    wall, processor = now()
+    return wall - start[0], processor - start[1]
 
 
 def process_seconds(arguments: Sequence[str], threads: int | None = None) -> tuple[float, float]:
@@ -144,7 +164,7 @@ def publish(title: str, options: argparse.Namespace, lines: Sequence[str]) -> No
             "",
             f"`{shlex.join(['python', *sys.argv])}`",
             "",
-            f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()} CPU, "
+            f"torch {torch.__version__}, Python {platform.python_version()}, {_machine()}, "
             f"{options.threads} of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end.",
             "",
             *lines,
@@ -155,3 +175,8 @@ def publish(title: str, options: argparse.Namespace, lines: Sequence[str]) -> No
     if options.report:
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(text)
+
+
+def _machine() -> str:
+    cpu = f"{platform.machine()} CPU"
+    return cpu if _device.type == "cpu" else f"{torch.cuda.get_device_name(_device)}, {cpu}"

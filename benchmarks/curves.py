@@ -33,7 +33,7 @@ SIZES = {
 
 def forward_backward(
     model: str, *, width: int, batch: int, dimension: int, latent: int, categories: int, layers: int, maps: int,
-    seeds: int, options: tuple[str, ...] = (),
+    seeds: int, options: tuple[str, ...] = (), device: torch.device | str = "cpu",
 ) -> Step:  # fmt: skip
     """The bound of a batch and its gradient, on binary data of noise, for ``seeds`` stacked seeds."""
     settings = [
@@ -43,10 +43,11 @@ def forward_backward(
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfgs = [compose("train", [*settings, f"seed={seed}"]) for seed in range(seeds)]
-    stack = Stack([build_module(cfg, None, [dimension], None) for cfg in cfgs])
+    made = [build_module(cfg, None, [dimension], None) for cfg in cfgs]
     rng = generator("benchmark")
-    x = torch.bernoulli(torch.full((seeds, batch, dimension), 0.3), generator=rng)
-    noise = torch.stack([module.vae.posterior.draw_noise(1, batch, rng) for module in stack.modules])
+    x = torch.bernoulli(torch.full((seeds, batch, dimension), 0.3), generator=rng).to(device)
+    noise = torch.stack([module.vae.posterior.draw_noise(1, batch, rng) for module in made]).to(device)
+    stack = Stack([module.to(device) for module in made])
 
     def step() -> None:
         for leaf in stack.parameters.values():

@@ -1,6 +1,7 @@
 """Examples per second of training on MNIST, beside pythae's trainer and a bare PyTorch loop with a DataLoader.
 
     pip install pythae && LID_VAE_DATA=... python benchmarks/peers.py --threads 1
+    python benchmarks/peers.py --device cuda
 
 One architecture for all, pythae's default MLP: 784 - 512 - (10, 10) and 10 - 512 - 784 with ReLU, batch 100, Adam,
 Bernoulli likelihood of grey values. Ten seeds are one stack here and ten runs one after the other elsewhere.
@@ -12,14 +13,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
-from bench import Step, TakingTurns, by_lightning, options_of, publish, table
+from bench import Step, TakingTurns, begin, by_lightning, options_of, publish, table
 from seeds import configurations, ensemble, modules
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lid_vae.build import build_data
-from lid_vae.lightning import prepare_lightning
-from lid_vae.memory import keep_freed_memory
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
 from lid_vae.sweep.seed_data import SeedData
 
@@ -40,7 +39,7 @@ class BareVAE(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Minus the bound, the mean over the batch."""
         mean, log_variance = self.encoder(x).chunk(2, -1)
-        noise = torch.randn(self.samples, *mean.shape)
+        noise = torch.randn(self.samples, *mean.shape, device=x.device)
         z = mean + (0.5 * log_variance).exp() * noise
         logits = self.decoder(z)
         likelihood = -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
@@ -51,15 +50,15 @@ class BareVAE(nn.Module):
         return -torch.logsumexp(weight, 0).mean()
 
 
-def bare(x: torch.Tensor, samples: int) -> Step:
+def bare(x: torch.Tensor, samples: int, device: torch.device) -> Step:
     """A loop with a DataLoader, batch after batch."""
-    model = BareVAE(samples)
+    model = BareVAE(samples).to(device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     loader = DataLoader(TensorDataset(x[: BATCH * BATCHES]), batch_size=BATCH, shuffle=True)
 
     def step() -> None:
         for (rows,) in loader:
-            loss = model(rows)
+            loss = model(rows.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -67,7 +66,7 @@ def bare(x: torch.Tensor, samples: int) -> Step:
     return step
 
 
-def pythae(x: torch.Tensor, samples: int) -> Step:
+def pythae(x: torch.Tensor, samples: int, device: torch.device) -> Step:
     """An epoch of pythae's trainer over as many batches."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +85,7 @@ def pythae(x: torch.Tensor, samples: int) -> Step:
             per_device_train_batch_size=BATCH,
             num_epochs=1,
             learning_rate=1e-3,
-            no_cuda=True,
+            no_cuda=device.type == "cpu",
         ),
     )
     trainer.prepare_training()
@@ -94,8 +93,8 @@ def pythae(x: torch.Tensor, samples: int) -> Step:
     return lambda: trainer.train_step(1)
 
 
-def measure(samples: int, steps: int, seeds: int) -> Mapping[str, float]:
-    """Examples per processor second of each."""
+def measure(samples: int, steps: int, seeds: int, device: torch.device) -> Mapping[str, float]:
+    """Examples per processor second (on a GPU per second) of each."""
     objective = "objective=elbo" if samples == 1 else f"objective=importance_weighted objective.samples={samples}"
     options = (
         f"model=vae data=mnist data.binarise=none data.batch_size={BATCH} family=gaussian latent_dimension={LATENT} "
@@ -105,14 +104,17 @@ def measure(samples: int, steps: int, seeds: int) -> Mapping[str, float]:
     data = build_data(cfgs[0])
     x = data.training_array()
     found = {}
-    others: Callable[[], Mapping[str, Step]] = lambda: {"bare loop": bare(x, samples), "pythae": pythae(x, samples)}  # noqa: E731
-    alone = by_lightning(modules(cfgs[:1], data)[0], data, steps, TakingTurns("ours, one seed", others))
+    others: Callable[[], Mapping[str, Step]] = lambda: {  # noqa: E731
+        "bare loop": bare(x, samples, device),
+        "pythae": pythae(x, samples, device),
+    }
+    alone = by_lightning(modules(cfgs[:1], data, device)[0], data, steps, TakingTurns("ours, one seed", others))
     for name, seconds in alone.items():
         found[name] = BATCH * (1 if name == "ours, one seed" else BATCHES) / seconds.processor
-    module = ensemble(cfgs, data)
+    module = ensemble(cfgs, data, device)
     together = f"ours, {seeds} seeds"
     stream = SeedData(data, [member.module.seed for member in module.members])
-    turns = TakingTurns(together, lambda: {"pythae again": pythae(x, samples)})
+    turns = TakingTurns(together, lambda: {"pythae again": pythae(x, samples, device)})
     both = by_lightning(module, stream, steps, turns, SeedCallbacks(module.members))
     # Against the pythae of its own turns, since the machine may have changed its mind meanwhile.
     again = BATCH * BATCHES / both["pythae again"].processor
@@ -122,14 +124,14 @@ def measure(samples: int, steps: int, seeds: int) -> Mapping[str, float]:
 
 def main() -> None:
     options = options_of(__doc__, steps=40, seeds=10).parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
-    prepare_lightning()
+    device = begin(options)
     rows = []
     for name, samples in (("VAE", 1), (f"IWAE, {SAMPLES} samples", SAMPLES)):
-        found = measure(samples, options.steps, options.seeds)
-        rows += [[name, who, f"{rate:.0f}", f"{rate / found['pythae']:.2f}"] for who, rate in found.items()]
-    lines = table(["model", "trainer", "examples per processor second", "over pythae"], rows)
+        found = measure(samples, options.steps, options.seeds, device)
+        rows += [[name, who, f"{each:.0f}", f"{each / found['pythae']:.2f}"] for who, each in found.items()]
+    lines = table(
+        ["model", "trainer", f"examples per {'processor ' * (device.type == 'cpu')}second", "over pythae"], rows
+    )
     publish("Training on MNIST beside pythae", options, lines)
 
 

@@ -2,26 +2,27 @@
 
 python benchmarks/seeds.py                                  # pinwheel at its default width
 python benchmarks/seeds.py --models gmvae --threads 1 --steps 10
+python benchmarks/seeds.py --data mnist --device cuda       # medians of wall-clock time in place of processor time
 """
 
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from bench import Seconds, Step, TakingTurns, by_lightning, options_of, publish, table
+from bench import Seconds, Step, TakingTurns, begin, by_lightning, options_of, publish, table
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from lid_vae.build import build_data, build_module
 from lid_vae.data.array_data_module import ArrayDataModule
-from lid_vae.lightning import prepare_lightning
-from lid_vae.memory import keep_freed_memory
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.run_folder import CONF
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
 from lid_vae.sweep.seed_data import SeedData
 from lid_vae.sweep.seed_trainer import Member, SeedTrainer
+
+CPU = torch.device("cpu")
 
 
 def configurations(options: list[str], seeds: int) -> list[DictConfig]:
@@ -30,14 +31,18 @@ def configurations(options: list[str], seeds: int) -> list[DictConfig]:
         return [compose("train", [*options, f"seed={seed}", "choices=null"]) for seed in range(seeds)]
 
 
-def modules(cfgs: list[DictConfig], data: ArrayDataModule) -> list[VAEModule]:
+def modules(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device = CPU) -> list[VAEModule]:
+    """On ``device``, and the data with them: they begin from the data's directions, on the CPU."""
+    data.to_device(CPU)
     shape = list(data.image_shape or (data.features,))
-    return [build_module(cfg, data, shape, data.label_count) for cfg in cfgs]
+    made = [build_module(cfg, data, shape, data.label_count).to(device) for cfg in cfgs]
+    data.to_device(device)
+    return made
 
 
-def one_by_one(cfgs: list[DictConfig], data: ArrayDataModule) -> Step:
+def one_by_one(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device) -> Step:
     """A bare loop over the seeds, each with its own data, noise, clipping and optimiser."""
-    made = modules(cfgs, data)
+    made = modules(cfgs, data, device)
     optimizers = [module.make_optimizer(module.parameters()) for module in made]
     streams = [data.train_stream(module.seed) for module in made]
 
@@ -54,10 +59,12 @@ def one_by_one(cfgs: list[DictConfig], data: ArrayDataModule) -> Step:
     return step
 
 
-def stacked(cfgs: list[DictConfig], data: ArrayDataModule) -> Step:
+def stacked(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device = CPU) -> Step:
     """A bare loop over the same stack: data, noise, bound, backward, clipping and optimisers, without a Trainer."""
-    module = ensemble(cfgs, data)
-    module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    module = ensemble(cfgs, data, device).to(device)
+    module.trainer = pl.Trainer(
+        accelerator=device.type, logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
     (optimizer,) = module.configure_optimizers()
     streams = SeedData(data, [member.module.seed for member in module.members]).streams()
     leaves = module.stack.parameters
@@ -75,16 +82,21 @@ def stacked(cfgs: list[DictConfig], data: ArrayDataModule) -> Step:
     return step
 
 
-def ensemble(cfgs: list[DictConfig], data: ArrayDataModule) -> EnsembleModule:
-    return EnsembleModule([Member(made, SeedTrainer(made, data, [], [], Path()), None) for made in modules(cfgs, data)])
+def ensemble(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device = CPU) -> EnsembleModule:
+    made = modules(cfgs, data, device)
+    return EnsembleModule([Member(module, SeedTrainer(module, data, [], [], Path()), None) for module in made])
 
 
-def measure(cfgs: list[DictConfig], data: ArrayDataModule, steps: int) -> dict[str, Seconds]:
+def measure(cfgs: list[DictConfig], data: ArrayDataModule, steps: int, device: torch.device) -> dict[str, Seconds]:
     """One step of each candidate."""
-    module = ensemble(cfgs, data)
+    module = ensemble(cfgs, data, device)
     turns = TakingTurns(
         "one stack, Lightning",
-        lambda: {"one stack, bare loop": stacked(cfgs, data), "one by one, bare loop": one_by_one(cfgs, data)},
+        lambda: {
+            "one stack, bare loop": stacked(cfgs, data, device),
+            "one by one, bare loop": one_by_one(cfgs, data, device),
+            "one seed, bare loop": one_by_one(cfgs[:1], data, device),
+        },
     )
     seeds = SeedData(data, [member.module.seed for member in module.members])
     return by_lightning(module, seeds, steps, turns, SeedCallbacks(module.members))
@@ -94,13 +106,11 @@ def main() -> None:
     parser = options_of(__doc__, data="pinwheel", seeds=10, steps=40)
     parser.add_argument("--models", nargs="+", default=["gmvae", "lidgmvae"])
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
-    prepare_lightning()
+    device = begin(options)
     rows = []
     for model in options.models:
         cfgs = configurations([f"model={model}", f"data={options.data}"], options.seeds)
-        found = measure(cfgs, build_data(cfgs[0]), options.steps)
+        found = measure(cfgs, build_data(cfgs[0]), options.steps, device)
         single, bare = found["one by one, bare loop"].processor, found["one stack, bare loop"].processor
         for name, (wall, processor) in found.items():
             over = f"{processor / bare - 1:+.1%}" if name == "one stack, Lightning" else ""

@@ -3,6 +3,7 @@
     python benchmarks/step_cost.py                   # MNIST's shape: 64 -> 784, width 512, 8 hidden layers, batch 128
     python benchmarks/step_cost.py --rounds 5        # a quick look
     python benchmarks/step_cost.py --compile         # each by torch.compile too; needs a C++ compiler
+    python benchmarks/step_cost.py --compile --device cuda
 
 ``autograd`` is the same Brenier map with its gradient taken by autograd.grad(create_graph=True).
 """
@@ -10,13 +11,12 @@
 from collections.abc import Callable
 
 import torch
-from bench import options_of, publish, table, take_turns
+from bench import begin, options_of, publish, table, take_turns
 from torch import nn
 
 from lid_vae.likelihood import BernoulliLikelihood
 from lid_vae.map import ComposedMap, Map, classical_mlp, composed_brenier, composed_gradient_network
 from lid_vae.map.monotone import MonotoneMap
-from lid_vae.memory import keep_freed_memory
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP
@@ -59,12 +59,13 @@ def build(make_map: Callable[[], Map], width: int, mixture: str) -> VAE:
     return VAE(GaussianMixture(CATEGORIES, LATENT), BernoulliLikelihood(make_map()), posterior)
 
 
-def make_step(vae: VAE, batch: int, compile: bool = False) -> Callable[[], None]:
+def make_step(vae: VAE, batch: int, device: torch.device, compile: bool = False) -> Callable[[], None]:
+    rng = generator("benchmark")
+    noise = vae.posterior.draw_noise(1, batch, rng).to(device)
+    x = torch.bernoulli(torch.full((batch, FEATURES), 0.2), generator=rng).to(device)
+    vae.to(device)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3, fused=True)
     objective = ELBO()
-    rng = generator("benchmark")
-    x = torch.bernoulli(torch.full((batch, FEATURES), 0.2), generator=rng)
-    noise = vae.posterior.draw_noise(1, batch, rng)
 
     def bound() -> torch.Tensor:
         return objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise)
@@ -87,8 +88,7 @@ def main() -> None:
     parser.add_argument("--mixtures", nargs="+", default=["conditional", "enumerate"])
     parser.add_argument("--compile", action="store_true", help="each candidate compiled too (minutes)")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
+    device = begin(options)
     size = {"width": options.width, "hidden_layers": options.hidden_layers, "depth": 2}
     maps: dict[str, Callable[[], Map]] = {
         "gmvae (MLP)": lambda: classical_mlp(LATENT, FEATURES, **size),
@@ -100,14 +100,15 @@ def main() -> None:
     for mixture in options.mixtures:
         steps = {}
         for name, make in maps.items():
-            steps[name, "eager"] = make_step(build(make, options.width, mixture), options.batch)
+            steps[name, "eager"] = make_step(build(make, options.width, mixture), options.batch, device)
             if options.compile and "autograd" not in name:  # which no compiler differentiates twice
-                steps[name, "compiled"] = make_step(build(make, options.width, mixture), options.batch, True)
+                steps[name, "compiled"] = make_step(build(make, options.width, mixture), options.batch, device, True)
         found = take_turns(steps, options.rounds, warm=3)  # type: ignore[arg-type]
         for (name, kind), seconds in found.items():  # type: ignore[misc]
             base = found["gmvae (MLP)", kind].processor  # type: ignore[index]
             rows.append([mixture, name, kind, f"{1e3 * seconds.processor:.1f}", f"{seconds.processor / base:.2f}"])
-    header = ["posterior", "model", "", "ms a step (processor, median)", "over gmvae, both eager or both compiled"]
+    clock = "processor" if device.type == "cpu" else "wall"
+    header = ["posterior", "model", "", f"ms a step ({clock}, median)", "over gmvae, both eager or both compiled"]
     note = (
         f"{LATENT} latents, {FEATURES} features, width {options.width}, two maps of {options.hidden_layers} hidden "
         f"layers (the MLP as many in all), batch {options.batch}, {CATEGORIES} categories, RealNVP."
