@@ -154,11 +154,12 @@ def _acquire(path: Path, mine: Owner) -> None:
         found = owner_of(path)
         if found is not None:
             owner, _ = found
-            # Both times by the share's own clock, which may differ from ours.
-            age = whole.stat().st_mtime - path.stat().st_mtime
-            if not (age > STALE if owner is None else owner.is_gone(age, mine)):
-                raise LeftAlone(_held(path, owner))
-            _remove_stale(path, owner)
+            with suppress(FileNotFoundError):  # let go of, or taken out of the way by another, since it was read
+                # Both times by the share's own clock, which may differ from ours.
+                age = whole.stat().st_mtime - path.stat().st_mtime
+                if not (age > STALE if owner is None else owner.is_gone(age, mine)):
+                    raise LeftAlone(_held(path, owner))
+                _remove_stale(path, owner)
         if not _link(whole, path):
             found = owner_of(path)
             raise LeftAlone(_held(path, None if found is None else found[0]))

@@ -96,6 +96,20 @@ def test_a_damaged_lock_counts_by_its_age(folder, text):
     assert free(folder)
 
 
+def test_a_lock_that_vanishes_while_it_is_looked_at(folder, monkeypatch):
+    """Its owner lets go, or another process takes the stale lock away, between two looks."""
+    leave(folder, replace(Owner.here(), pid=ended_process(), process="1"))
+
+    def read_and_lose(path):
+        found = owner_of(path)
+        path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(lock, "owner_of", read_and_lose)
+    with claim(folder):
+        assert lock_path(folder).exists()
+
+
 def test_of_many_who_find_a_stale_lock_one_gets_it(folder):
     """Each waits for the others to be ready, and holds on until all have tried."""
     leave(folder, replace(Owner.here(), pid=ended_process(), process="1"))
