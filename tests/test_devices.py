@@ -38,12 +38,11 @@ class Bench:
 
     def __init__(self) -> None:
         self.log_every_n_steps = 50
-        self.strategy = SimpleNamespace(backward=lambda loss, _, **options: loss.backward(**options))
         self.precision_plugin = SimpleNamespace(convert_module=lambda module: module)
 
 
 def modules(overrides: str, data: str, count: int, monkeypatch) -> tuple[list[VAEModule], Batch]:
-    """``count`` modules on the CPU whose noise lies on their device, and a batch on meta."""
+    """``count`` modules, still on the CPU, and a batch on meta, where their noise comes from too."""
     with initialize_config_dir(CONF, version_base="1.3"):
         cfg = compose(
             "train",
@@ -55,7 +54,8 @@ def modules(overrides: str, data: str, count: int, monkeypatch) -> tuple[list[VA
     batch = Batch(*(None if part is None else part.to("meta") for part in source.stream().batch(0)))
     noise = built[0].vae.posterior.draw_noise(built[0].objective.samples, len(batch.x), generator("test")).to("meta")
     monkeypatch.setattr(VAEModule, "noise", lambda *_: noise)  # there are no generators on meta
-    monkeypatch.setattr(VAEModule, "manual_backward", lambda self, loss, **options: loss.backward(**options))
+    for kind in (VAEModule, EnsembleModule):
+        monkeypatch.setattr(kind, "manual_backward", lambda self, loss, **options: loss.backward(**options))
     return built, batch
 
 
@@ -88,7 +88,6 @@ def test_a_step_of_three_seeds(model, inference, monkeypatch):
     ]
     ensemble = EnsembleModule(members).to("meta")
     ensemble._trainer = Bench()
-    monkeypatch.setattr(EnsembleModule, "manual_backward", lambda self, loss, **options: loss.backward(**options))
     optimizers = ensemble.configure_optimizers()
     ensemble.bound = ensemble.stack.forward
     ensemble._optimizers = {
