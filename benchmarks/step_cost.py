@@ -3,7 +3,7 @@
     python benchmarks/step_cost.py                   # MNIST's shape: 64 -> 784, width 512, 8 hidden layers, batch 128
     python benchmarks/step_cost.py --rounds 5        # a quick look
     python benchmarks/step_cost.py --compile         # each by torch.compile too; needs a C++ compiler
-    python benchmarks/step_cost.py --compile --device cuda
+    python benchmarks/step_cost.py --compile default reduce-overhead --device cuda    # the second: CUDA graphs
 
 ``autograd`` is the same Brenier map with its gradient taken by autograd.grad(create_graph=True).
 """
@@ -17,6 +17,7 @@ from torch import nn
 from lid_vae.likelihood import BernoulliLikelihood
 from lid_vae.map import ComposedMap, Map, classical_mlp, composed_brenier, composed_gradient_network
 from lid_vae.map.monotone import MonotoneMap
+from lid_vae.module.compiled import MODES
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP
@@ -59,7 +60,7 @@ def build(make_map: Callable[[], Map], width: int, mixture: str) -> VAE:
     return VAE(GaussianMixture(CATEGORIES, LATENT), BernoulliLikelihood(make_map()), posterior)
 
 
-def make_step(vae: VAE, batch: int, device: torch.device, compile: bool = False) -> Callable[[], None]:
+def make_step(vae: VAE, batch: int, device: torch.device, mode: str | None = None) -> Callable[[], None]:
     rng = generator("benchmark")
     noise = vae.posterior.draw_noise(1, batch, rng).to(device)
     x = torch.bernoulli(torch.full((batch, FEATURES), 0.2), generator=rng).to(device)
@@ -70,7 +71,7 @@ def make_step(vae: VAE, batch: int, device: torch.device, compile: bool = False)
     def bound() -> torch.Tensor:
         return objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise)
 
-    fast = torch.compile(bound) if compile else bound
+    fast = torch.compile(bound, mode=mode) if mode else bound
 
     def step() -> None:
         loss = -fast().mean()
@@ -86,7 +87,7 @@ def main() -> None:
     parser = options_of(__doc__, width=512, batch=128, rounds=25)
     parser.add_argument("--hidden-layers", type=int, default=4, help="of each of the two maps")
     parser.add_argument("--mixtures", nargs="+", default=["conditional", "enumerate"])
-    parser.add_argument("--compile", action="store_true", help="each candidate compiled too (minutes)")
+    parser.add_argument("--compile", nargs="*", choices=MODES, help="each compiled too, in these modes (minutes)")
     options = parser.parse_args()
     device = begin(options)
     size = {"width": options.width, "hidden_layers": options.hidden_layers, "depth": 2}
@@ -96,19 +97,20 @@ def main() -> None:
         "lidgmvae (gradient network)": lambda: composed_gradient_network(LATENT, FEATURES, **size),
         "lidgmvae (Brenier, autograd)": lambda: AutogradMap(composed_brenier(LATENT, FEATURES, skips="none", **size)),
     }
+    modes = [] if options.compile is None else options.compile or MODES[:1]
     rows = []
     for mixture in options.mixtures:
         steps = {}
         for name, make in maps.items():
             steps[name, "eager"] = make_step(build(make, options.width, mixture), options.batch, device)
-            if options.compile and "autograd" not in name:  # which no compiler differentiates twice
-                steps[name, "compiled"] = make_step(build(make, options.width, mixture), options.batch, device, True)
+            for mode in modes if "autograd" not in name else []:  # which no compiler differentiates twice
+                steps[name, mode] = make_step(build(make, options.width, mixture), options.batch, device, mode)
         found = take_turns(steps, options.rounds, warm=3)  # type: ignore[arg-type]
         for (name, kind), seconds in found.items():  # type: ignore[misc]
             base = found["gmvae (MLP)", kind].processor  # type: ignore[index]
             rows.append([mixture, name, kind, f"{1e3 * seconds.processor:.1f}", f"{seconds.processor / base:.2f}"])
     clock = "processor" if device.type == "cpu" else "wall"
-    header = ["posterior", "model", "", f"ms a step ({clock}, median)", "over gmvae, both eager or both compiled"]
+    header = ["posterior", "model", "", f"ms a step ({clock}, median)", "over gmvae, both eager or both compiled alike"]
     note = (
         f"{LATENT} latents, {FEATURES} features, width {options.width}, two maps of {options.hidden_layers} hidden "
         f"layers (the MLP as many in all), batch {options.batch}, {CATEGORIES} categories, RealNVP."

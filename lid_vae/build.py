@@ -13,6 +13,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from lid_vae.checkpoint import AtomicCheckpointIO
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
+from lid_vae.module.compiled import MODES
 from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
 from lid_vae.vae import VAE
@@ -53,6 +54,18 @@ def check_options(cfg: DictConfig) -> None:
             f"trainer.matmul_precision={cfg.trainer.matmul_precision} is not known. "
             f"Use one of {', '.join(MATMUL_PRECISIONS)}."
         )
+    compile_mode(cfg.trainer.compile)
+
+
+def compile_mode(value: object) -> str | None:
+    """What ``trainer.compile`` asks for: a mode of ``torch.compile``, or None. Raises ``UserError`` on another."""
+    if value is True:
+        return MODES[0]
+    if not value:
+        return None
+    if value not in MODES:
+        raise UserError(f"trainer.compile={value} is not known. Use true, false or one of {', '.join(MODES)}.")
+    return str(value)
 
 
 def check_whole(name: str, value: object, least: int) -> None:

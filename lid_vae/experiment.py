@@ -26,6 +26,7 @@ from lid_vae.build import (
     build_module,
     build_trainer,
     check_options,
+    compile_mode,
 )
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.data.base import DataModule
@@ -87,7 +88,7 @@ class Run:
         """The module to train, with the description that travels in its checkpoints."""
         shape = data.shape
         module = build_module(self.cfg, data, shape, data.label_count)
-        module.compile_step = bool(self.cfg.trainer.compile)
+        module.compile_mode = compile_mode(self.cfg.trainer.compile)
         module.description = {
             "config": json.loads(json.dumps(self.stored)),
             "config_hash": self.digest,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from runs import Programs
 
 from lid_vae.files import read_json
@@ -47,7 +48,10 @@ def test_every_option_that_the_readme_names_exists(command, tmp_path):
 
 @pytest.mark.parametrize(("data", "size", "examples"), DATA)
 def test_the_users_two_commands(data, size, examples, tmp_path):
-    """Ten seeds of one command, each with its result; then its checkpoint's evaluation gives the same numbers."""
+    """Ten seeds of one command, each with its result; then its checkpoint's evaluation gives the same numbers.
+
+    Up to rounding: the ten are evaluated as a stack.
+    """
     if data == "mnist" and not MNIST.is_dir():
         pytest.skip("needs the corpus mnist below LID_VAE_DATA or data/")
     command = f"python train.py model=lidgmvae data={data} -m seed=0-9"
@@ -65,9 +69,9 @@ def test_the_users_two_commands(data, size, examples, tmp_path):
     evaluation = start(f"python evaluate.py ckpt={checkpoint}")
     assert evaluation.returncode == 0, evaluation.stderr
     (path,) = results[7].parent.glob("evaluation-test-*.json")
-    assert {key: read_json(path)[key] for key in ("latent", "ll", "elbo", "accuracy")} == {
-        key: told[7][key] for key in ("latent", "ll", "elbo", "accuracy")
-    }
+    measured = read_json(path)
+    for key in ("latent", "ll", "elbo", "accuracy"):
+        torch.testing.assert_close(measured[key], told[7][key], rtol=1e-5, atol=1e-6)
 
     before = results[7].read_bytes()
     again = start(command, *small)

@@ -7,15 +7,19 @@ import torch
 from lid_vae.inference.base import Bound
 from lid_vae.shapes import Bool, Tensor
 
-__all__ = ["compiled"]
+__all__ = ["MODES", "compiled"]
+
+# Of ``torch.compile``; the second replays a CUDA graph on a GPU, and on a CPU is the first.
+MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
-def compiled(bound: Bound) -> Bound:
+def compiled(bound: Bound, mode: str = "default") -> Bound:
     """``bound``, fused into few kernels at its first call; takes a C++ compiler, and minutes, before the first step.
 
     Equal up to the last digits. A part of several seeds is run as it is; what cannot be compiled too, after a warning.
+    ``mode``, one of ``MODES``, is ``torch.compile``'s.
     """
-    fast: Bound | None = torch.compile(bound)
+    fast: Bound | None = torch.compile(bound, mode=mode)
 
     def call(x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
         nonlocal fast
@@ -23,10 +27,10 @@ def compiled(bound: Bound) -> Bound:
             return bound(x, noise, chosen)
         if fast is not None:
             try:
-                return fast(x, noise)
+                return fast(x, noise).clone()  # a CUDA graph writes its next value over this one
             except torch._dynamo.exc.TorchDynamoException as error:
                 reason = str(error).strip().split("\n")[0]
-                warnings.warn(f"trainer.compile=true has no effect here, torch.compile says: {reason}", stacklevel=2)
+                warnings.warn(f"trainer.compile has no effect here, torch.compile says: {reason}", stacklevel=2)
                 fast = None
         return bound(x, noise)
 

@@ -37,7 +37,7 @@ class VAEModule(pl.LightningModule):
     Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly. Dropout
     draws from torch's global generator, which is seeded anew at each step for its sake. ``schedule`` multiplies the
     learning rate, by batches. ``gradient_clip`` bounds the gradient (None: not). ``evaluation_samples`` is S
-    at validation. ``compile_step``, set before training, compiles the bound of a step. ``description`` travels in every
+    at validation. ``compile_mode``, set before training, compiles the bound of a step. ``description`` travels in every
     checkpoint, so that it describes itself.
     Raises ``UserError`` if the parts break the variant's promise, and on a loss that is not finite.
     """
@@ -75,7 +75,7 @@ class VAEModule(pl.LightningModule):
         self.description = description or {}
         self.step, self.steps = 0, 1
         self.evaluator: Evaluator | None = None
-        self.compile_step = False
+        self.compile_mode: str | None = None
         self._bound: Bound | None = None
         self._drops = any(
             (isinstance(part, nn.Dropout) and part.p > 0) or (isinstance(part, nn.RNNBase) and part.dropout > 0)
@@ -136,7 +136,7 @@ class VAEModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
-        self._bound = compiled(self.forward) if self.compile_step else None
+        self._bound = compiled(self.forward, self.compile_mode) if self.compile_mode else None
         optimizers = self.optimizers()
         assert isinstance(optimizers, pl.core.optimizer.LightningOptimizer | list)
         listed = optimizers if isinstance(optimizers, list) else [optimizers]

@@ -66,7 +66,8 @@ class EnsembleModule(pl.LightningModule):
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
         for member in self.members:
             member.module.steps = self.steps
-        self.bound = compiled(self.stack.forward) if self.members[0].module.compile_step else self.stack.forward
+        mode = self.members[0].module.compile_mode
+        self.bound = compiled(self.stack.forward, mode) if mode else self.stack.forward
         wrapped = self.optimizers()
         listed = wrapped if isinstance(wrapped, list) else [wrapped]
         self._optimizers: dict[Group, Any] = dict(zip(self.stack.inference.groups, listed, strict=True))

@@ -21,23 +21,23 @@ def bound(x, noise):
 def test_the_function_is_compiled_once(monkeypatch):
     seen = []
 
-    def compile_(function):
-        seen.append(function)
+    def compile_(function, mode):
+        seen.append((function, mode))
         return lambda *arguments: function(*arguments) + 0.0
 
     monkeypatch.setattr(torch, "compile", compile_)
-    fast = compiled(bound)
+    fast = compiled(bound, "reduce-overhead")
     x, noise = torch.randn(3), torch.randn(2)
     for _ in range(2):
         torch.testing.assert_close(fast(x, noise), bound(x, noise))
-    assert seen == [bound]
+    assert seen == [(bound, "reduce-overhead")]
 
 
 def test_what_does_not_compile_is_run_as_it_is(monkeypatch):
     def failing(*_):
         raise torch._dynamo.exc.InternalTorchDynamoError("no compiler")
 
-    monkeypatch.setattr(torch, "compile", lambda function: failing)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: failing)
     fast = compiled(bound)
     x, noise = torch.randn(3), torch.randn(2)
     with pytest.warns(UserWarning, match="has no effect here"):
@@ -62,4 +62,5 @@ def test_compiled_steps_are_the_plain_ones_up_to_rounding(tmp_path):
 
     plain = bounds("plain")
     assert bounds("compiled", "trainer.compile=true") == pytest.approx(plain, rel=1e-3)
+    assert bounds("graphs", "trainer.compile=reduce-overhead") == pytest.approx(plain, rel=1e-3)
     assert bounds("stack", "trainer.compile=true", "-m", "seed=0-1") == pytest.approx(plain, rel=1e-3)

@@ -284,7 +284,11 @@ def test_what_does_not_vectorise_is_trained_seed_after_seed(programs, monkeypatc
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("ensemble.size=0", "ensemble.size=0 must be"), ("trainer.matmul_precision=low", "Use one of highest, high")],
+    [
+        ("ensemble.size=0", "ensemble.size=0 must be"),
+        ("trainer.matmul_precision=low", "Use one of highest, high"),
+        ("trainer.compile=fast", "Use true, false or one of default, reduce-overhead"),
+    ],
 )
 def test_refused_options(programs, option, message):
     assert message in programs.train(option).paragraph
