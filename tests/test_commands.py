@@ -29,7 +29,14 @@ DATA = [
 def start(command: str, *more: str) -> subprocess.CompletedProcess[str]:
     words = shlex.split(command)
     assert words[0] == "python"
-    return subprocess.run([sys.executable, *words[1:], *more], cwd=ROOT, capture_output=True, text=True, timeout=900)
+    return subprocess.run(
+        [sys.executable, *words[1:], *more],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
 
 
 def test_the_readme_names_commands():

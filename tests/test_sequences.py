@@ -8,7 +8,7 @@ import torch
 from builders import normal, randomise
 from hydra.errors import InstantiationException
 from runs import TINY, Programs, measures
-from test_combinations import INFERENCES, OBJECTIVES, configure, pairwise
+from test_combinations import INFERENCES, OBJECTIVES, configure, covering
 
 from lid_vae.build import build_data, build_module
 from lid_vae.checkpoint import load_checkpoint
@@ -57,7 +57,7 @@ def combinations():
         yield row
 
 
-@pytest.mark.parametrize("row", list(pairwise(combinations())), ids=lambda row: " ".join(filter(None, row)))
+@pytest.mark.parametrize("row", list(covering(combinations(), 2)), ids=lambda row: " ".join(filter(None, row)))
 def test_strategies_objectives_and_families_take_sequences(row) -> None:
     cfg = configure(*SMALL, *" ".join(filter(None, row)).split())
     data = build_data(cfg)
