@@ -1,6 +1,7 @@
 """Run every job of a sweep: a failed one is reported at the end and never hides the others."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -60,11 +61,19 @@ def launch_all(
         finish()
     failed = [result for batch_results in results for result in batch_results if result.status is JobStatus.FAILED]
     if failed:
-        # The public `return_value` would raise at the first failure and print over the list.
-        lines = [f"  {' '.join(result.overrides or ())}: {_first_line(result._return_value)}" for result in failed]
         rest = "" if len(failed) == done else "; the others are finished"
-        raise SweepFailed("\n".join([f"{len(failed)} of {done} runs failed{rest}:", *lines]))
+        raise SweepFailed("\n".join([f"{len(failed)} of {done} runs failed{rest}:", *_list_failures(failed)]))
     return results
+
+
+def _list_failures(failed: Sequence[JobReturn]) -> list[str]:
+    """A line for each; neighbours that failed alike share what there is to say, after the last of them."""
+    lines = []
+    # The public `return_value` would raise at the first failure and print over the list.
+    for reason, alike in groupby(failed, key=lambda result: _first_line(result._return_value)):
+        jobs = [f"  {' '.join(result.overrides or ())}" for result in alike]
+        lines += [*jobs[:-1], f"{jobs[-1]}: {reason}"]
+    return lines
 
 
 def _first_line(error: BaseException) -> str:

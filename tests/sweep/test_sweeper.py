@@ -37,6 +37,13 @@ def test_every_batch_is_launched_and_failures_are_listed():
     assert lines == ["  seed=0: Unlucky.", "  seed=2: KeyError: 'lost\\nmore'"]
 
 
+def test_runs_that_failed_alike_share_a_reason():
+    alike = RunFailed("No data.")
+    with pytest.raises(SweepFailed) as failed:
+        launch_all(Launcher({f"seed={seed}": alike for seed in range(3)}), BATCHES, check=lambda jobs: None)
+    assert str(failed.value).splitlines()[1:] == ["  seed=0", "  seed=1", "  seed=2: No data."]
+
+
 def test_results_in_order_when_all_is_well():
     results = launch_all(Launcher({}), BATCHES, check=lambda jobs: None)
     assert [[result.overrides for result in batch] for batch in results] == BATCHES
