@@ -29,10 +29,11 @@ _device = torch.device("cpu")
 
 
 class Seconds(NamedTuple):
-    """Of one step: wall clock, the least of all; processor (on a GPU wall clock), the median."""
+    """Of one turn: wall clock, the least of all and the median; processor (on a GPU wall clock), the median."""
 
     wall: float
     processor: float
+    median_wall: float
 
 
 def options_of(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
@@ -54,6 +55,7 @@ def begin(options: argparse.Namespace) -> torch.device:
 
     torch.set_num_threads(options.threads)
     keep_freed_memory()
+    torch.set_flush_denormal(True)
     prepare_lightning()
     _device = torch.device(options.device)
     return _device
@@ -72,27 +74,33 @@ def take_turns(candidates: Mapping[str, Step], rounds: int, warm: int = 2) -> di
 
 
 class TakingTurns(pl.Callback):
-    """After each step that Lightning takes, one of every other candidate, each timed by itself.
+    """After every ``length`` steps that Lightning takes, one turn of each other candidate, each timed by itself.
 
-    ``make`` builds the others at the first step, when Lightning has put the modules in place.
+    ``make`` builds the others at the first step, when Lightning has put the modules in place. The first turn of each
+    is not counted.
     """
 
-    def __init__(self, lead: str, make: Callable[[], Mapping[str, Step]]) -> None:
-        self.lead, self.make = lead, make
+    def __init__(self, lead: str, make: Callable[[], Mapping[str, Step]], length: int = 1) -> None:
+        self.lead, self.make, self.length = lead, make, length
         self.times: dict[str, list[tuple[float, float]]] = {lead: []}
         self.mark: tuple[float, float] | None = None
+        self.steps = 0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        if index == 0:
+        if self.steps == 0:
             self.others = self.make()
-        elif index > 1 and self.mark is not None:
+        self.steps += 1
+        if self.steps % self.length:
+            return
+        counted = self.steps > 2 * self.length
+        if counted and self.mark is not None:
             self.times[self.lead].append(since(self.mark))
         for name, step in self.others.items():
             start = now()
             step()
-            if index > 1:
+            if counted:
                 self.times.setdefault(name, []).append(since(start))
         self.mark = now()
 
@@ -100,11 +108,11 @@ class TakingTurns(pl.Callback):
 def by_lightning(
     module: pl.LightningModule, data: pl.LightningDataModule, steps: int, turns: TakingTurns, *callbacks: pl.Callback
 ) -> dict[str, Seconds]:
-    """``steps`` timed steps of ``module`` under a Trainer with nothing else to do, the others of ``turns`` between."""
+    """``steps`` timed turns of ``module`` under a Trainer with nothing else to do, the others of ``turns`` between."""
     trainer = pl.Trainer(
         accelerator=_device.type,
         devices=1,
-        max_steps=steps + 2,
+        max_steps=(steps + 2) * turns.length,
         limit_val_batches=0,
         logger=False,
         callbacks=[*callbacks, turns],
@@ -118,7 +126,10 @@ def by_lightning(
 
 def summary(times: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Seconds]:
     return {
-        name: Seconds(min(w for w, _ in found), statistics.median(p for _, p in found)) for name, found in times.items()
+        name: Seconds(
+            min(w for w, _ in found), statistics.median(p for _, p in found), statistics.median(w for w, _ in found)
+        )
+        for name, found in times.items()
     }
 
 

@@ -14,7 +14,7 @@ import sys
 from functools import partial
 
 import torch
-from bench import Step, options_of, publish, table, take_turns
+from bench import Step, begin, options_of, publish, table, take_turns
 
 from lid_vae.likelihood import autoregressive_likelihood
 from lid_vae.map import classical_mlp, composed_brenier, composed_gradient_network
@@ -96,7 +96,7 @@ def peak(name: str, symbols: int, length: int, options: argparse.Namespace) -> i
 def main() -> None:
     parser = options_of(__doc__, width=256, batch=32, length=22, rounds=10, memory=0, symbols=10_000, one="")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    begin(options)
     if options.one:
         step = step_of(
             build(options.one, options.symbols, options.width), options.symbols, options.batch, options.length

@@ -12,6 +12,7 @@ from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text import Text
 from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
 from lid_vae.files import write_atomic, write_json_atomic
 from lid_vae.lightning import prepare_lightning
@@ -26,6 +27,7 @@ from lid_vae.record import describe_run, evaluate_split, summary
 __all__ = ["evaluate", "load_run"]
 
 
+@denormals_flushed()
 def evaluate(cfg: DictConfig) -> float | None:
     """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood.
 

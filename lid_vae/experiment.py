@@ -31,6 +31,7 @@ from lid_vae.build import (
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, remove_unfinished, write_atomic, write_json_atomic
 from lid_vae.interruption import Interruption, interruptible
@@ -192,6 +193,7 @@ def open_run(cfg: DictConfig) -> Run:
     return Run(cfg, folder, digest, {str(key): value for key, value in stored.items()})
 
 
+@denormals_flushed()
 def train(cfg: DictConfig) -> float:
     """Train ``cfg``, evaluate its best checkpoint, write ``result.json``; the validation bound, nats per example.
 
@@ -234,6 +236,7 @@ def train_claimed(run: Run, claim: Claim, interruption: Interruption, group: Pro
     return run.close(measured)
 
 
+@denormals_flushed()
 def follow(run: Run) -> float:
     """Trains along in a further process of a run over several devices; the validation bound, where it has trained."""
     prepare_lightning()

@@ -14,6 +14,7 @@ UTILITIES = {
     "shapes",
     "files",
     "checkpoint",
+    "denormals",
     "interruption",
     "memory",
     "process_group",

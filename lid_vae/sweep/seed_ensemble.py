@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from lid_vae.build import build_callbacks, build_data, build_loggers, build_trainer
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.data.base import DataModule
+from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
 from lid_vae.experiment import Run, fit, open_run, train_claimed
 from lid_vae.interruption import Interruption, interruptible
@@ -37,6 +38,7 @@ __all__ = ["Outcome", "train_seeds"]
 PROBE = 4
 
 
+@denormals_flushed()
 def train_seeds(cfgs: Sequence[DictConfig]) -> list[Outcome]:
     """Trains configurations that are equal but for their seed; the outcome of each, in their order.
 
