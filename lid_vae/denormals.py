@@ -15,8 +15,9 @@ DENORMAL = 1e-40
 def denormals_flushed() -> Iterator[None]:
     """Within, denormal results and operands count as 0 on a CPU that can do that; afterwards as they did before.
 
-    Probabilities of words and moments of Adam come to be below 1.2e-38, where nothing hangs on them. A step of LIDSVAE
-    takes three times as long with them on an Intel processor. Threads that PyTorch starts within keep the setting.
+    Probabilities of words and moments of Adam can come to be below 1.2e-38, where nothing hangs on them. A step of
+    LIDSVAE that meets them takes three times as long on an Intel processor. Threads that PyTorch starts within keep the
+    setting.
     """
     before = _are_flushed()
     torch.set_flush_denormal(True)
