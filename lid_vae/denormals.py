@@ -1,4 +1,4 @@
-"""Numbers too small for full precision are zeros to a run: some processors take a hundred times as long for them."""
+"""Numbers too small for full precision are zeros to a run: some processors take many times as long for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
