@@ -49,6 +49,7 @@ class Text(TextDataModule):
             )
         self.rules = replace(self.rules, labelled=labels)
         self.files = {"train": train or path, "valid": valid, "test": test}
+        self.options = {"train": "path" if train is None else "train", "valid": "valid", "test": "test"}
 
     def load(self) -> TextCorpus:
         rest = self._read("train")
@@ -61,6 +62,5 @@ class Text(TextDataModule):
         return TextCorpus(rest, held["valid"], held["test"])
 
     def _read(self, part: str) -> Sentences:
-        option = "path" if part == "train" and not self.files["valid"] else part
-        path = self.find_file(option, str(self.files[part]))
+        path = self.find_file(self.options[part], str(self.files[part]))
         return parse_sentences(read_text(path), path, self.rules)

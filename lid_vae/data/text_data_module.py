@@ -260,9 +260,15 @@ class TextDataModule(DataModule, ABC):
             UserError: if there is none.
         """
         name = Path(given).expanduser()
-        for path in (name, (self.root or Path()) / name):
+        places = (name, (self.root or Path()) / name)
+        for path in places:
             if path.is_file():
                 return path
+        if any(path.is_dir() for path in places):
+            raise UserError(
+                f"data.{option}={given} is a folder. Name a file in it (data.train, data.valid and data.test take one "
+                "for each split)."
+            )
         raise UserError(f"data.{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")
 
     def _choose_words(self, corpus: TextCorpus) -> list[str]:

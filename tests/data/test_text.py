@@ -124,11 +124,15 @@ def test_wrong_options_are_refused(options: dict[str, object], words: str) -> No
         Text(**options)
 
 
-def test_a_missing_file_is_refused_by_its_option(write: Callable[..., str]) -> None:
+def test_a_missing_file_is_refused_by_its_option(write: Callable[..., str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.path=absent.txt is no file"):
         ready(Text(path="absent.txt"))
     with pytest.raises(UserError, match=r"data.valid=absent.txt is no file"):
         ready(Text(train=write("own", "a b", repeat=30), valid="absent.txt"))
+    with pytest.raises(UserError, match=r"data.train=absent.txt is no file"):
+        ready(Text(train="absent.txt"))
+    with pytest.raises(UserError, match=r"data.path=\S+ is a folder. Name a file in it"):
+        ready(Text(path=str(tmp_path)))
 
 
 def test_a_corpus_of_one_sentence_is_refused(write: Callable[..., str]) -> None:
