@@ -113,6 +113,13 @@ PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
         environment = {**os.environ, **self.environment}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
+    def start_requeued(self) -> bool:
+        """Whether a job was in the queue again; it is started, where Slurm by itself waits for two minutes."""
+        jobs = self.say("squeue", "-h", "-t", "PENDING", "-o", "%A").stdout.split()
+        return bool(jobs) and all(
+            self.say("scontrol", "update", f"JobId={job}", "StartTime=now").returncode == 0 for job in jobs
+        )
+
     def _wait(self, name: str, ready) -> None:
         deadline = time.monotonic() + WAIT
         while not ready():

@@ -193,6 +193,7 @@ class TestSlurm:
         process = begin(tmp_path / "runs", *options, "hydra/launcher=submitit_slurm", environment=slurm.environment)
         until(lambda: list((tmp_path / "runs").rglob("last.ckpt")), process)  # the first of twelve validations
         slurm.say("scancel", "--signal=USR2", "--user=root")
+        until(slurm.start_requeued, process)
         out, _ = process.communicate(timeout=500)
         assert process.returncode == 0, out
         assert found(tmp_path / "runs") == found(tmp_path / "reference")
