@@ -92,7 +92,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except DAMAGE as error:
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise UserError(
-            f"{path} is truncated or damaged ({reason}). Copy it again, or train the run again (force=true)."
+            f"{path} is no checkpoint, or is truncated or damaged ({reason}). Copy it again, or train the run again "
+            f"(force=true). {WHICH}"
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or not _describes(checkpoint.get("lid_vae")):
         raise UserError(f"{path} is a checkpoint of another program: it does not describe an lid_vae model. {WHICH}")

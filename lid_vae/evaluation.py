@@ -1,5 +1,6 @@
 """evaluate.py: a checkpoint measured again, and the sentences that are asked of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from lid_vae import __version__
 from lid_vae.build import build_data, build_module, check_whole
 from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule
-from lid_vae.data.text import Text
+from lid_vae.data.text import MeasuredText
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
@@ -40,8 +41,8 @@ def evaluate(cfg: DictConfig) -> float | None:
     path = Path(cfg.ckpt)
     if cfg.split not in ("train", "valid", "test"):
         raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
-    request = _request(cfg)
-    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator, cfg.text)
+    request, rules = _request(cfg), _line_rules(cfg)
+    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator, cfg.text, rules)
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
     if request is not None:
         _answer(request, module, data, folder / f"texts-{path.stem}-{request.digest()}.txt")
@@ -55,7 +56,7 @@ def evaluate(cfg: DictConfig) -> float | None:
         result["text"] = text_measures(module, data, cfg.split)
     if cfg.text is not None:
         result |= {"data": Path(cfg.text).name, "train_size": None, "corpus": cfg.text}
-    key = (path.name, samples) if cfg.text is None else (path.name, samples, cfg.text)
+    key = (path.name, samples) if cfg.text is None else (path.name, samples, cfg.text, *_written(rules))
     target = folder / f"evaluation-{cfg.split}-{derive_seed(*key) & 0xFFFFFFFF:08x}.json"
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
@@ -84,6 +85,21 @@ def _request(cfg: DictConfig) -> TextRequest | None:
     return request
 
 
+def _line_rules(cfg: DictConfig) -> dict[str, Any]:
+    """What ``cfg`` says of the lines of ``text``, where it differs from the run's."""
+    rules = {str(name): value for name, value in cfg.data.items() if value is not None}
+    if rules and cfg.text is None:
+        raise UserError(
+            f"data.{next(iter(rules))} is about the lines of text=, which is not given: a run's own data are read as "
+            "in its training. Leave it out."
+        )
+    return rules
+
+
+def _written(rules: dict[str, Any]) -> list[str]:
+    return sorted(f"{name}={value}" for name, value in rules.items())
+
+
 def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Path) -> None:
     likelihood_of(module)
     assert isinstance(data, TextDataModule)
@@ -93,11 +109,16 @@ def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Pat
 
 
 def load_run(
-    path: Path, data_root: str, accelerator: str = "auto", text: str | None = None
+    path: Path,
+    data_root: str,
+    accelerator: str = "auto",
+    text: str | None = None,
+    rules: Mapping[str, Any] | None = None,
 ) -> tuple[VAEModule, DataModule, DictConfig, dict[str, Any]]:
     """A checkpoint's model and data on the device, its configuration, and what else the checkpoint says of itself.
 
-    With ``text`` the data are the sentences of that file, every split all of them.
+    With ``text`` the data are the sentences of that file, every split all of them; ``rules`` for its lines go before
+    the run's.
     Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on, or
     ``text`` that is mostly of other words.
     """
@@ -117,7 +138,10 @@ def load_run(
             f"this is {__version__}). Use the version that wrote it, or train the run again."
         ) from error
     module.to(device)
-    data = _data_of(run_cfg, path, description) if text is None else _other_text(text, run_cfg, path, description)
+    if text is None:
+        data = _data_of(run_cfg, path, description)
+    else:
+        data = _other_text(text, run_cfg, path, description, rules or {})
     data.to_device(device)
     return module, data, run_cfg, description
 
@@ -137,15 +161,18 @@ def _data_of(run_cfg: DictConfig, path: Path, description: dict[str, Any]) -> Da
     return data
 
 
-def _other_text(text: str, run_cfg: DictConfig, path: Path, description: dict[str, Any]) -> Text:
-    """The sentences of a file, by the checkpoint's vocabulary and the run's rules for lines."""
+def _other_text(
+    text: str, run_cfg: DictConfig, path: Path, description: dict[str, Any], rules: Mapping[str, Any]
+) -> DataModule:
+    """The sentences of a file, by the checkpoint's vocabulary and, where ``rules`` are silent, the run's for lines."""
     if description.get("vocabulary") is None:
         raise UserError(f"text={text} is for a model of text, and {path} is one of vectors. Leave text= out.")
     file = Path(text).expanduser().absolute()
     if not file.is_file():
         raise UserError(f"text={text} is no file: it is to hold one sentence a line, words apart by spaces.")
-    rules = {name: run_cfg.data[name] for name in ("eval_batch_size", "max_length", "long", "empty")}
-    data = Text(train=str(file), valid=str(file), test=str(file), vocabulary_file=str(path.absolute()), **rules)
+    own = {name: run_cfg.data[name] for name in ("eval_batch_size", "max_length", "long", "empty")}
+    labels = run_cfg.data.get("labels", False)
+    data = MeasuredText(file, **{"labels": labels, **own, **rules}, vocabulary_file=str(path.absolute()))
     data.setup()
     return data
 

@@ -72,6 +72,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkey
         (saved(GOOD)[:1000], "truncated or damaged"),
         (saved(GOOD)[:40], "truncated or damaged"),
         (archive(), "truncated or damaged"),
+        (b"the cat likes an apple\n", "no checkpoint, or is truncated or damaged"),
         (b"These are my notes.\n", "no checkpoint of this program"),
         (b"\x89PNG\r\n\x1a\n" + bytes(200), "no checkpoint of this program"),
         (pickle.dumps({"weights": [1.0]}), "no checkpoint of this program"),
@@ -83,7 +84,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkey
         (saved({"state_dict": {}, "lid_vae": "text"}), "another program"),
         (saved(torch.nn.Linear(2, 2)), "holds code"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_is_no_checkpoint_of_ours(tmp_path, content, words):
     path = tmp_path / "some.ckpt"

@@ -324,6 +324,8 @@ def test_a_bug_keeps_its_traceback(run):
     ("argument", "words"),
     [
         ("trainer.max_epochs=abc", "not a number, which is what belongs there. Write one, as in trainer.max_epochs=3."),
+        ("trainer.max_epochs=2.5", "trainer.max_epochs=2.5 is no whole number, as stands there by default"),
+        ("paths=here", "paths=here is one value for several options. Give it to one: paths.data, paths.runs"),
         ("force=maybe", "force=maybe is neither true nor false"),
         ("model=gmvae", None),
         ("trainer.max_epochs=4", None),

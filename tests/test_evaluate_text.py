@@ -119,9 +119,32 @@ def test_the_sentences_of_another_file_are_measured_in_the_words_of_the_model(fi
     assert "text: 10.0% of 20 words are not in" in other.out
     assert "text=absent.txt is no file" in programs.evaluate(checkpoint, "text=absent.txt").paragraph
     path.write_text("wholly other words\nwholly other words\n")
-    assert (
-        "is of another corpus than text: 100% of the 6 words" in programs.evaluate(checkpoint, f"text={path}").paragraph
-    )
+    refused = programs.evaluate(checkpoint, f"text={path}").paragraph
+    assert "is of another corpus than text: 100% of the 6 words" in refused
+    assert "Give a file whose words are written as in training" in refused
+    path.write_text("the cat sat\n")
+    assert f"{path} gives one sentence" in programs.evaluate(checkpoint, f"text={path}").paragraph
+
+
+def test_the_lines_of_another_file_follow_options_of_their_own(finished, tmp_path):
+    programs, run = finished
+    checkpoint = run.folder / "checkpoints" / "best.ckpt"
+    path = tmp_path / "lines.txt"
+    path.write_text("the cat sat on the mat\n\n" + "the cat\n" * 3)
+    assert "leave such lines out with data.empty=drop" in programs.evaluate(checkpoint, f"text={path}").paragraph
+    dropped = programs.evaluate(checkpoint, f"text={path}", "data.empty=drop")
+    assert dropped.out.count("of 5 lines 1 dropped, as empty") == 1
+    assert (dropped.result["examples"], dropped.result["symbols"]) == (4, 16)
+    short = programs.evaluate(checkpoint, f"text={path}", "data.empty=drop", "data.max_length=2")
+    assert (short.result["examples"], short.result["symbols"]) == (4, 12)
+    assert short.result_path != dropped.result_path
+    short = programs.evaluate(checkpoint, f"text={path}", "data.empty=drop", "data.max_length=2", "data.long=drop")
+    assert (short.result["examples"], short.result["symbols"]) == (3, 9)
+    path.write_text("a\tthe cat sat\nb\tthe mat\n")
+    labelled = programs.evaluate(checkpoint, f"text={path}", "data.labels=true")
+    assert (labelled.result["symbols"], labelled.result["text"]["probe"]) == (7, None)
+    assert "data.empty is about the lines of text=" in programs.evaluate(checkpoint, "data.empty=drop").paragraph
+    assert "data=mnist is one value for several options" in programs.evaluate(checkpoint, "data=mnist").paragraph
 
 
 @pytest.mark.parametrize(

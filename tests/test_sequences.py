@@ -236,6 +236,7 @@ def test_train_evaluate_and_seeds_one_after_the_other(tmp_path) -> None:
         (("model=vae",), "Use model=svae"),
         (("model=lidsvae", "likelihood.wiring=input"), "Use likelihood.wiring=output (the paper's) or both"),
         (("model=lidsvae", "map=mlp"), "LIDSVAE needs an injective map, got MLP. Use model=svae"),
+        (("model=svae", "encoder=mlp"), "SVAE models sequences, which MLPEncoder does not read. Use encoder=lstm"),
         (("model=lidsvae", "likelihood.hidden=60"), "Use likelihood.hidden=37 or less, or a larger vocabulary"),
     ],
 )
@@ -254,6 +255,16 @@ def test_refused_without_sequences(model: str, use: str) -> None:
     with pytest.raises((UserError, InstantiationException)) as caught:
         build_module(cfg, data, data.shape, data.label_count)
     assert f"Use model={use} for data without an order" in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_refused_an_encoder_of_sequences_for_vectors() -> None:
+    cfg = configure("model=vae", "data=pinwheel", "encoder=lstm")
+    data = build_data(cfg)
+    with pytest.raises((UserError, InstantiationException)) as caught:
+        build_module(cfg, data, data.shape, data.label_count)
+    assert "VAE models vectors, which LSTMEncoder does not read. Use encoder=mlp" in (
+        f"{caught.value} {caught.value.__cause__}"
+    )
 
 
 def test_refused_the_vocabulary_of_another_corpus(tmp_path) -> None:

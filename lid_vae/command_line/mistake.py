@@ -37,7 +37,7 @@ def find_mistake(kind: str, conf: Path, arguments: Sequence[str]) -> str | None:
 
 
 def find_odd_value(kind: str, overrides: Sequence[str]) -> str | None:
-    """A paragraph on the first option that has text where the configuration has a number or a truth value, or None.
+    """A paragraph on the first option that has a value of the wrong kind: text for a number, say.
 
     To be called inside Hydra's run, after it has failed: text may be right, as in trainer.devices=auto.
     """
@@ -51,6 +51,10 @@ def find_odd_value(kind: str, overrides: Sequence[str]) -> str | None:
         name = override.key_or_group
         value: Any = override.value()
         usual = None if name in groups else OmegaConf.select(defaults, name)
+        if several := _several(override, usual):
+            return several
+        if isinstance(value, float) and isinstance(usual, int) and not isinstance(usual, bool):
+            return f"{name}={value} is no whole number, as stands there by default. Write one, as in {name}={usual}."
         if not isinstance(value, str) or "${" in value:
             continue
         if isinstance(usual, bool):
@@ -83,11 +87,15 @@ class _Options:
                 return _needs_multirun(override, may_be_text=override.key_or_group not in self.groups)
         chosen = [o.input_line for o in overrides if o.key_or_group in self.groups and not o.is_sweep_override()]
         config = self._compose([text for text in chosen if text is not None])
+        tree = OmegaConf.create(config)
         for override in overrides:
             name = override.key_or_group
             added = override.is_add() or override.is_force_add()
             if name not in self.groups and not added and not _exists(config, name.split(".")):
                 return self._no_such_option(name, config)
+            several = None if name in self.groups or added else _several(override, OmegaConf.select(tree, name))
+            if several:
+                return several
         return None
 
     def _parse(self, argument: str) -> Override | str:
@@ -139,6 +147,15 @@ class _Options:
 
     def _compose(self, overrides: list[str]) -> Any:
         return OmegaConf.to_container(compose(self.kind, overrides, return_hydra_config=True), resolve=False)
+
+
+def _several(override: Override, usual: Any) -> str | None:
+    """What is wrong with one value for ``usual``, where that is several options."""
+    if not OmegaConf.is_dict(usual) or isinstance(override.value(), dict) or override.value() is None:
+        return None
+    name = override.key_or_group
+    below = ", ".join(_keys(OmegaConf.to_container(usual, resolve=False), f"{name}."))
+    return f"{name}={override.value()} is one value for several options. Give it to one: {below}."
 
 
 def _needs_multirun(override: Override, may_be_text: bool) -> str:

@@ -120,7 +120,7 @@ class Job:
 
     def _explain(self, error: Exception) -> str | None:
         text = explain(error, self.kind)
-        if text is None and isinstance(error, TypeError | ValueError):
+        if text is None and isinstance(error, TypeError | ValueError | AttributeError):
             odd = find_odd_value(self.kind, HydraConfig.get().overrides.task)
             return odd and f"{odd} The run ended with {type(error).__name__}: {error}."
         return text

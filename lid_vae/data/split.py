@@ -3,6 +3,7 @@
 __all__ = ["Batch", "Rows", "Split", "as_float", "at_least_one", "hold_out", "subsample"]
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -109,11 +110,11 @@ def subsample(split: AnyRows, size: int | None, seed: int) -> AnyRows:
 
 
 def at_least_one(**sizes: int | None) -> None:
-    """Refuses sizes below one; None passes.
+    """Refuses what is no whole number from one on; None passes.
 
     Raises:
         UserError: naming the option.
     """
     for name, size in sizes.items():
-        if size is not None and size < 1:
-            raise UserError(f"data.{name}={size} must be at least 1.")
+        if size is not None and (not isinstance(size, Integral) or size < 1):
+            raise UserError(f"data.{name}={size} must be at least 1, a whole number.")

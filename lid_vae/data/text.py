@@ -1,8 +1,9 @@
-"""A user's own text: a file for each split, or one that is divided."""
+"""A user's own text: a file for each split, one that is divided, or one that is measured whole."""
 
-__all__ = ["Text"]
+__all__ = ["MeasuredText", "Text"]
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Unpack
 
 from lid_vae.data.published_text import some
@@ -64,3 +65,35 @@ class Text(TextDataModule):
     def _read(self, part: str) -> Sentences:
         path = self.find_file(self.options[part], str(self.files[part]))
         return parse_sentences(read_text(path), path, self.rules)
+
+
+class MeasuredText(TextDataModule):
+    """The sentences of one file, every split all of them, in words that are given: what a model is measured on.
+
+    Args:
+        file: one sentence a line, words apart by white space, UTF-8, plain or gzip.
+        labels: whether each line is ``label<TAB>sentence``; the labels are left out, as a probe needs others to fit.
+        options: those of ``TextDataModule``.
+
+    Raises:
+        UserError: in ``setup``, for a file that is not as said here, and for one sentence.
+    """
+
+    name = "text"
+    vocabulary_advice = (
+        "Give a file whose words are written as in training (case, punctuation apart), or train a model of this one."
+    )
+
+    def __init__(self, file: Path, labels: bool = False, **options: Unpack[TextOptions]) -> None:
+        super().__init__(None, **options)
+        self.rules = replace(self.rules, labelled=labels)
+        self.file = file
+
+    def load(self) -> TextCorpus:
+        sentences = Sentences(parse_sentences(read_text(self.file), self.file, self.rules).lines)
+        if len(sentences) < 2:
+            raise UserError(
+                f"{self.file} gives one sentence, whose measures have no standard error. Give at least two, better "
+                "hundreds."
+            )
+        return TextCorpus(sentences, sentences, sentences)

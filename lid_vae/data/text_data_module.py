@@ -84,6 +84,11 @@ class TextDataModule(DataModule, ABC):
     """How the files spell ``<unk>``."""
     labelled: ClassVar[bool] = False
     """Whether each line is ``label<TAB>sentence``."""
+    vocabulary_advice: ClassVar[str] = (
+        "Give one whose words are written alike (case, punctuation apart) in data.vocabulary_file, or leave that out "
+        "to make one of this corpus."
+    )
+    """What to do about a ``vocabulary_file`` that knows too little."""
 
     def __init__(
         self,
@@ -288,8 +293,7 @@ class TextDataModule(DataModule, ABC):
         if share > MOST_UNKNOWN:
             raise UserError(
                 f"The vocabulary of {self.vocabulary_file} is of another corpus than {self.name}: {share:.0%} of the "
-                f"{words:,} words here are not among its {symbols:,} symbols. Give one whose words are written alike "
-                "(case, punctuation apart) in data.vocabulary_file, or leave that out to make one of this corpus."
+                f"{words:,} words here are not among its {symbols:,} symbols. {self.vocabulary_advice}"
             )
         print(f"{self.name}: {share:.1%} of {words:,} words are not in {self.vocabulary_file}", flush=True)
 

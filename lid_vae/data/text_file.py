@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from lid_vae.data.split import at_least_one
 from lid_vae.data.vocabulary import EOS, UNKNOWN
 from lid_vae.errors import UserError
 from lid_vae.files import explain_os_error
@@ -56,8 +57,7 @@ class LineRules:
     unknown: str = UNKNOWN
 
     def __post_init__(self) -> None:
-        if self.max_length is not None and self.max_length < 1:
-            raise UserError(f"data.max_length={self.max_length} must be at least 1.")
+        at_least_one(max_length=self.max_length)
         for name, value, known in (
             ("long", self.long, ("truncate", "drop")),
             ("empty", self.empty, ("refuse", "drop")),

@@ -7,6 +7,7 @@ from lid_vae.distribution.components import GaussianComponents
 from lid_vae.distribution.latent import Mixture
 from lid_vae.errors import UserError
 from lid_vae.map.base import InjectiveMap
+from lid_vae.posterior.encoder import Encoder
 from lid_vae.vae import VAE
 
 __all__ = ["Promise"]
@@ -46,6 +47,14 @@ class Promise:
             raise UserError(
                 f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use model={use}, "
                 f"whose likelihood has a history (in place of {preset})."
+            )
+        encoder = next((part for part in vae.posterior.modules() if isinstance(part, Encoder)), None)
+        if encoder is not None and encoder.sequences != self.sequence:
+            kinds, use = (
+                ("sequences", "lstm") if self.sequence else ("vectors", "mlp, or encoder=convolutional of images")
+            )
+            raise UserError(
+                f"{self.variant} models {kinds}, which {type(encoder).__name__} does not read. Use encoder={use}."
             )
         if self.injective and not vae.likelihood.identifiable:
             raise UserError(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.data.text_file import LineRules, parse_sentences, read_text
+from lid_vae.data.text_file import decode_text, read_text
 from lid_vae.errors import UserError
 from lid_vae.module.decoding import DRAWN, decoder
 from lid_vae.module.posterior_mean import posterior_mean
@@ -21,6 +21,9 @@ from lid_vae.symbols import PADDING
 __all__ = ["TextRequest", "text_request"]
 
 SEPARATOR = "|"
+HOW_TO_ASK = (
+    f'Write interpolate="a sentence{SEPARATOR}another", words apart by spaces; each line of interpolate_file= likewise.'
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ def text_request(
 ) -> TextRequest | None:
     """What the options ask for; None for nothing.
 
-    ``interpolate`` is two sentences or more with ``|`` between, ``interpolate_file`` a file of such lines; ``options``
-    are those of ``decoder``. Raises ``UserError`` for what is not so.
+    ``interpolate`` is two sentences or more with ``|`` between, ``interpolate_file`` a file of such lines, and of empty
+    ones between them; ``options`` are those of ``decoder``. Raises ``UserError`` for what is not so.
     """
     decoder(strategy, **options)
     chains = []
@@ -78,16 +81,16 @@ def text_request(
         chains.append(_chain(interpolate, "interpolate="))
     if interpolate_file is not None:
         path = Path(interpolate_file).expanduser()
-        lines = parse_sentences(read_text(path), path, LineRules()).lines
-        chains += [_chain(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1)]
+        lines = decode_text(read_text(path), path).split("\n")
+        asked = [_chain(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1) if line.strip()]
+        if not asked:
+            raise UserError(f"{path} holds no lines. {HOW_TO_ASK}")
+        chains += asked
     return TextRequest(sample or 0, chains, strategy, options) if sample or chains else None
 
 
 def _chain(text: str, place: str) -> list[str]:
     found = [" ".join(part.split()) for part in text.split(SEPARATOR)]
     if len(found) < 2 or not all(found):
-        raise UserError(
-            f'{place} "{text}" is not two sentences with {SEPARATOR} between. Write interpolate="a sentence|another", '
-            "words apart by spaces; each line of interpolate_file= likewise."
-        )
+        raise UserError(f'{place} "{text}" is not two sentences with {SEPARATOR} between. {HOW_TO_ASK}')
     return found

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ class Encoder(nn.Module, ABC):
     """x of shape [B, D], or sequences [B, T], to features of shape [B, ``out_features``]."""
 
     out_features: int
+    sequences: ClassVar[bool] = False
+    """Whether x are sequences."""
 
     @abstractmethod
     def forward(self, x: Observations) -> Float[Tensor, "B F"]:

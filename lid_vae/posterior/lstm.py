@@ -22,6 +22,8 @@ class LSTMEncoder(Encoder):
     Raises ``UserError`` for sizes below one, probabilities outside [0, 1) and data that are no sequences.
     """
 
+    sequences = True
+
     def __init__(
         self,
         shape: Sequence[int],

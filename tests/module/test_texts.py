@@ -188,8 +188,14 @@ def test_a_request_is_read_from_a_file(made, tmp_path):
     path.write_text(f"{a} <unk>|{b}\n{b} | {a}\n", encoding="utf-8")
     (paths,) = text_request(None, None, str(path), "greedy").answer(module, data).sections
     assert [passage[0] for passage in paths.passages] == [f"from: {a} <unk>", f"from: {b}"]
-    path.write_text(f"{a}|{b}\n{a} {b}\n")
-    with pytest.raises(UserError, match="Line 2 of"):
+    path.write_text(f"{a}|{b}\n\n{b}|{a}\n")
+    (spaced,) = text_request(None, None, str(path), "greedy").answer(module, data).sections
+    assert [passage[0] for passage in spaced.passages] == [f"from: {a}", f"from: {b}"]
+    path.write_text(f"{a}|{b}\n\n{a} {b}\n")
+    with pytest.raises(UserError, match="Line 3 of"):
+        text_request(None, None, str(path), "greedy")
+    path.write_text("\n")
+    with pytest.raises(UserError, match="holds no lines"):
         text_request(None, None, str(path), "greedy")
     path.write_bytes(b"a|\xff\n")
     with pytest.raises(UserError, match="is not UTF-8"):
