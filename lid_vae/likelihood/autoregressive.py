@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -45,14 +45,16 @@ class AutoregressiveLikelihood(Likelihood):
     """x_t | w, x_<t ~ Categorical(map([w, f(x_<t)])), f an LSTM, in minimal form (Definition 4 of Wang et al. 2021).
 
     Sequences are rows of symbol numbers 1 to V, V the end, padded at the right with 0. The map goes onto the V - 1 free
-    logits; the end's is the constant 0. ``wiring`` says where w enters: ``output``, the map alone, so that the history
-    is computed once for all draws of w; ``input``, beside each embedding and not the map; ``both``; or ``none``, a
-    language model, for which w is idle. With an injective map, ``output`` and ``both`` make x | w injective in w.
-    Raises ``UserError`` if the dimensions do not meet.
+    logits; that of the symbol ``reference`` is the constant 0. It is V - 1, of words by falling frequency the rarest:
+    its probability moves only with all the other logits, and the end's would hardly learn to. ``wiring`` says where w
+    enters: ``output``, the map alone, so that the history is computed once for all draws of w; ``input``, beside each
+    embedding and not the map; ``both``; or ``none``, a language model, for which w is idle. With an injective map,
+    ``output`` and ``both`` make x | w injective in w. Raises ``UserError`` if the dimensions do not meet.
     """
 
     binary = False
     symbols: int
+    reference: Tensor
 
     def __init__(self, map: Map, history: LSTMHistory, latent_dimension: int, symbols: int, wiring: Wiring) -> None:
         super().__init__()
@@ -65,6 +67,7 @@ class AutoregressiveLikelihood(Likelihood):
         if history.extra != (latent_dimension if wiring in READS_INPUT else 0):
             raise UserError(f"wiring={wiring} does not go with a history that takes {history.extra} numbers of w.")
         self.map, self.history = map, history
+        self.register_buffer("reference", torch.tensor(max(symbols - 1, 1)))
         self.latent_dimension, self.symbols, self.wiring = latent_dimension, symbols, wiring
         self._kept: tuple[Tensor, Tensor] | None = None
 
@@ -95,8 +98,9 @@ class AutoregressiveLikelihood(Likelihood):
         """log p(x_t | w, x_<t), nats, and 0 at the padding; only symbols that are there pass the map."""
         rest = w.shape[:-2]
         read, row, place = self._teacher_forced(x, w)
-        pieces = zip(self._pieces(read), (x[row, place] - 1).split(self._piece(read)), strict=True)
-        found = torch.cat([minimal_log_prob(self.map(piece), symbol.expand(*rest, -1)) for piece, symbol in pieces], -1)
+        columns = self._exchanged(x[row, place]) - 1
+        pieces = zip(self._pieces(read), columns.split(self._piece(read)), strict=True)
+        found = torch.cat([minimal_log_prob(self.map(piece), column.expand(*rest, -1)) for piece, column in pieces], -1)
         flat = found.new_zeros(*rest, x.numel())
         return flat.index_add(-1, row * x.shape[1] + place, found).unflatten(-1, x.shape)
 
@@ -107,7 +111,7 @@ class AutoregressiveLikelihood(Likelihood):
         best = [self.map(piece).max(-1) for piece in self._pieces(read)]
         value, index = (torch.cat(parts) for parts in zip(*best, strict=True))
         found = torch.full_like(x, PADDING)
-        found[row, place] = torch.where(value > 0, index + 1, self.symbols)
+        found[row, place] = self._exchanged(torch.where(value > 0, index + 1, self.symbols))
         return found
 
     def next_symbol(
@@ -118,12 +122,13 @@ class AutoregressiveLikelihood(Likelihood):
         ``last`` is x_(t-1), 0 at the start.
         """
         history, state = self.history(last.unsqueeze(1), w if self.wiring in READS_INPUT else None, state)
-        return torch.log_softmax(minimal_logits(self.map(self._joined(w, history.squeeze(1)))), -1), state
+        free = self.map(self._joined(w, history.squeeze(1)))
+        return torch.log_softmax(minimal_logits(free), -1)[..., self._columns(w.device)], state
 
     @torch.no_grad()
     def initialise(self, mean: Float[Tensor, " V"], w: Float[Tensor, "N M"]) -> None:
         """The frequencies ``mean`` of the symbols, at the first symbol of a sequence."""
-        logits = mean.clamp_min(0.1 / len(mean) ** 2).log()
+        logits = mean.clamp_min(0.1 / len(mean) ** 2).log()[self._columns(mean.device)]
         self.map.initialise_bias(torch.zeros_like(logits[:-1]))
         start = torch.full((len(w), 1), PADDING, device=w.device)
         history, _ = self.history(start, w if self.wiring in READS_INPUT else None)
@@ -159,6 +164,20 @@ class AutoregressiveLikelihood(Likelihood):
         if torch.is_grad_enabled():
             return max(read.shape[-2], 1)
         return max(LOGITS // (self.symbols * read.shape[:-2].numel()), 1)
+
+    def _exchanged(self, symbol: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        """The place of a symbol in ``minimal_logits``, from 1, or the symbol of a place: the reference stands last."""
+        other = torch.where(symbol == self.reference, self.symbols, symbol)
+        return torch.where(symbol == self.symbols, self.reference, other)
+
+    def _columns(self, device: torch.device) -> Int[Tensor, " V"]:
+        """The column of each symbol in ``minimal_logits``."""
+        return self._exchanged(torch.arange(1, self.symbols + 1, device=device)) - 1
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        # Checkpoints without it are of models whose reference was the end.
+        state_dict.setdefault(f"{prefix}reference", torch.tensor(self.symbols))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _joined(self, w: Float[Tensor, "*batch M"], history: Float[Tensor, "*batch H"]) -> Tensor:
         return torch.cat([w, history], -1) if self.wiring in READS_OUTPUT else history

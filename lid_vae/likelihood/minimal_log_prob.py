@@ -16,8 +16,8 @@ def minimal_log_prob(free: Float[Tensor, "*batch free"], symbol: Int[Tensor, "*b
     A training step over 10,000 symbols spends a good part of itself here. Twice differentiable in reverse mode.
     """
     if torch.compiler.is_compiling():
-        end, index = _place(free, symbol)
-        return free.gather(-1, index).squeeze(-1).masked_fill(end, 0) - softplus(free.logsumexp(-1))
+        fixed, index = _place(free, symbol)
+        return free.gather(-1, index).squeeze(-1).masked_fill(fixed, 0) - softplus(free.logsumexp(-1))
     return _MinimalLogProb.apply(free, symbol)[0]  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -26,12 +26,12 @@ class _MinimalLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(free: Tensor, symbol: Tensor) -> tuple[Tensor, Tensor]:
-        end, index = _place(free, symbol)
+        fixed, index = _place(free, symbol)
         relative = torch.log_softmax(free, -1)
         log_sum = free[..., 0] - relative[..., 0]
         total = softplus(log_sum)
         # log_sum - softplus(log_sum) = -softplus(-log_sum)
-        return torch.where(end, -total, relative.gather(-1, index).squeeze(-1) - softplus(-log_sum)), total
+        return torch.where(fixed, -total, relative.gather(-1, index).squeeze(-1) - softplus(-log_sum)), total
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
@@ -48,9 +48,9 @@ class _Slope(torch.autograd.Function):
 
     @staticmethod
     def forward(factor: Tensor, free: Tensor, symbol: Tensor, total: Tensor) -> Tensor:
-        end, index = _place(free, symbol)
+        fixed, index = _place(free, symbol)
         slope = _probability(free, total).mul_(-factor.unsqueeze(-1))
-        return slope.scatter_add_(-1, index, factor.masked_fill(end, 0).unsqueeze(-1))
+        return slope.scatter_add_(-1, index, factor.masked_fill(fixed, 0).unsqueeze(-1))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -61,17 +61,17 @@ class _Slope(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
         """Of ``total`` too, as the function of ``free`` that it is."""
         factor, free, symbol, total = ctx.saved_tensors
-        end, index = _place(free, symbol)
+        fixed, index = _place(free, symbol)
         probability = _probability(free, total)
         expected = (probability.unsqueeze(-2) @ gradient.unsqueeze(-1)).squeeze(-1)
-        to_factor = gradient.gather(-1, index).masked_fill(end.unsqueeze(-1), 0) - expected
+        to_factor = gradient.gather(-1, index).masked_fill(fixed.unsqueeze(-1), 0) - expected
         return to_factor.squeeze(-1), probability.mul_(gradient - expected).mul_(-factor.unsqueeze(-1)), None, None
 
 
 def _place(free: Tensor, symbol: Tensor) -> tuple[Tensor, Tensor]:
     """Whether a symbol is the one without a free logit, and the index of its logit elsewhere."""
-    end = symbol == free.shape[-1]
-    return end, symbol.masked_fill(end, 0).unsqueeze(-1)
+    fixed = symbol == free.shape[-1]
+    return fixed, symbol.masked_fill(fixed, 0).unsqueeze(-1)
 
 
 def _probability(free: Tensor, total: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_the_first_symbols_logits_tell_any_two_latents_apart(map_: str, wiring: 
     assert likelihood.identifiable
     w = normal(2, M, key=key)
     log_probability, _ = likelihood.next_symbol(torch.full((2,), PADDING), w)
-    free = log_probability[:, :-1] - log_probability[:, -1:]
+    free = log_probability - log_probability[:, likelihood.reference - 1].unsqueeze(1)
     gap = (free[0] - free[1]).norm() / (w[0] - w[1]).norm()
     assert float(gap.detach()) >= likelihood.map.certificate() * (1 - 1e-9)
 
@@ -130,6 +130,37 @@ def test_the_first_symbols_logits_tell_any_two_latents_apart(map_: str, wiring: 
 @pytest.mark.parametrize(("wiring", "map_"), [("output", "mlp"), ("input", "brenier"), ("none", "brenier")])
 def test_what_is_not_identifiable(wiring: str, map_: str) -> None:
     assert not make(wiring, map_).identifiable
+
+
+@pytest.mark.parametrize("reference", [V - 1, V])
+def test_each_symbol_but_the_reference_has_a_logit_of_its_own(reference: int) -> None:
+    likelihood, w, start = make(), normal(3, M), torch.full((3,), PADDING)
+    likelihood.reference.fill_(reference)
+    before, _ = likelihood.next_symbol(start, w)
+    columns = [symbol for symbol in range(1, V + 1) if symbol != reference]
+    with torch.no_grad():
+        likelihood.map.output.bias[columns.index(2)] += 1.0
+        likelihood.map.output.bias[-1] += 0.5
+    after, _ = likelihood.next_symbol(start, w)
+    moved = (after - before) - (after - before)[:, reference - 1].unsqueeze(1)
+    expected = torch.zeros(V, dtype=torch.float64)
+    expected[1], expected[columns[-1] - 1] = 1.0, 0.5
+    torch.testing.assert_close(moved, expected.expand(3, -1), rtol=1e-9, atol=1e-9)
+
+
+def test_the_rarest_word_is_the_reference_and_the_end_in_checkpoints_that_name_none() -> None:
+    likelihood, x, w = make(), sentences(4, 5), normal(4, M)
+    assert int(likelihood.reference) == V - 1
+    state = likelihood.state_dict()
+    again = make()
+    again.load_state_dict(state)
+    torch.testing.assert_close(again(w).log_prob(x), likelihood(w).log_prob(x))
+    del state["reference"]
+    again.load_state_dict(state)
+    assert int(again.reference) == V
+    assert "reference" not in state
+    swapped = torch.where(x == V, V - 1, torch.where(x == V - 1, V, x))[:, :1]
+    torch.testing.assert_close(again(w).log_prob(swapped), likelihood(w).log_prob(x[:, :1]))
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)

@@ -24,7 +24,7 @@ def make(symbols: int, wiring: str = "output", spread: float = 1.0, layers: int 
     likelihood = autoregressive_likelihood(
         make_map, M, symbols, embedding=HIDDEN, hidden=HIDDEN, layers=layers, wiring=wiring, word_dropout=0.3
     )
-    likelihood = randomise(likelihood, "decode", spread).double().eval()
+    likelihood = randomise(likelihood, "said", spread).double().eval()
     # Every symbol about as likely at the start, lest one be all that is ever said.
     likelihood.initialise(torch.full((symbols,), 1 / symbols, dtype=torch.float64), w(200))
     return likelihood

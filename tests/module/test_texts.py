@@ -32,15 +32,13 @@ def made(make):
 
 def collapse(module, symbol: int) -> None:
     """p(x | w) that says ``symbol`` with the greatest probability, whatever came before."""
+    likelihood = module.vae.likelihood
     with torch.no_grad():
-        for parameter in module.vae.likelihood.map.parameters():
+        for parameter in likelihood.map.parameters():
             parameter.zero_()
-        bias = torch.zeros(module.vae.likelihood.symbols - 1)
-        if symbol == module.vae.likelihood.symbols:
-            bias -= 3
-        else:
-            bias[symbol - 1] = 3
-        module.vae.likelihood.map.initialise_bias(bias)
+    frequency = torch.ones(likelihood.symbols, dtype=torch.float64)
+    frequency[symbol - 1] = 20
+    likelihood.initialise(frequency / frequency.sum(), torch.zeros(1, 2).double())
 
 
 def test_the_mean_of_a_gaussian_posterior_is_exact(made):
