@@ -49,6 +49,15 @@ GRADIENT_NETWORK = """
     map.strong_convexity=1 map.strong_convexity_floor=0.01
 """
 MLP = "map=mlp"
+SENTENCES = """
+    data=synthetic_text data.source=generated data.sentences=400 data.words=60 data.length=6 data.minimum_count=1
+    data.vocabulary_size=null data.max_length=null latent_dimension=2
+    likelihood=autoregressive likelihood.embedding=12 likelihood.hidden=10 likelihood.layers=1 likelihood.wiring=output
+    likelihood.dropout=0 likelihood.word_dropout=0 encoder=lstm encoder.layers=1 encoder.pooling=last encoder.dropout=0
+"""
+LSTM = "family=lstm family.mixture=conditional"
+LSTM_REALNVP = "family=lstm_realnvp family.couplings=2 family.hidden_layers=1 family.mixture=conditional"
+SPREAD = BRENIER.replace("map.lift=pca", "map.lift=spread")
 CURVES = {
     "vae-pinwheel": f"model=vae {PINWHEEL} {MLP}",
     "gmvae-pinwheel": f"model=gmvae prior.code=regular {PINWHEEL} {MLP}",
@@ -57,6 +66,9 @@ CURVES = {
     "lidmvae-pinwheel": f"model=lidmvae prior.component=gamma prior.code=regular {PINWHEEL} {BRENIER}",
     "lidgmvae-digits": f"model=lidgmvae prior.code=learned {DIGITS} {BRENIER}",
     "lidgmvae-digits-gradient_network": f"model=lidgmvae prior.code=learned {DIGITS} {GRADIENT_NETWORK}",
+    "svae-synthetic_text": f"model=svae {SENTENCES} {LSTM} {MLP}",
+    "lidsvae-synthetic_text": f"model=lidsvae {SENTENCES} {LSTM} {SPREAD}",
+    "lidsvae-synthetic_text-lstm_realnvp": f"model=lidsvae {SENTENCES} {LSTM_REALNVP} {SPREAD}",
     "lidgmvae-pinwheel-enumerate": f"model=lidgmvae prior.code=regular {PINWHEEL} {BRENIER} family.mixture=enumerate",
 }
 # Baselines, switched off: each is the plain model bit for bit, here and in every recorded bound.
@@ -94,9 +106,10 @@ def curve(overrides: str) -> list[float]:
         with initialize_config_dir(CONF, version_base="1.3"):
             cfg = compose("train", joined(COMMON, overrides))
         data = build_data(cfg)
-        grey = data.training_array().double()  # sums over the data, too, are to be exact enough
-        data.training_array = lambda: grey
-        module = build_module(cfg, data, list(data.image_shape or (data.features,)), data.label_count)
+        if (grey := data.training_array()) is not None:
+            exact = grey.double()  # sums over the data, too, are to be exact enough
+            data.training_array = lambda: exact
+        module = build_module(cfg, data, data.shape, data.label_count)
         update, bounds = module.inference.update, []
 
         def record(*arguments):
