@@ -12,10 +12,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lid_vae.evaluation import load_run
 from lid_vae.files import read_json
 from lid_vae.module.drawing import draw_clouds, draw_heat_map, draw_images
 from lid_vae.module.portrait import take_portrait
+from lid_vae.run.evaluation import load_run
 
 
 def principal(points: np.ndarray) -> np.ndarray:

@@ -15,11 +15,11 @@ import torch
 from bench import Step, options_of, publish, table, take_turns
 from hydra import compose, initialize_config_dir
 
-from lid_vae.build import build_module
 from lid_vae.memory import keep_freed_memory
 from lid_vae.noise import generator
-from lid_vae.sweep.run_folder import CONF
-from lid_vae.sweep.stack import Stack
+from lid_vae.run.build import build_module
+from lid_vae.run.store import CONF
+from lid_vae.train.stack import Stack
 
 BASE = {"width": 128, "batch": 512, "dimension": 64, "latent": 8, "categories": 10, "layers": 2, "maps": 2, "seeds": 1}
 SIZES = {

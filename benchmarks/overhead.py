@@ -17,11 +17,11 @@ sys.path[:0] = [{root!r}, {root!r} + "/benchmarks"]
 import torch
 torch.set_num_threads({threads})
 from seeds import configurations, modules, ensemble, stacked
-from lid_vae.build import build_data
+from lid_vae.run.build import build_data
 from lid_vae.memory import keep_freed_memory
-from lid_vae.module.evaluator import Evaluator
-from lid_vae.sweep.seed_looks import SeedLooks
-from lid_vae.sweep.stack import Stack
+from lid_vae.measure.evaluator import Evaluator
+from lid_vae.train.seed_looks import SeedLooks
+from lid_vae.train.stack import Stack
 resident = 0.0
 
 def held(name):
@@ -93,7 +93,7 @@ def main() -> None:
         "python -c 'import torch'": command("-c", "import torch"),
         "python -c 'import pytorch_lightning'": command("-c", "import pytorch_lightning"),
         "python train.py --help": command("train.py", "--help"),
-        "python -c 'import lid_vae.experiment'": command("-c", "import lid_vae.experiment"),
+        "python -c 'import lid_vae.run.fit'": command("-c", "import lid_vae.run.fit"),
     }
     lines = ["Start-up, seconds (least of three):", ""]
     lines += table(

@@ -19,9 +19,9 @@ from seeds import configurations, ensemble, modules
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lid_vae.build import build_data
+from lid_vae.run.build import build_data
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
-from lid_vae.sweep.seed_data import SeedData
+from lid_vae.train.seed_data import SeedData
 
 BATCH, LATENT, WIDTH, PIXELS = 100, 10, 512, 784
 BATCHES = 5  # of a turn

@@ -13,14 +13,14 @@ from bench import Seconds, Step, TakingTurns, begin, by_lightning, options_of, p
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from lid_vae.build import build_data, build_module
 from lid_vae.data.array_data_module import ArrayDataModule
-from lid_vae.module.vae_module import VAEModule
+from lid_vae.run.build import build_data, build_module
+from lid_vae.run.store import CONF
 from lid_vae.sweep.ensemble_module import EnsembleModule
-from lid_vae.sweep.run_folder import CONF
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
-from lid_vae.sweep.seed_data import SeedData
 from lid_vae.sweep.seed_trainer import Member, SeedTrainer
+from lid_vae.train.seed_data import SeedData
+from lid_vae.train.vae_module import VAEModule
 
 CPU = torch.device("cpu")
 

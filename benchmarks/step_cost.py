@@ -17,11 +17,11 @@ from torch import nn
 from lid_vae.likelihood import BernoulliLikelihood
 from lid_vae.map import ComposedMap, Map, classical_mlp, composed_brenier, composed_gradient_network
 from lid_vae.map.monotone import MonotoneMap
-from lid_vae.module.compiled import MODES
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP
 from lid_vae.prior import GaussianMixture
+from lid_vae.train.compiled import MODES
 from lid_vae.vae import VAE
 
 FEATURES, LATENT, CATEGORIES = 784, 64, 10

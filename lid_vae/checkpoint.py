@@ -47,7 +47,7 @@ DAMAGE = (
     zipfile.BadZipFile,
 )
 WHICH = "Use a best.ckpt or last.ckpt from the checkpoints folder of a run."
-ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "module")
+ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "train")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -17,11 +17,13 @@ CHECKED = (
     "inference",
     "likelihood",
     "map",
+    "measure",
     "module",
     "noise",
     "objective",
     "posterior",
     "prior",
+    "train",
     "vae",
 )
 jaxtyping.install_import_hook([f"lid_vae.{room}" for room in CHECKED], "signatures.typechecker")

@@ -142,7 +142,7 @@ def test_code_in_a_pickle_is_never_run(tmp_path, write, place):
 PERMITTED = [
     "lid_vae.map.composed_brenier",
     "lid_vae.data.Pinwheel",
-    "lid_vae.module.LIDGMVAE",
+    "lid_vae.train.LIDGMVAE",
     "lid_vae.posterior.realnvp_family",
     "torch.optim.Adam",
     "torch.optim.SGD",

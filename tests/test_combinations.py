@@ -11,10 +11,10 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from lid_vae.build import build_data, build_module
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
-from lid_vae.record import evaluate_split
+from lid_vae.run.build import build_data, build_module
+from lid_vae.run.record import evaluate_split
 
 CONF = str(Path(__file__).parents[1] / "conf")
 MODELS = ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"]

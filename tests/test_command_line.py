@@ -68,7 +68,7 @@ def conf(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(conf, monkeypatch, capfd):
-    """Run the command line on a stand-in for lid_vae.experiment: (exit status, configurations, stdout, stderr)."""
+    """Run the command line on a stand-in for lid_vae.run.fit: (exit status, configurations, stdout, stderr)."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -80,9 +80,9 @@ def run(conf, monkeypatch, capfd):
             seen.append(OmegaConf.to_container(cfg))
             return body(cfg)
 
-        experiment = types.ModuleType("lid_vae.experiment")
+        experiment = types.ModuleType("lid_vae.run.fit")
         experiment.train = train
-        monkeypatch.setitem(sys.modules, "lid_vae.experiment", experiment)
+        monkeypatch.setitem(sys.modules, "lid_vae.run.fit", experiment)
         status = 0
         try:
             main("train", ["train.py", *arguments], conf)
@@ -417,7 +417,7 @@ from lid_vae.command_line import main
 try:
     main("train", ["train.py", "--help", "model=gmvae", "seed=1"], Path({str(conf)!r}))
 finally:
-    heavy = sorted({{"torch", "pytorch_lightning", "numpy", "lid_vae.experiment"}} & set(sys.modules))
+    heavy = sorted({{"torch", "pytorch_lightning", "numpy", "lid_vae.run.fit"}} & set(sys.modules))
     print("heavy:", heavy)
     print("plugin:", "hydra_plugins.lid_vae_plugins.sweeper" in sys.modules)
 """

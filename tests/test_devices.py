@@ -11,11 +11,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from test_combinations import CONF, INFERENCES, SMALL
 
-from lid_vae.build import build_data, build_module
 from lid_vae.data.split import Batch
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
+from lid_vae.run.build import build_data, build_module
 from lid_vae.sweep.ensemble_module import EnsembleModule
+from lid_vae.train.vae_module import VAEModule
 
 STEPS = INFERENCES[:2]  # the inner loop of Lagging VAE has to see its bound
 MIXTURES = ["family.mixture=conditional", "family.mixture=enumerate"]

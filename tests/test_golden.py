@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
-from lid_vae.build import build_data, build_module
+from lid_vae.run.build import build_data, build_module
 
 CONF = str(Path(__file__).parents[1] / "conf")
 GOLDEN = Path(__file__).parent / "golden"

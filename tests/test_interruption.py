@@ -17,10 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.interruption import SIGNALS, Stopped, interruptible
-from lid_vae.module import VAEModule
-from lid_vae.module.last_step import LastStep
 from lid_vae.sweep.lock import claim
-from lid_vae.sweep.stack import Stack
+from lid_vae.train import VAEModule
+from lid_vae.train.last_step import LastStep
+from lid_vae.train.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ("trainer.max_epochs=4", "model=gmvae", "logger=default")
@@ -59,7 +59,7 @@ def signal_at(monkeypatch, where, signum):
 
         monkeypatch.setattr(VAEModule, "validation_step", step)
     elif where == "evaluation":
-        monkeypatch.setattr("lid_vae.experiment._draw", lambda *_: os.kill(os.getpid(), signum))
+        monkeypatch.setattr("lid_vae.run.fit._draw", lambda *_: os.kill(os.getpid(), signum))
     else:
         noise = VAEModule.noise
 
@@ -303,7 +303,7 @@ def test_two_launches_of_one_sweep(programs, uninterrupted):
 def test_only_what_has_failed_is_tried_again(programs):
     options = ("-m", "model=gmvae", "hydra/launcher=basic")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lid_vae.experiment.build_data", lambda cfg: 1 / 0)
+        patch.setattr("lid_vae.run.fit.build_data", lambda cfg: 1 / 0)
         assert programs.train(*options, "seed=0-1").status == 1
     failed = sorted(path.parent for path in programs.folder.rglob("failed.json"))
     assert [folder.name for folder in failed] == ["seed-0", "seed-1"]

@@ -38,12 +38,12 @@ ALLOWED: dict[str, set[str]] = {
     "objective": FIRST | BRACES | {"vae"},
     "inference": CORE,
     "diagnostic": CORE,
-    "module": CORE | {"inference", "diagnostic", "data"},
+    "measure": CORE | {"inference", "diagnostic"},
+    "train": CORE | {"inference", "diagnostic", "data", "measure"},
 }
-ALLOWED["build"] = ALLOWED["module"] | {"module"}
-ALLOWED["record"] = ALLOWED["module"] | {"module"}
-ALLOWED["evaluation"] = ALLOWED["experiment"] = ALLOWED["build"] | {"build", "record"}
-ALLOWED["sweep"] = ALLOWED["experiment"] | {"experiment", "evaluation"}
+ALLOWED["module"] = ALLOWED["train"] | {"train"}
+ALLOWED["run"] = ALLOWED["module"] | {"module"}
+ALLOWED["sweep"] = ALLOWED["run"] | {"run"}
 ALLOWED["report"] = ALLOWED["sweep"] | {"sweep", "classical"}
 ALLOWED["script"] = ALLOWED["report"] | {"report", "command_line"}
 ALLOWED["command_line"] = ALLOWED["script"]
@@ -51,11 +51,13 @@ ALLOWED["command_line"] = ALLOWED["script"]
 # These name seeds and folders for the experiment, and start whole runs without knowing what a run is: they import
 # errors and files alone, so that the command line answers --help without PyTorch.
 BOTTOM_OF_SWEEP = {
+    "run",
+    "run.names",
+    "run.store",
     "sweep",
     "sweep.__main__",
     "sweep.lock",
     "sweep.manifest",
-    "sweep.run_folder",
     "sweep.seed_range",
     "sweep.status",
     "sweep.sweeper",
@@ -136,9 +138,9 @@ def test_the_order_can_be_violated() -> None:
         ("diagnostic.accuracy", "from lid_vae.inference.base import Inference"),
         ("classical.ppca", "from lid_vae.vae import VAE"),
         ("data.base", "from lid_vae.prior import Prior"),
-        ("module.evaluator", "from lid_vae.experiment import train"),
-        ("experiment", "from lid_vae.report import table"),
-        ("sweep.run_folder", "from lid_vae.experiment import train"),
+        ("measure.evaluator", "from lid_vae.run.fit import train"),
+        ("run.fit", "from lid_vae.report import table"),
+        ("sweep.status", "from lid_vae.run.fit import train"),
         ("files", "from lid_vae.map import MLP"),
         ("report.table", "from lid_vae.command_line.mistake import explain"),
         ("map.mlp", "from .base import Map"),
@@ -148,7 +150,7 @@ def test_the_order_can_be_violated() -> None:
         assert violations(module, line), line
     for module, line in (
         ("map.mlp", "from lid_vae.map.base import Map"),
-        ("experiment", "from lid_vae.sweep.run_folder import resolve"),
+        ("run.fit", "from lid_vae.run.store import resolve"),
         ("vae", "from lid_vae import __version__"),
         ("report.table", "from lid_vae.classical import ppca"),
     ):

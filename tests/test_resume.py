@@ -13,7 +13,7 @@ import torch
 from runs import TINY, Programs, digest, measures, read_metrics
 
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
-from lid_vae.module import VAEModule
+from lid_vae.train import VAEModule
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ("trainer.max_epochs=4", "optimizer.lr=0.02", "model=lidgmvae")
@@ -64,7 +64,7 @@ def stop_at(monkeypatch, where, error):
         def draw(*_):
             raise error
 
-        monkeypatch.setattr("lid_vae.experiment._draw", draw)
+        monkeypatch.setattr("lid_vae.run.fit._draw", draw)
     else:
         save, times = AtomicCheckpointIO.save_checkpoint, []
 
@@ -165,7 +165,7 @@ def test_a_forced_run_that_fails_leaves_the_finished_one(programs, uninterrupted
 
     # nothing is touched by what fails before training
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lid_vae.experiment.build_data", lambda cfg: 1 / 0)
+        patch.setattr("lid_vae.run.fit.build_data", lambda cfg: 1 / 0)
         assert programs.train(*OPTIONS, "force=true").status == 1
     assert digest(first.folder) == before
 

@@ -10,7 +10,6 @@ from hydra.errors import InstantiationException
 from runs import TINY, Programs, measures
 from test_combinations import INFERENCES, OBJECTIVES, configure, covering
 
-from lid_vae.build import build_data, build_module
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.errors import UserError
 from lid_vae.inference import SemiAmortized
@@ -20,7 +19,8 @@ from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
-from lid_vae.record import evaluate_split
+from lid_vae.run.build import build_data, build_module
+from lid_vae.run.record import evaluate_split
 from lid_vae.symbols import PADDING
 from lid_vae.vae import VAE
 
@@ -193,7 +193,7 @@ def test_a_run_resumes_bit_for_bit_dropout_and_all(tmp_path, monkeypatch) -> Non
     options = (*RUN, "model=lidsvae", "likelihood.word_dropout=0.3", "likelihood.dropout=0.2", "encoder.dropout=0.2")
     whole = Programs(tmp_path / "whole").train(*options, tiny=())
     halved = Programs(tmp_path / "halved")
-    from lid_vae.module import VAEModule
+    from lid_vae.train import VAEModule
 
     training_step = VAEModule.training_step
 

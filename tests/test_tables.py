@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from runs import Programs
 
 from lid_vae.errors import UserError
-from lid_vae.module.vae_module import VAEModule
-from lid_vae.sweep.run_folder import config_hash, resolve
+from lid_vae.run.store import config_hash, resolve
+from lid_vae.train.vae_module import VAEModule
 
 CONF = Path(__file__).parents[1] / "conf"
 TABLES = ["table2_pinwheel", "table2_mnist", "table_fashion_mnist", "table_omniglot", "table_digits"]

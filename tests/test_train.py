@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from runs import TINY, Programs, digest, measures, read_metrics
 
 from lid_vae.checkpoint import load_checkpoint
-from lid_vae.sweep.run_folder import config_hash
+from lid_vae.run.store import config_hash
 
 KEYS = [
     "model",
@@ -170,7 +170,7 @@ def test_the_presets_alone_need_no_hash_in_the_name(programs, monkeypatch):
         named.append(cfg.paths.run)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lid_vae.experiment.build_data", stop)
+    monkeypatch.setattr("lid_vae.run.fit.build_data", stop)
     for options in (["seed=0"], ["seed=3"], ["model=gmvae"], ["trainer.max_epochs=7"], ["optimizer.lr=0.5"]):
         assert programs.train(*options, tiny=()).status == 130
     runs = programs.folder / "runs" / "default"
@@ -187,7 +187,7 @@ def named_folders(programs, monkeypatch, options):
         named.append(cfg.paths.run)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lid_vae.experiment.build_data", stop)
+    monkeypatch.setattr("lid_vae.run.fit.build_data", stop)
     for option in options:
         assert programs.train(option).status == 130
     return named

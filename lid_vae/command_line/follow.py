@@ -16,7 +16,7 @@ from lid_vae.interruption import Stopped
 def main(path: str, first: str) -> int:
     """Trains along; the exit status. What a user can mend the first process says."""
     _end_with(int(first))
-    from lid_vae.experiment import Run, follow
+    from lid_vae.run.fit import Run, follow
 
     request = read_json(Path(path))
     run = Run(OmegaConf.create(request["config"]), Path(request["folder"]), request["digest"], request["config"])

@@ -25,14 +25,14 @@ from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
 from lid_vae.files import write_json_atomic
 from lid_vae.interruption import Stopped
+from lid_vae.run.store import CONF, FAILURE
 from lid_vae.sweep.lock import LeftAlone
 from lid_vae.sweep.manifest import lost_sweep
-from lid_vae.sweep.run_folder import CONF, FAILURE
 from lid_vae.sweep.sweeper import RunFailed
 
 __all__ = ["Job", "main"]
 
-WORK = {"train": "lid_vae.experiment", "evaluate": "lid_vae.evaluation"}
+WORK = {"train": "lid_vae.run.fit", "evaluate": "lid_vae.run.evaluation"}
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 

@@ -11,7 +11,7 @@ from lid_vae.module.loggers import log_texts, picture_loggers
 from lid_vae.module.panels import panels
 from lid_vae.module.portrait import take_portrait
 from lid_vae.module.texts import take_texts
-from lid_vae.module.vae_module import VAEModule
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Panels"]
 

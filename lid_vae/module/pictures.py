@@ -9,7 +9,7 @@ from lid_vae.files import write_atomic
 from lid_vae.module.drawing import png
 from lid_vae.module.panels import panels
 from lid_vae.module.portrait import Portrait, take_portrait
-from lid_vae.module.vae_module import VAEModule
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["draw_portrait", "draw_run"]
 

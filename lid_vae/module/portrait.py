@@ -14,10 +14,10 @@ from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.likelihood.base import VectorLikelihood
 from lid_vae.module.posterior_mean import average
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Portrait", "Vectors", "take_portrait"]
 

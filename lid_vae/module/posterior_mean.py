@@ -3,9 +3,9 @@
 import torch
 
 from lid_vae.distribution.approximation import Approximation
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["average", "posterior_mean"]
 

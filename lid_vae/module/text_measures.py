@@ -15,10 +15,10 @@ from lid_vae.diagnostic.linear_probe import linear_probe
 from lid_vae.likelihood.decode import greedy
 from lid_vae.module.posterior_mean import posterior_mean
 from lid_vae.module.texts import likelihood_of, prior_spread, sentences
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["text_measures"]
 

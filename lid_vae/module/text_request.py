@@ -14,9 +14,9 @@ from lid_vae.errors import UserError
 from lid_vae.module.decoding import DRAWN, decoder
 from lid_vae.module.posterior_mean import posterior_mean
 from lid_vae.module.texts import Section, Texts, between, decoded, prior_spread, sampled
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed
 from lid_vae.symbols import PADDING
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["TextRequest", "text_request"]
 

@@ -12,9 +12,9 @@ from lid_vae.errors import UserError
 from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
 from lid_vae.module.decoding import Decode, decoder
 from lid_vae.module.posterior_mean import posterior_mean
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = [
     "Section",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lid_vae.errors import UserError
-from lid_vae.sweep.run_folder import FAILURE
+from lid_vae.run.store import FAILURE
 
 __all__ = ["REFERENCES", "Row", "Study", "Table", "read"]
 

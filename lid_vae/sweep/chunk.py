@@ -13,8 +13,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.files import read_json
+from lid_vae.run.store import is_finished, place
 from lid_vae.sweep.launcher import launch, together
-from lid_vae.sweep.run_folder import is_finished, place
 from lid_vae.sweep.sweeper import RunFailed
 
 __all__ = [

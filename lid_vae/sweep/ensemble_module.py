@@ -9,15 +9,15 @@ import torch
 
 from lid_vae.data.split import Batch
 from lid_vae.inference.base import Group
-from lid_vae.module.compiled import compiled
-from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 from lid_vae.shapes import Bool, Float, Tensor
-from lid_vae.sweep.seed_data import SeedData
-from lid_vae.sweep.seed_looks import SeedLooks
 from lid_vae.sweep.seed_optimizer import SeedOptimizer
 from lid_vae.sweep.seed_range import seed_text
 from lid_vae.sweep.seed_trainer import Member
-from lid_vae.sweep.stack import Stack
+from lid_vae.train.compiled import compiled
+from lid_vae.train.seed_data import SeedData
+from lid_vae.train.seed_looks import SeedLooks
+from lid_vae.train.stack import Stack
+from lid_vae.train.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 
 __all__ = ["EnsembleModule"]
 

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_json_atomic
-from lid_vae.sweep.run_folder import place
+from lid_vae.run.store import place
 from lid_vae.sweep.seed_range import parse, seed_text
 
 __all__ = ["MANIFEST", "expected_seeds", "lost_sweep", "record"]

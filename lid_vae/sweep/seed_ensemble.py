@@ -11,27 +11,27 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ProgressBar
 
-from lid_vae.build import build_callbacks, build_data, build_loggers, build_trainer
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
-from lid_vae.experiment import Run, fit, open_run, train_claimed
 from lid_vae.interruption import Interruption, interruptible
 from lid_vae.lightning import prepare_lightning
-from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers
-from lid_vae.module.stopwatch import Stopwatch
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.process_group import find_group
+from lid_vae.run.build import build_callbacks, build_data, build_loggers, build_trainer
+from lid_vae.run.fit import Run, fit, open_run, train_claimed
 from lid_vae.sweep.ensemble_module import EnsembleModule
 from lid_vae.sweep.lock import Claim
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
-from lid_vae.sweep.seed_data import SeedData
 from lid_vae.sweep.seed_measures import Outcome, finish_seeds
 from lid_vae.sweep.seed_range import seed_text
 from lid_vae.sweep.seed_trainer import Member, SeedTrainer
-from lid_vae.sweep.stack import obstacle
+from lid_vae.train.last_step import LastStep
+from lid_vae.train.seed_data import SeedData
+from lid_vae.train.stack import obstacle
+from lid_vae.train.stopwatch import Stopwatch
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Outcome", "train_seeds"]
 

@@ -5,14 +5,14 @@ from functools import partial
 from typing import Any
 
 from lid_vae.data.base import DataModule, Part
-from lid_vae.experiment import Run
 from lid_vae.module.loggers import finish_loggers, finished_on_error
-from lid_vae.module.stopwatch import Stopwatch
-from lid_vae.module.vae_module import VAEModule
-from lid_vae.record import evaluate_split, split_evaluator
-from lid_vae.sweep.seed_looks import SeedLooks, seeds_at_once
+from lid_vae.run.fit import Run
+from lid_vae.run.record import evaluate_split, split_evaluator
 from lid_vae.sweep.seed_trainer import Member
-from lid_vae.sweep.stack import Stack
+from lid_vae.train.seed_looks import SeedLooks, seeds_at_once
+from lid_vae.train.stack import Stack
+from lid_vae.train.stopwatch import Stopwatch
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Outcome", "evaluate_seeds", "finish_seeds"]
 

@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import Logger
 
 from lid_vae.data.base import DataModule
 from lid_vae.module.loggers import finish_loggers
-from lid_vae.module.vae_module import VAEModule
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Member", "SeedTrainer"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from lid_vae.errors import UserError
+from lid_vae.run.store import FAILURE
 from lid_vae.sweep.lock import STALE, Owner, is_held, owner_of
 from lid_vae.sweep.manifest import expected_seeds
-from lid_vae.sweep.run_folder import FAILURE
 from lid_vae.sweep.seed_range import seed_text
 
 __all__ = ["STATES", "RunState", "describe_states", "read_states"]

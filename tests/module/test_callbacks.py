@@ -18,9 +18,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lid_vae.errors import UserError
 from lid_vae.module.callbacks import Panels
-from lid_vae.module.progress import ProgressLine, ProgressLog, progress
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
 from lid_vae.module.texts import take_texts
+from lid_vae.train.progress import ProgressLine, ProgressLog, progress
 
 
 class Terminal:

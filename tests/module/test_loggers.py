@@ -17,12 +17,12 @@ from pytorch_lightning.loggers import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lid_vae.errors import UserError
-from lid_vae.experiment import train
 from lid_vae.module import wandb_logger as wandb_module
 from lid_vae.module.csv_logger import CSVLogger
 from lid_vae.module.loggers import final_metrics, finish_loggers, finished_on_error, picture_loggers
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
 from lid_vae.module.texts import Section, Texts
+from lid_vae.run.fit import train
 
 CONF = str(Path(__file__).parents[2] / "conf")
 RESULT = {
@@ -240,7 +240,7 @@ def test_a_run_that_fails_ends_its_loggers(tmp_path, monkeypatch):
     def fail(*_):
         raise UserError("out of luck")
 
-    monkeypatch.setattr("lid_vae.experiment.evaluate_split", fail)
+    monkeypatch.setattr("lid_vae.run.fit.evaluate_split", fail)
     with pytest.raises(UserError, match="out of luck"):
         train_with_recorder(tmp_path, "trainer.max_epochs=1")
     assert Recorder.latest.ends == ["success", "failed"], "Lightning's, after the fit, and the end of the run"
@@ -268,7 +268,7 @@ def test_wandb_is_imported_only_where_asked_for(tmp_path):
 import sys
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-import lid_vae.experiment, lid_vae.module.callbacks, lid_vae.module.pictures
+import lid_vae.run.fit, lid_vae.module.callbacks, lid_vae.module.pictures
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
     instantiate(compose("train", ["choices=null", f"paths.run={sys.argv[2]}"]).logger)
 sys.exit("wandb" in sys.modules)

@@ -74,7 +74,7 @@ def test_a_folder_without_runs_is_refused(tmp_path, capsys):
 def test_a_sweep_records_what_it_is_to_hold(tmp_path, capsys):
     programs = Programs(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lid_vae.experiment.build_data", lambda cfg: 1 / 0)
+        patch.setattr("lid_vae.run.fit.build_data", lambda cfg: 1 / 0)
         assert programs.train("-m", "model=vae,gmvae", "seed=0-2", "hydra/launcher=basic").status == 1
         assert programs.train("-m", "model=vae", "seed=7").status == 1
     runs = tmp_path / "runs"

@@ -5,8 +5,8 @@ from builders import make_vae, randomise
 
 from lid_vae.errors import UserError
 from lid_vae.map import MLP, composed_brenier, composed_gradient_network
-from lid_vae.module import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 from lid_vae.prior import GaussianMixture
+from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 from lid_vae.vae import VAE as Model
 
 MAPS = {

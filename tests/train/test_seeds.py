@@ -4,18 +4,16 @@ import json
 import math
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from runs import Programs, digest, measures, read_metrics
-from torch import nn
 
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
-from lid_vae.module import VAEModule
-from lid_vae.sweep.stack import Stack, obstacle
+from lid_vae.train import VAEModule
+from lid_vae.train.stack import Stack, obstacle
 
 SEEDS = (0, 1, 2)
 EXACT = ("trainer.precision=64-true", "trainer.max_epochs=13")  # 52 steps
@@ -269,9 +267,11 @@ def test_an_ensemble_goes_on_where_it_was(programs, where):
         assert_close(ours, theirs, 0.0 if exact else 1e-3)
 
 
-def test_an_lstm_is_an_obstacle():
-    module = SimpleNamespace(vae=nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2)))
-    assert obstacle(module, torch.zeros(4, 2)) == "LSTM (1) has no rule for vectorising"
+def test_an_lstm_is_an_obstacle(make):
+    module, data = make("data=synthetic_text", "model=svae")
+    assert (
+        obstacle(module, next(iter(data.batches("valid", 4))).x) == "LSTM (likelihood.lstm) has no rule for vectorising"
+    )
 
 
 def test_what_does_not_vectorise_is_trained_seed_after_seed(programs, monkeypatch):

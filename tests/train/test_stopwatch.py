@@ -3,8 +3,8 @@
 import pytest
 import pytorch_lightning as pl
 
-from lid_vae.module import stopwatch
-from lid_vae.module.stopwatch import Stopwatch
+from lid_vae.train import stopwatch
+from lid_vae.train.stopwatch import Stopwatch
 
 TRAINER, MODULE = object.__new__(pl.Trainer), pl.LightningModule()
 

@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 
 from lid_vae.errors import UserError
 from lid_vae.map.composed import ComposedMap
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.objective.schedule import Schedule
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["LipschitzAnnealing"]
 

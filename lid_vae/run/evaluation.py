@@ -8,7 +8,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae import __version__
-from lid_vae.build import build_data, build_module, check_whole
 from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text import MeasuredText
@@ -21,9 +20,11 @@ from lid_vae.memory import keep_freed_memory
 from lid_vae.module.text_measures import text_measures
 from lid_vae.module.text_request import TextRequest, text_request
 from lid_vae.module.texts import likelihood_of
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed
-from lid_vae.record import describe_run, evaluate_split, summary
+from lid_vae.run.build import build_data, build_module, check_whole
+from lid_vae.run.names import current
+from lid_vae.run.record import describe_run, evaluate_split, summary
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["evaluate", "load_run"]
 
@@ -126,7 +127,7 @@ def load_run(
     device = _device(accelerator)
     checkpoint = load_checkpoint(path)
     description = checkpoint["lid_vae"]
-    run_cfg = OmegaConf.create(check_targets(description["config"], path))
+    run_cfg = OmegaConf.create(check_targets(current(description["config"]), path))
     run_cfg.paths.data = data_root
     run_cfg.data.root = data_root
     module = build_module(run_cfg, None, description["shape"], description["labels"])

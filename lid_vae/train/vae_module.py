@@ -14,15 +14,15 @@ from lid_vae.data.split import Batch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Bound, Group, Inference
-from lid_vae.module.compiled import compiled
-from lid_vae.module.evaluator import Evaluator
-from lid_vae.module.promise import Promise
-from lid_vae.module.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
+from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed, generator
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Bool, Float, Observations, Tensor
+from lid_vae.train.compiled import compiled
+from lid_vae.train.promise import Promise
+from lid_vae.train.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 from lid_vae.vae import VAE
 from lid_vae.world import average, sharing, world
 

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from lid_vae.likelihood import autoregressive_likelihood
 from lid_vae.map import classical_mlp
-from lid_vae.module.evaluator import Evaluator
+from lid_vae.measure.evaluator import Evaluator
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
 from lid_vae.vae import VAE

@@ -18,7 +18,7 @@ from lid_vae.diagnostic import (
 )
 from lid_vae.diagnostic.gather import gather
 from lid_vae.distribution.latent import LatentDistribution, Mixture
-from lid_vae.module.look import ROWS, Infer, Look, Ruler, look_at, noise_of
+from lid_vae.measure.look import ROWS, Infer, Look, Ruler, look_at, noise_of
 from lid_vae.shapes import Int, Observations, Tensor
 from lid_vae.vae import VAE
 from lid_vae.world import ALONE, World

@@ -9,10 +9,10 @@ from torch.func import functional_call, vmap
 
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
-from lid_vae.module.look import Look
-from lid_vae.module.vae_module import VAEModule
+from lid_vae.measure.look import Look
 from lid_vae.noise import generator
-from lid_vae.shapes import Bool, Float, Tensor
+from lid_vae.shapes import Bool, Float, Observations, Tensor
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Stack", "obstacle"]
 
@@ -92,7 +92,7 @@ class Stack:
         return functional_call(self.frame, (parameters, buffers), (x, noise))
 
 
-def obstacle(module: VAEModule, x: Float[Tensor, "B D"]) -> str | None:
+def obstacle(module: VAEModule, x: Observations) -> str | None:
     """Why modules like this one cannot be stacked, found by trying it on a few examples; None where they can."""
     for name, part in module.vae.named_modules():
         if isinstance(part, nn.RNNBase):

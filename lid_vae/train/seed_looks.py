@@ -6,10 +6,10 @@ from functools import partial
 import torch
 
 from lid_vae.errors import UserError
-from lid_vae.module.evaluator import Evaluator, Looker
-from lid_vae.module.look import Look, Ruler, look_at, noise_of, rows_of
+from lid_vae.measure.evaluator import Evaluator, Looker
+from lid_vae.measure.look import Look, Ruler, look_at, noise_of, rows_of
 from lid_vae.shapes import Observations
-from lid_vae.sweep.stack import Stack
+from lid_vae.train.stack import Stack
 from lid_vae.vae import VAE
 
 __all__ = ["SeedLooks", "seeds_at_once"]

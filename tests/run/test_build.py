@@ -6,11 +6,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from lid_vae.build import _validation_interval, build_data, build_module
 from lid_vae.errors import UserError
-from lid_vae.record import evaluate_split, summary
+from lid_vae.run.build import _validation_interval, build_data, build_module
+from lid_vae.run.record import evaluate_split, summary
 
-CONF = str(Path(__file__).parents[1] / "conf")
+CONF = str(Path(__file__).parents[2] / "conf")
 SMALL = ["choices=null", "width=8", "data.per_class=40", "data.valid_size=20", "data.test_size=30"]
 
 

@@ -5,19 +5,18 @@ import torch
 from hydra import compose, initialize_config_dir
 from runs import Programs
 
-from lid_vae.build import build_data, build_module
 from lid_vae.data.base import DataModule
 from lid_vae.data.stream import SplitLoader
 from lid_vae.diagnostic import ClusterAccuracy
 from lid_vae.errors import UserError
-from lid_vae.module import VAEModule
-from lid_vae.module.look import Ruler
-from lid_vae.record import evaluate_split, split_evaluator
-from lid_vae.sweep import seed_looks
-from lid_vae.sweep.run_folder import CONF
-from lid_vae.sweep.seed_looks import SeedLooks, seeds_at_once
+from lid_vae.measure.look import Ruler
+from lid_vae.run.build import build_data, build_module
+from lid_vae.run.record import evaluate_split, split_evaluator
+from lid_vae.run.store import CONF
 from lid_vae.sweep.seed_measures import evaluate_seeds
-from lid_vae.sweep.stack import Stack
+from lid_vae.train import VAEModule, seed_looks
+from lid_vae.train.seed_looks import SeedLooks, seeds_at_once
+from lid_vae.train.stack import Stack
 
 PINWHEEL = ("data.per_class=40", "data.valid_size=70", "data.test_size=50", "data.eval_batch_size=32")
 SAMPLES = 7

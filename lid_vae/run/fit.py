@@ -19,15 +19,6 @@ from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
-from lid_vae.build import (
-    build_callbacks,
-    build_data,
-    build_loggers,
-    build_module,
-    build_trainer,
-    check_options,
-    compile_mode,
-)
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
@@ -37,17 +28,26 @@ from lid_vae.files import read_json, remove_unfinished, write_atomic, write_json
 from lid_vae.interruption import Interruption, interruptible
 from lid_vae.lightning import prepare_lightning
 from lid_vae.memory import keep_freed_memory
-from lid_vae.module.last_step import LastStep
 from lid_vae.module.loggers import finish_loggers, finished_on_error
-from lid_vae.module.stopwatch import Stopwatch
 from lid_vae.module.text_measures import text_measures
 from lid_vae.module.texts import Texts, take_texts
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.process_group import ProcessGroup, find_group
-from lid_vae.record import describe_run, evaluate_split, summary
+from lid_vae.run.build import (
+    build_callbacks,
+    build_data,
+    build_loggers,
+    build_module,
+    build_trainer,
+    check_options,
+    compile_mode,
+)
+from lid_vae.run.record import describe_run, evaluate_split, summary
+from lid_vae.run.store import FAILURE, is_finished, place
 from lid_vae.sweep.lock import Claim, LeftAlone, claim
-from lid_vae.sweep.run_folder import FAILURE, is_finished, place
+from lid_vae.train.last_step import LastStep
+from lid_vae.train.stopwatch import Stopwatch
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = [
     "Measured",

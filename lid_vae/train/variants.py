@@ -1,7 +1,7 @@
 """One class for each generative model of the paper; each declares what it promises, and overrides nothing."""
 
-from lid_vae.module.promise import Promise
-from lid_vae.module.vae_module import VAEModule
+from lid_vae.train.promise import Promise
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"]
 

@@ -13,9 +13,9 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from lid_vae.checkpoint import AtomicCheckpointIO
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
-from lid_vae.module.compiled import MODES
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.noise import derive_seed, generator
+from lid_vae.train.compiled import MODES
+from lid_vae.train.vae_module import VAEModule
 from lid_vae.vae import VAE
 
 __all__ = [

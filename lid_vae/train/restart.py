@@ -6,9 +6,9 @@ import pytorch_lightning as pl
 import torch
 
 from lid_vae.errors import UserError
-from lid_vae.module.vae_module import VAEModule
 from lid_vae.objective.schedule import first_step
 from lid_vae.shapes import Tensor
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Restart"]
 

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lid_vae.errors import UserError
 from lid_vae.files import read_json
+from lid_vae.run.names import canonical
 
 __all__ = [
     "CONF",
@@ -89,7 +90,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 def config_hash(resolved: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of what matters in a resolved configuration: all but ``IGNORED``."""
-    text = json.dumps(_canonical(_kept(resolved)), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(canonical(_kept(resolved))), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
@@ -195,12 +196,12 @@ def _kept(node: Any, prefix: str = "") -> Any:
     return {key: _kept(value, f"{paths[key]}.") for key, value in node.items() if key not in ignored}
 
 
-def _canonical(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """``value`` in JSON's types, so that equal settings have equal text: 1 and 1.0, a tuple and a list."""
     if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
+        return [_plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is None or isinstance(value, bool | int | float | str):

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 
 from lid_vae.errors import UserError
-from lid_vae.module.restart import Restart
+from lid_vae.train.restart import Restart
 
 
 class Watch(pl.Callback):

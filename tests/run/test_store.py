@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from lid_vae.sweep.run_folder import (
+from lid_vae.run.store import (
     config_hash,
     describe,
     is_finished,

@@ -1,0 +1,101 @@
+"""Small models of every kind, on small data of every kind, and short training runs of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+
+from lid_vae.data.array_data_module import ArrayDataModule, Corpus
+from lid_vae.data.binarise import Unbinarised
+from lid_vae.data.split import Split
+from lid_vae.lightning import prepare_lightning
+from lid_vae.noise import generator
+from lid_vae.run.build import build_data, build_module
+from lid_vae.train.vae_module import VAEModule
+
+__all__ = ["Table", "make", "run"]
+
+CONF = str(Path(__file__).parents[1] / "conf")
+SIZES = {
+    "pinwheel": ["data.per_class=60", "data.valid_size=40", "data.test_size=50", "data.batch_size=64"],
+    "digits": ["data.train_size=120", "data.batch_size=64"],
+    "synthetic_text": [
+        "data.sentences=150",
+        "data.valid_size=40",
+        "data.test_size=50",
+        "data.words=30",
+        "data.length=5",
+        "data.batch_size=50",
+        "likelihood.hidden=8",
+    ],
+}
+
+Made = tuple[VAEModule, ArrayDataModule]
+
+
+class Table(ArrayDataModule):
+    """Real vectors without labels, which are no images."""
+
+    name = "table"
+
+    def __init__(self, features: int) -> None:
+        super().__init__(
+            root=None,
+            batch_size=32,
+            seed=0,
+            train_seed=0,
+            train_size=None,
+            valid_size=None,
+            eval_batch_size=50,
+            binarisation=Unbinarised(),
+        )
+        self.width = features
+
+    def load(self) -> Corpus:
+        x = torch.randn(300, self.width, generator=generator("table"))
+        return Corpus(Split(x[:200]), Split(x[200:250]), Split(x[250:]))
+
+
+@pytest.fixture
+def make() -> Callable[..., Made]:
+    """``make("data=pinwheel", "model=vae", ...)``; ``table=D`` puts a ``Table`` in the data's place."""
+
+    def build(*overrides: str, table: int | None = None) -> Made:
+        sizes = [size for name, chosen in SIZES.items() if f"data={name}" in overrides for size in chosen]
+        with initialize_config_dir(CONF, version_base="1.3"):
+            cfg = compose("train", ["choices=null", "width=16", *sizes, *overrides])
+        if table is None:
+            data = build_data(cfg)
+        else:
+            data = Table(table)
+            data.setup()
+        return build_module(cfg, data, data.shape, data.label_count), data
+
+    return build
+
+
+@pytest.fixture
+def run() -> Callable[..., pl.Trainer]:
+    """Trains for some epochs with callbacks and loggers, nothing else written."""
+
+    def fit(
+        made: Made, epochs: int = 2, bar: bool = True, ckpt_path: Path | None = None, **options: object
+    ) -> pl.Trainer:
+        prepare_lightning()
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            enable_progress_bar=bar,
+            inference_mode=False,
+            **options,
+        )
+        trainer.fit(made[0], datamodule=made[1], ckpt_path=ckpt_path)
+        return trainer
+
+    return fit
