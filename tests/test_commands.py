@@ -1,4 +1,4 @@
-"""The commands that README.md names, word for word, as programs of their own."""
+"""The commands that README.md and the pages name: each composes, and the user's own run as programs of their own."""
 
 import os
 import re
@@ -15,10 +15,7 @@ from lid_vae.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 MNIST = Path(os.environ.get("LID_VAE_DATA", ROOT / "data")) / "mnist"
-README = (ROOT / "README.md").read_text()
-LINES = re.findall(r"^    (python (?:train|evaluate)\.py.*)$", README, re.MULTILINE)
-INLINE = re.findall(r"`(python train\.py [^`]*)`", README)
-COMMANDS = [line.split("  #")[0].strip() for line in LINES]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 SMALL = ["trainer.max_epochs=1", "width=8", "samples=2", "logger=none", "callbacks.panels.every=0"]
 DATA = [
     pytest.param("mnist", ["data.train_size=300", "data.valid_size=100"], 10_000, marks=pytest.mark.slow),
@@ -39,17 +36,84 @@ def start(command: str, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def code(page: str) -> list[str]:
+    """The lines of a page's indented and fenced blocks, continued ones joined, then its spans of code; no comments."""
+    blocks, prose, fenced = [], [], False
+    for line in page.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or re.match(r" {4,}\S", line):
+            blocks.append(line.strip())
+        else:
+            prose.append(line)
+    lines = re.sub(r" *\\\n", " ", "\n".join(blocks)).splitlines()
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", "\n".join(prose))]
+    return [re.split(r"(?:^| )# ", line)[0].strip() for line in [*lines, *spans]]
+
+
+def commands(page: str) -> list[str]:
+    """Every call of train.py and evaluate.py, from ``python`` on, in one page, as a shell would see it.
+
+    What stands before it (srun, torchrun) and behind it (``&``) is the shell's; variables are those that the page
+    sets, and Slurm's. ``<one word>`` is a value; a placeholder of several words stands for options and is left out.
+    """
+    lines = code(page)
+    variables = {"SLURM_ARRAY_TASK_ID": "0"}
+    variables |= dict(re.findall(r'^(\w+)="(.*)"$', "\n".join(lines), re.MULTILINE))
+    found = []
+    for line in lines:
+        match = re.search(r"\b(train|evaluate)\.py( .*)?$", line)
+        if match:
+            rest = re.sub(r" <\w+( \w+)+>", "", (match[2] or "").split(" & ")[0])
+            rest = re.sub(r"\$(\w+)", lambda name: variables[name[1]], rest)
+            found.append(f"python {match[1]}.py{rest}")
+    return found
+
+
+README = commands((ROOT / "README.md").read_text())
+ALL = sorted({command for page in PAGES for command in commands(page.read_text())})
+
+
 def test_the_readme_names_commands():
-    assert "python train.py model=lidgmvae data=mnist -m seed=0-9" in COMMANDS
-    assert any(command.startswith("python evaluate.py ckpt=") for command in COMMANDS)
+    assert "python train.py model=lidgmvae data=mnist -m seed=0-9" in README
+    assert any(command.startswith("python evaluate.py ckpt=") for command in README)
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS + INLINE if "train.py" in line and "--help" not in line])
-def test_every_option_that_the_readme_names_exists(command, tmp_path):
+def test_commands_are_found_wherever_a_page_hides_them():
+    page = """
+Call `python train.py
+model=vae`; or
+
+    options="width=8 -m"
+    srun --nodes=2 python train.py trainer=ddp   # all of them
+    python train.py $options \\
+      seed=0-1
+    python train.py seed=$SLURM_ARRAY_TASK_ID & run=$!
+    python train.py <the sweep> -m retry=failed
+
+```sh
+python evaluate.py ckpt=<path>
+```
+"""
+    assert commands(page) == [
+        "python train.py trainer=ddp",
+        "python train.py width=8 -m seed=0-1",
+        "python train.py seed=0",
+        "python train.py -m retry=failed",
+        "python evaluate.py ckpt=<path>",
+        "python train.py model=vae",
+    ]
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_every_option_that_a_page_names_exists(command, tmp_path):
     """Hydra composes each command's configuration; a sweep's first job stands for the others."""
-    words = [word.split(",")[0] for word in shlex.split(command)[2:] if word != "-m"]
-    words = [re.sub(r"^(seed=\d+)-\d+$", r"\1", word) for word in words]
-    outcome = Programs(tmp_path).start("train", *words, "--cfg", "job")
+    script, *words = shlex.split(command)[1:]
+    if "-m" in words:
+        words = [word.split(",")[0] for word in words if word != "-m"]
+        words = [re.sub(r"^(seed=\d+)-\d+$", r"\1", word) for word in words]
+    show = [] if "--help" in words else ["--cfg", "job"]
+    outcome = Programs(tmp_path).start(script.removesuffix(".py"), *words, *show)
     assert outcome.status == 0, outcome.err
 
 
