@@ -17,7 +17,7 @@ from lid_vae.data.split import Batch
 from lid_vae.data.stream import SharedLoader, SharedStream
 from lid_vae.errors import UserError
 from lid_vae.files import read_json
-from lid_vae.process_group import ProcessGroup
+from lid_vae.run.process_group import ProcessGroup
 from lid_vae.sweep.lock import lock_path
 from lid_vae.world import ALONE, World, average, sharing
 

@@ -7,7 +7,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 __all__ = ["SeedEnsembleLauncher", "SeedEnsembleLauncherConfig"]
 
@@ -23,12 +23,20 @@ ConfigStore.instance().store(
 
 
 class SeedEnsembleLauncher(Launcher):
-    """Hydra's basic launcher, but for runs that share all options except ``seed``, and for machines of several GPUs."""
+    """Hydra's basic launcher, but for runs of several seeds, and for machines of several GPUs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from lid_vae.sweep import spread
+    def cut(self, cfg: DictConfig, seeds: Sequence[int], groups: int) -> Sequence[Sequence[int]]:
+        """How the seeds of one of ``groups`` configurations are divided among jobs: enough for every GPU."""
+        from lid_vae.sweep.launcher import devices_of
+        from lid_vae.sweep.sweeper import divide
 
-        return spread.launch(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)
+        devices = devices_of(cfg)
+        return [seeds] if devices < 2 else divide(seeds, OmegaConf.select(cfg, "ensemble.size"), groups, devices)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from lid_vae.sweep import launcher
+
+        return launcher.launch(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)

@@ -1,6 +1,6 @@
 """``hydra/sweeper: lid_vae``: the basic sweeper with seed ranges, which carries on when a run fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,18 +51,21 @@ class LidVaeSweeper(Sweeper):
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
-        from lid_vae.sweep import manifest, sweeper
+        from lid_vae.run.store import Presets
+        from lid_vae.sweep import sweeper
 
         assert self.hydra_context is not None
         assert self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*sweeper.parameters(self.params), *arguments])
-        batches = BasicSweeper.split_arguments(overrides, self.max_batch_size)
-
         loader, config = self.hydra_context.config_loader, self.config
         assert config is not None
-
-        def record(jobs: Sequence[Sequence[str]]) -> None:
-            manifest.record(lambda job: loader.load_sweep_config(config, job), jobs)
-
-        return sweeper.launch_all(self.launcher, batches, self.validate_batch_is_legal, record, self.finish)
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(
+            [*sweeper.parameters(self.params), *arguments]
+        )
+        seeds, others = sweeper.split_seeds(parsed)
+        return sweeper.launch_all(
+            self.launcher,
+            BasicSweeper.split_arguments(others, self.max_batch_size),
+            seeds,
+            sweeper.Sweep(lambda job: loader.load_sweep_config(config, job), Presets.of(loader, config.hydra)),
+            self.finish,
+        )

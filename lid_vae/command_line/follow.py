@@ -1,27 +1,23 @@
 """A further process of a run over several devices, started by the first one with a file that says which run."""
 
 import os
+import pickle
 import sys
 import threading
 import time
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from lid_vae.errors import UserError
-from lid_vae.files import read_json
 from lid_vae.interruption import Stopped
 
 
 def main(path: str, first: str) -> int:
     """Trains along; the exit status. What a user can mend the first process says."""
     _end_with(int(first))
-    from lid_vae.run.fit import Run, follow
+    from lid_vae.run.fit import follow
 
-    request = read_json(Path(path))
-    run = Run(OmegaConf.create(request["config"]), Path(request["folder"]), request["digest"], request["config"])
     try:
-        follow(run)
+        follow(pickle.loads(Path(path).read_bytes()))
     except (UserError, KeyboardInterrupt, Stopped):
         return 0
     return 0

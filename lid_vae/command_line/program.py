@@ -5,14 +5,16 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, OverrideParseException
 from hydra.types import RunMode
@@ -25,7 +27,8 @@ from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
 from lid_vae.files import write_json_atomic
 from lid_vae.interruption import Stopped
-from lid_vae.run.store import CONF, FAILURE
+from lid_vae.run.plan import plan_run
+from lid_vae.run.store import CONF, FAILURE, Presets, finished_bound
 from lid_vae.sweep.lock import LeftAlone
 from lid_vae.sweep.manifest import lost_sweep
 from lid_vae.sweep.sweeper import RunFailed
@@ -76,7 +79,7 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
 
 @dataclass(frozen=True)
 class Job:
-    """One run, called by Hydra in this process or, pickled, in another one.
+    """One run, called by Hydra in this process or, planned here and pickled, in another one.
 
     While it runs, ``sys.argv`` and the environment are what the user gave, in every process.
     """
@@ -85,72 +88,118 @@ class Job:
     argv: tuple[str, ...]
     full_error: str | None
 
-    def __call__(self, cfg: DictConfig) -> Any:
-        # Imported here, and not above, so that --help and --cfg do not wait for torch.
-        return self.attempt(cfg, lambda: getattr(importlib.import_module(WORK[self.kind]), self.kind)(cfg))
+    def __call__(self, cfg: DictConfig) -> float | None:
+        node = HydraConfig.get()
+        sweep = node.mode is RunMode.MULTIRUN
+        if not sweep:
+            self._mention_unused_sweep(node)
+        try:
+            return self.carry_out(self._plan(cfg, node), sweep)
+        except RunFailed:
+            if sweep:
+                raise
+            # Past Hydra, which would add lines of its own.
+            raise SystemExit(1) from None
 
-    def attempt(self, cfg: DictConfig, run: Callable[[], Any]) -> Any:
-        """The value of ``run()``, the run of ``cfg``; tells its error, and says so to Hydra."""
-        multirun = HydraConfig.get().mode is RunMode.MULTIRUN
-        if not multirun:
-            self._mention_unused_sweep()
+    def plan(self, cfg: DictConfig) -> Any:
+        """The plan of the composed configuration of a job of a sweep; raises ``RunFailed`` having told why."""
+        return self._plan(cfg, cfg.hydra)
+
+    def finished(self, plan: Any) -> float | None:
+        """The value of a job of which nothing is left to do, having said so; None of any other."""
+        if self.kind != "train" or plan.force:
+            return None
+        bounds = [finished_bound(member.folder, plan.digest) for member in plan.members]
+        found = [bound for bound in bounds if bound is not None]
+        if len(found) < len(bounds):
+            return None
+        for member in plan.members:
+            print(f"Finished before: {member.folder} (force=true does it again)", flush=True)
+        return fmean(found)
+
+    def carry_out(self, plan: Any, sweep: bool) -> float | None:
+        """The value of a planned job: of seeds the mean of their values. Raises ``RunFailed`` having told why."""
+        # Imported here, and not above, so that --help and --cfg do not wait for torch.
+        work = importlib.import_module(WORK[self.kind])
+        with self._telling(plan.overrides):
+            if self.kind == "evaluate":
+                value: float | None = work.evaluate(plan)
+                return value
+            try:
+                outcomes = work.train(plan)
+            except Exception as error:
+                outcomes = {member.seed: error for member in plan.members}
+            return self._conclude(plan, outcomes, sweep)
+
+    def _conclude(self, plan: Any, outcomes: Mapping[int, float | Exception], sweep: bool) -> float:
+        """Tells each error once, and leaves it beside the runs of a sweep that have failed."""
+        failed: dict[int, str] = {}
+        told: dict[int, str] = {}
+        for member in plan.members:
+            outcome = outcomes.get(member.seed)
+            if isinstance(outcome, LeftAlone) and sweep:
+                print(outcome, flush=True)
+            elif isinstance(outcome, Exception):
+                if id(outcome) not in told:
+                    told[id(outcome)] = self._tell(outcome, plan.overrides)
+                failed[member.seed] = told[id(outcome)]
+                if sweep:
+                    _record_failure(member.folder, failed[member.seed])
+        if failed:
+            raise RunFailed(next(iter(failed.values())), failed)
+        bounds = [bound for bound in outcomes.values() if isinstance(bound, float)]
+        return fmean(bounds) if bounds else nan
+
+    def _plan(self, cfg: DictConfig, node: Any) -> Any:
+        overrides = tuple(node.overrides.task)
+        sweep = node.mode is RunMode.MULTIRUN
+        with self._telling(overrides):
+            if sweep and (lost := lost_sweep(node)):
+                raise UserError(
+                    f"experiment={node.runtime.choices['experiment']} has a sweep of its own over {', '.join(lost)}, "
+                    "which it loses in a sweep over experiments. Run one experiment at a time."
+                )
+            if self.kind == "evaluate":
+                return importlib.import_module(WORK["evaluate"]).plan_evaluation(cfg, overrides)
+            presets = Presets.of(GlobalHydra.instance().config_loader(), node)
+            return plan_run(cfg, presets, sweep=sweep, overrides=overrides)
+
+    @contextmanager
+    def _telling(self, overrides: Sequence[str]) -> Iterator[None]:
+        """Tells an error, and raises ``RunFailed`` in its place."""
         with _process_state(self.argv, self.full_error):
             try:
-                if multirun:
-                    self._refuse_a_lost_sweep()
-                return run()
-            except LeftAlone as error:
-                if not multirun:
-                    _print_paragraph(self.kind, str(error))
-                    raise SystemExit(1) from None
-                print(error, flush=True)
-                return nan
+                yield
+            except RunFailed:
+                raise
             except Exception as error:
-                text = None if self.full_error == "1" else self._explain(error)
-                if text is None:
-                    traceback.print_exception(error)
-                else:
-                    _print_paragraph(self.kind, text)
-                if multirun:
-                    headline = (text or f"{type(error).__name__}: {error}").strip().split("\n")[0]
-                    _record_failure(cfg, headline)
-                    raise RunFailed(headline) from None
-                # Past Hydra, which would add lines of its own.
-                raise SystemExit(1) from None
+                raise RunFailed(self._tell(error, overrides)) from None
 
-    def _explain(self, error: Exception) -> str | None:
-        text = explain(error, self.kind)
-        if text is None and isinstance(error, TypeError | ValueError | AttributeError):
-            odd = find_odd_value(self.kind, HydraConfig.get().overrides.task)
-            return odd and f"{odd} The run ended with {type(error).__name__}: {error}."
-        return text
+    def _tell(self, error: Exception, overrides: Sequence[str]) -> str:
+        """In a paragraph, or where it is not a user's to mend by its traceback; its first line."""
+        text = None if self.full_error == "1" else explain(error, self.kind)
+        if text is None and self.full_error != "1" and isinstance(error, TypeError | ValueError | AttributeError):
+            odd = find_odd_value(self.kind, overrides)
+            text = odd and f"{odd} The run ended with {type(error).__name__}: {error}."
+        if text is None:
+            traceback.print_exception(error)
+        else:
+            _print_paragraph(self.kind, text)
+        return (text or f"{type(error).__name__}: {error}").strip().split("\n")[0]
 
-    @staticmethod
-    def _refuse_a_lost_sweep() -> None:
-        lost = lost_sweep()
-        if lost:
-            experiment = HydraConfig.get().runtime.choices["experiment"]
-            raise UserError(
-                f"experiment={experiment} has a sweep of its own over {', '.join(lost)}, which it loses in a "
-                "sweep over experiments. Run one experiment at a time."
-            )
-
-    def _mention_unused_sweep(self) -> None:
-        params = (HydraConfig.get().sweeper or {}).get("params")
+    def _mention_unused_sweep(self, node: Any) -> None:
+        params = (node.sweeper or {}).get("params")
         if params:
             print(
                 f"{self.kind}.py: one run only; add -m for the whole sweep over {', '.join(params)}.", file=sys.stderr
             )
 
 
-def _record_failure(cfg: DictConfig, headline: str) -> None:
-    """``failed.json`` in the run's folder, if it came to have one: the report names the run and its error."""
-    folder = OmegaConf.select(cfg, "paths.run")
-    if folder is None:
-        return
+def _record_failure(folder: Path, headline: str) -> None:
+    """``failed.json`` in a run's folder: the report names the run and its error."""
     command = shlex.join(["python", *sys.argv])
     try:
-        write_json_atomic(Path(folder) / FAILURE, {"error": headline, "version": __version__, "command": command})
+        write_json_atomic(folder / FAILURE, {"error": headline, "version": __version__, "command": command})
     except UserError as error:
         print(error, file=sys.stderr)  # a full disk, which may be why the run failed
 

@@ -121,9 +121,11 @@ class DataModule(LightningDataModule, ABC):
     def to_device(self, device: torch.device | str) -> None:
         """Moves the splits to ``device``, where the batches are then made; streams made before stay where they are."""
 
-    def stream(self) -> Stream:
-        """The training batches of this run; of several processes each has its share of every batch."""
-        stream = self.train_stream(self.train_seed)
+    def stream(self, seed: int | None = None) -> Stream:
+        """The training batches of the run of this ``seed`` (None: ``train_seed``); of several processes each has its
+        share of every batch.
+        """
+        stream = self.train_stream(self.train_seed if seed is None else seed)
         return stream if world().size == 1 else SharedStream(stream, world())
 
     def batches(self, split: Part, batch_size: int | None = None) -> Iterator[Batch]:

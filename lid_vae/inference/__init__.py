@@ -2,7 +2,7 @@
 
 from lid_vae.inference.aggressive import Aggressive
 from lid_vae.inference.amortized import Amortized
-from lid_vae.inference.base import Bound, Draw, Inference, Minimise
+from lid_vae.inference.base import Inference, Informed, Update, Updates
 from lid_vae.inference.semi_amortized import SemiAmortized
 
-__all__ = ["Aggressive", "Amortized", "Bound", "Draw", "Inference", "Minimise", "SemiAmortized"]
+__all__ = ["Aggressive", "Amortized", "Inference", "Informed", "SemiAmortized", "Update", "Updates"]

@@ -4,7 +4,7 @@ import torch
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
-from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
+from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.vae import VAE
@@ -54,22 +54,15 @@ class Aggressive(Inference):
     ) -> Approximation:
         return vae.posterior.distribution(vae.posterior.encode(x))
 
-    def update(
-        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, "*seeds B"]:
+    def updates(self) -> Updates:
         aggressive = self.active.clone()
         if bool(aggressive.any()):
-            self._inner_loop(bound, aggressive, minimise, draw)
-        value: Tensor | None = None
-        states: tuple[tuple[Group, Tensor], ...] = (("model", aggressive), ("all", ~aggressive))
+            yield from self._inner_loop(aggressive)
         # Seeds in different states are stepped one state after the other; a single run is in one.
+        states: tuple[tuple[Group, Tensor], ...] = (("model", aggressive), ("all", ~aggressive))
         for group, chosen in states:
             if bool(chosen.any()):
-                found = bound(x, noise, _unless_all(chosen))
-                minimise(-found.mean(-1), group, chosen)
-                value = found if value is None else torch.where(chosen.unsqueeze(-1), found, value)
-        assert value is not None
-        return value.detach()
+                yield Update(group, _unless_all(chosen))
 
     def validated(self, information: Float[Tensor, "*seeds"]) -> None:
         information = information.to(self.best_information)
@@ -78,14 +71,13 @@ class Aggressive(Inference):
         self.active.logical_and_(self.misses < self.patience)
         self.best_information.copy_(torch.where(rose, information, self.best_information))
 
-    def _inner_loop(self, bound: Bound, running: Tensor, minimise: Minimise, draw: Draw) -> None:
+    def _inner_loop(self, running: Tensor) -> Updates:
         """Steps the posteriors of the seeds ``running``, each until its own window ends without a rise."""
         before: Tensor | None = None
         total = torch.zeros((), dtype=torch.float64)
         for step in range(1, self.most + 1):
-            value = bound(*draw(step), _unless_all(running)).mean(-1)
-            minimise(-value, "posterior", running)
-            total = total + average(value.detach())
+            value = yield Update("posterior", _unless_all(running), step)
+            total = total + average(value.mean(-1))
             if step % self.window == 0:
                 if before is not None:
                     running = running & (total > before)

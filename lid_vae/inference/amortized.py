@@ -1,7 +1,7 @@
 """Amortised inference: one encoder pass gives q, and one joint step trains everything."""
 
 from lid_vae.distribution.approximation import Approximation
-from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
+from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
@@ -20,12 +20,5 @@ class Amortized(Inference):
     ) -> Approximation:
         return vae.posterior.distribution(vae.posterior.encode(x))
 
-    def update(
-        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, "*seeds B"]:
-        value = bound(x, noise)
-        minimise(-value.mean(-1), "all")
-        return value.detach()
-
-    def validated(self, information: Float[Tensor, "*seeds"]) -> None:
-        """Nothing depends on it."""
+    def updates(self) -> Updates:
+        yield Update("all")

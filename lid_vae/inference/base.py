@@ -1,8 +1,8 @@
 """What an inference strategy is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Generator
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -11,43 +11,30 @@ from lid_vae.objective.base import Objective
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.vae import VAE
 
-__all__ = ["Bound", "Draw", "Group", "Inference", "Minimise"]
+__all__ = ["Group", "Inference", "Informed", "Update", "Updates"]
 
 Group = Literal["all", "model", "posterior"]
-Draw = Callable[[int], tuple[Tensor, Tensor]]
-"""The j-th extra batch of this step, with its noise: x of shape [*seeds, B, D] and noise [*seeds, S, K, B, M]."""
 
 
-@runtime_checkable
-class Bound(Protocol):
-    """The objective of each example under the strategy's own q.
+class Update(NamedTuple):
+    """One optimiser step: on ``group``, of ``members``, by the ``draw``-th extra batch (0: the step's own)."""
 
-    Of several seeds, only those ``chosen`` (None: all) need be computed; what stands for the others means nothing.
-    """
-
-    def __call__(
-        self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None
-    ) -> Float[Tensor, "*seeds B"]: ...
+    group: Group
+    members: Bool[Tensor, "*seeds"] | None = None
+    """Of several seeds those that step (None: all); what the objective says of the others means nothing."""
+    draw: int = 0
 
 
-@runtime_checkable
-class Minimise(Protocol):
-    """Takes one optimiser step on a loss for a group of parameters (clipping included).
-
-    Of several seeds, only those ``chosen`` (None: all) step; the parameters and moments of the others stay.
-    """
-
-    def __call__(
-        self, loss: Float[Tensor, "*seeds"], group: Group, chosen: Bool[Tensor, "*seeds"] | None = None
-    ) -> None: ...
+Updates = Generator[Update, Float[Tensor, "*seeds B"], None]
+"""The updates of a training step: each is told, detached, what the objective was before it, and says the next."""
 
 
 class Inference(nn.Module, ABC):
-    """Finds q(. | x), the same way in training and evaluation, and owns the steps of one update.
+    """Finds q(. | x), the same way in training and evaluation, and says which updates make a training step.
 
-    One run and several seeds side by side are one case: in ``update`` and ``validated`` every tensor, the strategy's
-    own buffers included, has the leading axes ``*seeds``, which for a single run are none. ``posterior`` sees one run.
-    ``needs_gradient``: evaluation must run with gradients enabled. ``groups``: the optimisers it steps.
+    One run and several seeds side by side are one case: in ``updates`` every tensor, the strategy's own buffers
+    included, has the leading axes ``*seeds``, which for a single run are none. ``posterior`` sees one run.
+    ``needs_gradient``: evaluation must run with gradients enabled. ``groups``: those with an optimiser of their own.
     """
 
     needs_gradient: bool
@@ -60,11 +47,13 @@ class Inference(nn.Module, ABC):
         """q for a batch."""
 
     @abstractmethod
-    def update(
-        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, "*seeds B"]:
-        """One training step; returns the objective of the batch before it, detached."""
+    def updates(self) -> Updates:
+        """The updates of one training step, one after the other; nothing is called back."""
 
-    @abstractmethod
+
+@runtime_checkable
+class Informed(Protocol):
+    """A strategy whose training depends on how much z tells of x."""
+
     def validated(self, information: Float[Tensor, "*seeds"]) -> None:
         """Told the validation set's mutual information of z (nats) after each validation."""

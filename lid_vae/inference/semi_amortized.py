@@ -4,7 +4,7 @@ import torch
 
 from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.errors import UserError
-from lid_vae.inference.base import Bound, Draw, Group, Inference, Minimise
+from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE
@@ -72,15 +72,8 @@ class SemiAmortized(Inference):
                 parameters = {name: value + self.learning_rate * velocity[name] for name, value in parameters.items()}
         return parameters
 
-    def update(
-        self, bound: Bound, x: Tensor, noise: Tensor, minimise: Minimise, draw: Draw
-    ) -> Float[Tensor, "*seeds B"]:
-        value = bound(x, noise)
-        minimise(-value.mean(-1), "all")
-        return value.detach()
-
-    def validated(self, information: Float[Tensor, "*seeds"]) -> None:
-        """Nothing depends on it."""
+    def updates(self) -> Updates:
+        yield Update("all")
 
     def _clipped(self, gradient: Parameters) -> Parameters:
         """Each example's gradient, over all its parameters together, bounded by ``clip``."""

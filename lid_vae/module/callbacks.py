@@ -1,9 +1,7 @@
 """Pictures and texts at validation, for the loggers that take them."""
 
-import pytorch_lightning as pl
 from matplotlib.figure import Figure
 
-from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.module.drawing import render
@@ -11,14 +9,14 @@ from lid_vae.module.loggers import log_texts, picture_loggers
 from lid_vae.module.panels import panels
 from lid_vae.module.portrait import take_portrait
 from lid_vae.module.texts import take_texts
-from lid_vae.train.vae_module import VAEModule
+from lid_vae.train.member import Member
 
 __all__ = ["Panels"]
 
 SIDE = 3.6
 
 
-class Panels(pl.Callback):
+class Panels:
     """Sends samples, reconstructions, latents and the use of the categories to TensorBoard and wandb; of
     text latents, and samples, reconstructions and interpolations as text.
 
@@ -26,6 +24,8 @@ class Panels(pl.Callback):
     keyed and no generator of the run advances, so a run is bit for bit the same with and without its pictures.
     Raises ``UserError`` for negative ``every`` and for no examples.
     """
+
+    key = "Panels"
 
     def __init__(self, every: int = 4, examples: int = 1000) -> None:
         if every < 0 or examples < 1:
@@ -39,23 +39,21 @@ class Panels(pl.Callback):
     def state_dict(self) -> dict[str, int]:
         return {"validations": self.validations}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self.validations = state_dict["validations"]
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.validations = state["validations"]
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or not isinstance(pl_module, VAEModule):
-            return
+    def validated(self, member: Member) -> None:
         self.validations += 1
-        loggers = picture_loggers(trainer.loggers)
-        data = getattr(trainer, "datamodule", None)
-        if not self.every or self.validations % self.every or not loggers or not isinstance(data, DataModule):
+        loggers = picture_loggers(member.loggers)
+        if not self.every or self.validations % self.every or not loggers:
             return
+        module, data = member.module, member.data
         if isinstance(data, TextDataModule):
-            log_texts(trainer.loggers, "valid/texts", take_texts(pl_module, data, "valid"), pl_module.step)
-        portrait = take_portrait(pl_module, data, "valid", self.examples)
+            log_texts(member.loggers, "valid/texts", take_texts(module, data, "valid"), module.step)
+        portrait = take_portrait(module, data, "valid", self.examples)
         for name, panel in panels(portrait).items():
             figure = Figure(figsize=(SIDE * panel.width, SIDE), layout="constrained")
             panel.draw(figure)
             image = render(figure)
             for logger in loggers:
-                logger.log_image(f"valid/{name}", [image], pl_module.step)
+                logger.log_image(f"valid/{name}", [image], module.step)

@@ -1,89 +1,41 @@
-"""From a configuration to its objects: data, module, callbacks, loggers and trainer; and its options checked."""
+"""From a plan to its objects: data, module, hooks, loggers and trainer."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.plugins.io import CheckpointIO
 
-from lid_vae.checkpoint import AtomicCheckpointIO
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed, generator
-from lid_vae.train.compiled import MODES
+from lid_vae.run.plan import MemberPlan, Parts, RunPlan
+from lid_vae.train.hooks import Best, Last
+from lid_vae.train.member import Hook
 from lid_vae.train.vae_module import VAEModule
 from lid_vae.vae import VAE
 
-__all__ = [
-    "build_callbacks",
-    "build_data",
-    "build_loggers",
-    "build_module",
-    "build_trainer",
-    "check_options",
-    "check_whole",
-]
+__all__ = ["build_callbacks", "build_data", "build_hooks", "build_loggers", "build_module", "build_trainer"]
 
 INITIAL_DRAWS = 1000
-MATMUL_PRECISIONS = ("highest", "high", "medium")
-# Those under ``trainer`` that Lightning does not know.
-OWN_TRAINER_OPTIONS = ("matmul_precision", "compile")
 
 
-def check_options(cfg: DictConfig) -> None:
-    """Refuses by ``UserError`` what would be noticed only after training, or never."""
-    for name, value, least in (
-        ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
-        ("trainer.check_val_every_n_epoch", cfg.trainer.check_val_every_n_epoch, 1),
-        ("samples", cfg.samples, 2),
-        ("width", cfg.width, 1),
-        ("latent_dimension", cfg.latent_dimension, 1),
-        ("categories", cfg.categories, 1),
-    ):
-        check_whole(name, value, least)
-    if cfg.ensemble.size is not None:
-        check_whole("ensemble.size", cfg.ensemble.size, 1)
-    if cfg.retry not in (None, "failed"):
-        raise UserError(f"retry={cfg.retry} is not known. Use retry=failed, or leave it out to do all that is left.")
-    if cfg.trainer.matmul_precision not in MATMUL_PRECISIONS:
-        raise UserError(
-            f"trainer.matmul_precision={cfg.trainer.matmul_precision} is not known. "
-            f"Use one of {', '.join(MATMUL_PRECISIONS)}."
-        )
-    compile_mode(cfg.trainer.compile)
-
-
-def compile_mode(value: object) -> str | None:
-    """What ``trainer.compile`` asks for: a mode of ``torch.compile``, or None. Raises ``UserError`` on another."""
-    if value is True:
-        return MODES[0]
-    if not value:
-        return None
-    if value not in MODES:
-        raise UserError(f"trainer.compile={value} is not known. Use true, false or one of {', '.join(MODES)}.")
-    return str(value)
-
-
-def check_whole(name: str, value: object, least: int) -> None:
-    """Refuses by ``UserError`` what is not a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
-
-
-def build_data(cfg: DictConfig) -> DataModule:
-    """The data module of ``cfg.data``, downloaded where need be, and loaded."""
-    data = instantiate(cfg.data)
+def build_data(recipe: Mapping[str, Any]) -> DataModule:
+    """The data module, downloaded where need be, and loaded."""
+    data: Any = instantiate(recipe)
     data.prepare_data()
     data.setup()
-    return data
+    return data  # type: ignore[no-any-return]
 
 
-def build_module(cfg: DictConfig, data: DataModule | None, shape: list[int], labels: int | None) -> VAEModule:
-    """The LightningModule of ``cfg``, its weights a function of ``cfg.seed``.
+def build_module(
+    parts: Parts, seed: int, data: DataModule | None, shape: Sequence[int], labels: int | None
+) -> VAEModule:
+    """The module of a model, its weights a function of ``seed``.
 
     ``shape`` is that of one example: (D,) or (height, width). With ``data``, what the model takes from the training set
     before training (output bias, directions of ``lift=pca``) is set; without, a checkpoint brings it.
@@ -92,74 +44,85 @@ def build_module(cfg: DictConfig, data: DataModule | None, shape: list[int], lab
     features = 1
     for size in shape:
         features *= size
-    if cfg.latent_dimension > features:
+    if parts.latent_dimension > features:
         raise UserError(
-            f"latent_dimension={cfg.latent_dimension} exceeds the {features} dimensions of the data. "
+            f"latent_dimension={parts.latent_dimension} exceeds the {features} dimensions of the data. "
             f"Use latent_dimension={features} or less."
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(int(cfg.seed), "initialise"))
-        prior = instantiate(cfg.prior)
-        likelihood = instantiate(cfg.likelihood)(instantiate(cfg.map), cfg.latent_dimension, features)
-        posterior = instantiate(cfg.family)(shape, prior.latent_dimension, prior.categories, prior.support)
-        if cfg.get("posterior") is not None:
-            posterior = instantiate(cfg.posterior)(posterior)
+        torch.manual_seed(derive_seed(seed, "initialise"))
+        prior = instantiate(parts.prior)
+        likelihood = instantiate(parts.likelihood)(instantiate(parts.map), parts.latent_dimension, features)
+        posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
+        if parts.posterior is not None:
+            posterior = instantiate(parts.posterior)(posterior)
         vae = VAE(prior, likelihood, posterior)
     if data is not None:
         _check_data(likelihood.binary, data)
-        _check_categories(cfg, prior.categories, data)
+        _check_categories(parts, prior.categories, data)
         if (array := data.training_array()) is not None:
             likelihood.map.align(array)
         with torch.no_grad():
-            w = prior().sample(INITIAL_DRAWS, generator(int(cfg.seed), "initialise bias"))
+            w = prior().sample(INITIAL_DRAWS, generator(seed, "initialise bias"))
         likelihood.eval().initialise(data.mean(), w)  # without dropout
         likelihood.train()
-    return instantiate(cfg.model)(
+    module: VAEModule = instantiate(parts.model)(
         vae=vae,
-        objective=instantiate(cfg.objective),
-        inference=instantiate(cfg.inference),
-        optimizer=instantiate(cfg.optimizer),
-        schedule=instantiate(cfg.schedule),
-        seed=int(cfg.seed),
-        gradient_clip=cfg.gradient_clip,
+        objective=instantiate(parts.objective),
+        inference=instantiate(parts.inference),
+        optimizer=instantiate(parts.optimizer),
+        schedule=instantiate(parts.schedule),
+        seed=seed,
+        gradient_clip=parts.gradient_clip,
         labels=labels,
-        evaluation_samples=int(cfg.get("validation_samples", 2)),  # older checkpoints do not say
+        evaluation_samples=parts.validation_samples,
     )
+    return module
 
 
-def build_loggers(cfg: DictConfig) -> list[Logger]:
-    """Those of ``cfg.logger``."""
-    return list((instantiate(cfg.logger) or {}).values())
+def build_loggers(member: MemberPlan) -> list[Logger]:
+    """Those of a member."""
+    return list((instantiate(member.config["logger"]) or {}).values())
 
 
-def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
-    """Those of ``cfg.callbacks``."""
-    return list(instantiate(cfg.callbacks).values())
+def build_hooks(member: MemberPlan) -> list[Hook]:
+    """Those under ``callbacks`` that are a member's own, the keepers of checkpoints last."""
+    hooks = [part for part in _callbacks(member) if not isinstance(part, pl.Callback)]
+    return sorted(hooks, key=lambda hook: isinstance(hook, Best | Last))
 
 
-def build_trainer(
-    cfg: DictConfig,
-    loggers: list[Logger],
-    folder: Path,
-    callbacks: list[pl.Callback],
-    checkpoint_io: CheckpointIO | None = None,
-    **options: Any,
-) -> pl.Trainer:
-    """The trainer of ``cfg``; ``options`` are further ones of Lightning's, and win."""
-    interval = _validation_interval(cfg.trainer.max_epochs, cfg.trainer.check_val_every_n_epoch)
-    settings = {**options, "plugins": [checkpoint_io or AtomicCheckpointIO(), *options.get("plugins", [])]}
-    torch.set_float32_matmul_precision(cfg.trainer.matmul_precision)
-    node = {key: value for key, value in cfg.trainer.items() if key not in OWN_TRAINER_OPTIONS}
+def build_callbacks(plan: RunPlan) -> list[pl.Callback]:
+    """Those under ``callbacks`` that are Lightning's, which see the training of all members.
+
+    Raises ``UserError`` for one that decides by metrics where several seeds train together.
+    """
+    callbacks = [part for part in _callbacks(plan.members[0]) if isinstance(part, pl.Callback)]
+    for callback in callbacks:
+        decides = isinstance(callback, Checkpoint | EarlyStopping) or getattr(callback, "monitor", None) is not None
+        if decides and len(plan.members) > 1:
+            raise UserError(
+                f"{type(callback).__name__} decides for one training, and the {len(plan.members)} seeds of this run "
+                "share theirs, where it would see means over them. Use ensemble.size=1, or callbacks=early_stopping."
+            )
+    return callbacks
+
+
+def build_trainer(plan: RunPlan, folder: Path, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+    """The trainer of a plan; ``options`` are further ones of Lightning's, and win."""
+    writes = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    settings = {"logger": False, "enable_checkpointing": writes, **options}
+    torch.set_float32_matmul_precision(plan.matmul_precision)
     try:
-        return instantiate(node)(
-            check_val_every_n_epoch=interval,
-            callbacks=callbacks,
-            logger=loggers,
-            default_root_dir=str(folder),
-            **settings,
+        trainer: pl.Trainer = instantiate(plan.trainer)(
+            check_val_every_n_epoch=plan.interval, callbacks=callbacks, default_root_dir=str(folder), **settings
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
+    return trainer
+
+
+def _callbacks(member: MemberPlan) -> list[Any]:
+    return list(instantiate(member.config["callbacks"]).values())
 
 
 def _check_data(binary: bool, data: DataModule) -> None:
@@ -169,7 +132,7 @@ def _check_data(binary: bool, data: DataModule) -> None:
         )
 
 
-def _check_categories(cfg: DictConfig, categories: int | None, data: DataModule) -> None:
+def _check_categories(parts: Parts, categories: int | None, data: DataModule) -> None:
     if categories is None:
         return
     if categories > len(data.train):
@@ -178,13 +141,8 @@ def _check_categories(cfg: DictConfig, categories: int | None, data: DataModule)
             f"some would never be used. Use fewer categories, or more data."
         )
     labels = data.label_count
-    if labels is not None and categories > labels and not cfg.extra_categories:
+    if labels is not None and categories > labels and not parts.extra_categories:
         raise UserError(
             f"categories={categories} are more than the {labels} classes of {data.name}. Use categories={labels} or "
             f"fewer, or say that you mean it with extra_categories=true."
         )
-
-
-def _validation_interval(epochs: int, interval: int) -> int:
-    """The largest divisor of ``epochs`` up to ``interval``, so that the last epoch is validated too."""
-    return max(k for k in range(1, max(min(epochs, interval), 1) + 1) if epochs % k == 0)

@@ -1,15 +1,16 @@
 """evaluate.py: a checkpoint measured again, and the sentences that are asked of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lid_vae import __version__
 from lid_vae.checkpoint import check_targets, load_checkpoint
-from lid_vae.data.base import DataModule
+from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text import MeasuredText
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.denormals import denormals_flushed
@@ -21,44 +22,89 @@ from lid_vae.module.text_measures import text_measures
 from lid_vae.module.text_request import TextRequest, text_request
 from lid_vae.module.texts import likelihood_of
 from lid_vae.noise import derive_seed
-from lid_vae.run.build import build_data, build_module, check_whole
+from lid_vae.run.build import build_data, build_module
 from lid_vae.run.names import current
+from lid_vae.run.plan import Parts, check_whole, labels_of
 from lid_vae.run.record import describe_run, evaluate_split, summary
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["evaluate", "load_run"]
+__all__ = ["EvaluationPlan", "Loaded", "evaluate", "load_run", "plan_evaluation"]
+
+DATA_RULES = ("eval_batch_size", "max_length", "long", "empty")
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What to measure of a checkpoint, and what to ask of it.
+
+    ``samples``: None for as many as the run itself used. ``text``: a file measured in place of the run's own data, by
+    ``rules`` for its lines where they differ from the run's. ``request``: sentences that are wanted. ``overrides`` are
+    what the user gave, to find fault with.
+    """
+
+    ckpt: Path
+    split: Part
+    samples: int | None
+    measure: bool
+    text: str | None
+    rules: Mapping[str, Any]
+    request: TextRequest | None
+    data_root: str
+    accelerator: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """Where an engine may put files of its own."""
+        return self.ckpt.parent
+
+
+def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> EvaluationPlan:
+    """What ``cfg`` asks for. Raises ``UserError`` for options out of range."""
+    if cfg.samples is not None:
+        check_whole("samples", cfg.samples, 2)
+    if cfg.split not in ("train", "valid", "test"):
+        raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
+    return EvaluationPlan(
+        ckpt=Path(cfg.ckpt),
+        split=cfg.split,
+        samples=cfg.samples,
+        measure=bool(cfg.measure),
+        text=cfg.text,
+        rules=_line_rules(cfg),
+        request=_request(cfg),
+        data_root=cfg.paths.data,
+        accelerator=cfg.accelerator,
+        overrides=tuple(overrides),
+    )
 
 
 @denormals_flushed()
-def evaluate(cfg: DictConfig) -> float | None:
-    """Measure the checkpoint ``cfg.ckpt`` on ``cfg.split`` and write the result beside its own; the log-likelihood.
+def evaluate(plan: EvaluationPlan) -> float | None:
+    """Measure a checkpoint and write the result beside its own; the log-likelihood.
 
-    Of a model of text, the sentences that ``cfg`` asks for are printed and written there before; without
-    ``cfg.measure`` these alone, and the value is None. With ``cfg.text`` it is measured on that file's sentences.
+    Of a model of text, the sentences that are asked for are printed and written there before; where nothing is to be
+    measured these alone, and the value is None.
     """
     prepare_lightning()
-    if cfg.samples is not None:
-        check_whole("samples", cfg.samples, 2)
-    path = Path(cfg.ckpt)
-    if cfg.split not in ("train", "valid", "test"):
-        raise UserError(f"split={cfg.split} is not known. Use train, valid or test.")
-    request, rules = _request(cfg), _line_rules(cfg)
-    module, data, run_cfg, description = load_run(path, cfg.paths.data, cfg.accelerator, cfg.text, rules)
+    path = plan.ckpt
+    loaded = load_run(path, plan.data_root, plan.accelerator, plan.text, plan.rules)
+    module, data, config = loaded.module, loaded.data, loaded.config
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
-    if request is not None:
-        _answer(request, module, data, folder / f"texts-{path.stem}-{request.digest()}.txt")
-    if not cfg.measure:
+    if plan.request is not None:
+        _answer(plan.request, module, data, folder / f"texts-{path.stem}-{plan.request.digest()}.txt")
+    if not plan.measure:
         return None
-    result = describe_run(run_cfg, module, data, description["config_hash"])
-    result |= {"checkpoint": str(path), "steps": description["step"]}
-    samples = run_cfg.samples if cfg.samples is None else cfg.samples
-    result |= evaluate_split(module, data, cfg.split, samples)
+    result = describe_run(labels_of(config), module.seed, loaded.description["config_hash"], module, data)
+    result |= {"checkpoint": str(path), "steps": loaded.description["step"]}
+    samples = config["samples"] if plan.samples is None else plan.samples
+    result |= evaluate_split(module, data, plan.split, samples)
     if isinstance(data, TextDataModule):
-        result["text"] = text_measures(module, data, cfg.split)
-    if cfg.text is not None:
-        result |= {"data": Path(cfg.text).name, "train_size": None, "corpus": cfg.text}
-    key = (path.name, samples) if cfg.text is None else (path.name, samples, cfg.text, *_written(rules))
-    target = folder / f"evaluation-{cfg.split}-{derive_seed(*key) & 0xFFFFFFFF:08x}.json"
+        result["text"] = text_measures(module, data, plan.split)
+    if plan.text is not None:
+        result |= {"data": Path(plan.text).name, "train_size": None, "corpus": plan.text}
+    key = (path.name, samples) if plan.text is None else (path.name, samples, plan.text, *_written(plan.rules))
+    target = folder / f"evaluation-{plan.split}-{derive_seed(*key) & 0xFFFFFFFF:08x}.json"
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
     return float(result["ll"]["mean"])
@@ -97,7 +143,7 @@ def _line_rules(cfg: DictConfig) -> dict[str, Any]:
     return rules
 
 
-def _written(rules: dict[str, Any]) -> list[str]:
+def _written(rules: Mapping[str, Any]) -> list[str]:
     return sorted(f"{name}={value}" for name, value in rules.items())
 
 
@@ -109,14 +155,23 @@ def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Pat
     print(f"{page}\ntexts       {path}", flush=True)
 
 
+class Loaded(NamedTuple):
+    """A checkpoint's model and data on the device, its resolved configuration, and what else it says of itself."""
+
+    module: VAEModule
+    data: DataModule
+    config: dict[str, Any]
+    description: dict[str, Any]
+
+
 def load_run(
     path: Path,
     data_root: str,
     accelerator: str = "auto",
     text: str | None = None,
     rules: Mapping[str, Any] | None = None,
-) -> tuple[VAEModule, DataModule, DictConfig, dict[str, Any]]:
-    """A checkpoint's model and data on the device, its configuration, and what else the checkpoint says of itself.
+) -> Loaded:
+    """A checkpoint, in evaluation mode, with its data.
 
     With ``text`` the data are the sentences of that file, every split all of them; ``rules`` for its lines go before
     the run's.
@@ -127,10 +182,10 @@ def load_run(
     device = _device(accelerator)
     checkpoint = load_checkpoint(path)
     description = checkpoint["lid_vae"]
-    run_cfg = OmegaConf.create(check_targets(current(description["config"]), path))
-    run_cfg.paths.data = data_root
-    run_cfg.data.root = data_root
-    module = build_module(run_cfg, None, description["shape"], description["labels"])
+    config = check_targets(current(description["config"]), path)
+    parts = Parts.of(config)
+    module = build_module(parts, int(config["seed"]), None, description["shape"], description["labels"])
+    module.description, module.step = description, description["step"]
     try:
         module.restore(checkpoint)
     except RuntimeError as error:
@@ -138,32 +193,33 @@ def load_run(
             f"The weights in {path} do not fit its description (written by version {description.get('version')}, "
             f"this is {__version__}). Use the version that wrote it, or train the run again."
         ) from error
-    module.to(device)
+    module.to(device).eval()
+    recipe = {**config["data"], "root": data_root}
     if text is None:
-        data = _data_of(run_cfg, path, description)
+        data = _data_of(recipe, path, description)
     else:
-        data = _other_text(text, run_cfg, path, description, rules or {})
+        data = _other_text(text, recipe, path, description, rules or {})
     data.to_device(device)
-    return module, data, run_cfg, description
+    return Loaded(module, data, config, description)
 
 
-def _data_of(run_cfg: DictConfig, path: Path, description: dict[str, Any]) -> DataModule:
+def _data_of(recipe: dict[str, Any], path: Path, description: dict[str, Any]) -> DataModule:
     """What the checkpoint was trained on."""
-    if run_cfg.data.get("vocabulary_file") is not None:
-        run_cfg.data.vocabulary_file = str(path)  # the same words, and the list need not be there any more
-    data = build_data(run_cfg)
+    if recipe.get("vocabulary_file") is not None:
+        recipe["vocabulary_file"] = str(path)  # the same words, and the list need not be there any more
+    data = build_data(recipe)
     if isinstance(data, TextDataModule):
         data.check_vocabulary(description["vocabulary"])
     if data.checksum != description["checksum"]:
         raise UserError(
-            f"The data in {run_cfg.data.root} is not what {path} was trained on (checksum {data.checksum[:12]}, "
+            f"The data in {recipe['root']} is not what {path} was trained on (checksum {data.checksum[:12]}, "
             f"then {description['checksum'][:12]}). Give the folder of the same files with paths.data=."
         )
     return data
 
 
 def _other_text(
-    text: str, run_cfg: DictConfig, path: Path, description: dict[str, Any], rules: Mapping[str, Any]
+    text: str, recipe: dict[str, Any], path: Path, description: dict[str, Any], rules: Mapping[str, Any]
 ) -> DataModule:
     """The sentences of a file, by the checkpoint's vocabulary and, where ``rules`` are silent, the run's for lines."""
     if description.get("vocabulary") is None:
@@ -171,8 +227,8 @@ def _other_text(
     file = Path(text).expanduser().absolute()
     if not file.is_file():
         raise UserError(f"text={text} is no file: it is to hold one sentence a line, words apart by spaces.")
-    own = {name: run_cfg.data[name] for name in ("eval_batch_size", "max_length", "long", "empty")}
-    labels = run_cfg.data.get("labels", False)
+    own = {name: recipe[name] for name in DATA_RULES}
+    labels = recipe.get("labels", False)
     data = MeasuredText(file, **{"labels": labels, **own, **rules}, vocabulary_file=str(path.absolute()))
     data.setup()
     return data

@@ -1,283 +1,307 @@
-"""Runs: trained, resumed and measured."""
+"""Runs: the seeds of one plan trained, resumed, measured and recorded."""
 
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
-from lid_vae.checkpoint import load_checkpoint
+from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
-from lid_vae.files import read_json, remove_unfinished, write_atomic, write_json_atomic
+from lid_vae.files import read_json, remove_unfinished, write_atomic
 from lid_vae.interruption import Interruption, interruptible
 from lid_vae.lightning import prepare_lightning
 from lid_vae.memory import keep_freed_memory
-from lid_vae.module.loggers import finish_loggers, finished_on_error
-from lid_vae.module.text_measures import text_measures
-from lid_vae.module.texts import Texts, take_texts
+from lid_vae.module.loggers import finish_loggers
 from lid_vae.posterior.base import CalibratedPosterior
-from lid_vae.process_group import ProcessGroup, find_group
-from lid_vae.run.build import (
-    build_callbacks,
-    build_data,
-    build_loggers,
-    build_module,
-    build_trainer,
-    check_options,
-    compile_mode,
-)
-from lid_vae.run.record import describe_run, evaluate_split, summary
-from lid_vae.run.store import FAILURE, is_finished, place
+from lid_vae.run.build import build_callbacks, build_data, build_hooks, build_loggers, build_module, build_trainer
+from lid_vae.run.finish import Outcome, finish, measure, superseded_by
+from lid_vae.run.names import current_checkpoint
+from lid_vae.run.plan import MemberPlan, RunPlan
+from lid_vae.run.process_group import ProcessGroup, find_group
+from lid_vae.run.record import summary
+from lid_vae.run.store import FAILURE, finished_bound
 from lid_vae.sweep.lock import Claim, LeftAlone, claim
+from lid_vae.sweep.seed_range import seed_text
+from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.last_step import LastStep
-from lid_vae.train.stopwatch import Stopwatch
+from lid_vae.train.member import Member
+from lid_vae.train.stack import obstacle
+from lid_vae.train.stopwatch import Elapsed, Stopwatch
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = [
-    "Measured",
-    "Run",
-    "fit",
-    "follow",
-    "open_run",
-    "train",
-    "train_claimed",
-]
+__all__ = ["Outcome", "follow", "train"]
+
+PROBE = 4
+
+
+@denormals_flushed()
+def train(plan: RunPlan) -> dict[int, Outcome]:
+    """Trains every seed of ``plan``, evaluates its best checkpoint and writes its ``result.json``; what came of each.
+
+    Finished runs are left alone unless ``force``; unfinished ones go on from their ``last.ckpt``. Seeds at the same
+    step train together, ``plan.size`` of them at most; where the model does not vectorise, one after the other. An
+    error of one is its own: it is that seed's outcome. A signal that asks for the end leaves a ``last.ckpt`` of the
+    step that it came in, and passes through.
+    """
+    keep_freed_memory()
+    prepare_lightning()
+    group = find_group(plan.devices)
+    if group.follows:
+        return follow(plan)
+    with group.declined_unless_led(), interruptible() as interruption, ExitStack() as locks:
+        outcomes: dict[int, Outcome] = {}
+        left: list[Entry] = []
+        for member in plan.members:
+            entry = _enter(plan, member, locks)
+            if isinstance(entry, Entry):
+                left.append(entry)
+            else:
+                outcomes[member.seed] = entry
+        if left:
+            data = build_data(plan.data)
+            for entries in _groups(plan, left, data, group):
+                started = group.external or group.size == 1
+                own = group if started else find_group(plan.devices)  # each run starts its own processes
+                outcomes |= _train_fitting(plan, entries, data, interruption, own)
+    return {member.seed: outcomes[member.seed] for member in plan.members}
+
+
+@denormals_flushed()
+def follow(plan: RunPlan) -> dict[int, Outcome]:
+    """Trains along in a further process of a run over several devices; the outcome, where it has trained."""
+    prepare_lightning()
+    group = find_group(plan.devices)
+    with interruptible() as interruption, group.follow() as said:
+        if said is None:
+            return {}
+        data = build_data(plan.data)
+        (member,) = plan.members
+        module = _build(plan, member, data)
+        last = None if said["last"] is None else current_checkpoint(load_checkpoint(said["last"]))
+        members = [Member(module, build_hooks(member), checkpoint=last)]
+        callbacks = [callback for callback in build_callbacks(plan) if not isinstance(callback, ProgressBar)]
+        _fit(plan, members, data, interruption, group, [*callbacks, Stopwatch()], [], last)
+        ((_, measures),) = measure(plan, members, data)
+    return {member.seed: measures if isinstance(measures, Exception) else float(measures["validation"]["elbo"])}
+
+
+def finished_before(plan: RunPlan, member: MemberPlan) -> float | None:
+    """The outcome of a run that is done and need not be done again, which is said."""
+    bound = None if plan.force else finished_bound(member.folder, plan.digest)
+    if bound is not None:
+        print(f"Finished before: {member.folder} (force=true does it again)", flush=True)
+        print(summary(read_json(member.result)), flush=True)
+    return bound
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run's place: its folder, the hash of its configuration, and the configuration as it is stored."""
+class Entry:
+    """A run to train, whose lock is held."""
 
-    cfg: DictConfig
-    folder: Path
-    digest: str
-    stored: dict[str, Any]
-
-    def finished(self) -> dict[str, Any] | None:
-        """The result of a run that is done and need not be done again."""
-        if self.cfg.force or not is_finished(self.folder, self.digest):
-            return None
-        result = read_json(self.folder / "result.json")
-        print(f"Finished before: {self.folder} (force=true does it again)\n{summary(result)}", flush=True)
-        return result
-
-    @contextmanager
-    def claim(self) -> Iterator[Claim]:
-        """Keeps the run for this process. Raises ``LeftAlone`` if it is not to be trained now."""
-        if self.cfg.retry == "failed" and not (self.folder / FAILURE).exists():
-            raise LeftAlone(f"{self.folder} has not failed: left alone by retry=failed.")
-        with claim(self.folder) as held:
-            yield held
-
-    def build(self, data: DataModule) -> VAEModule:
-        """The module to train, with the description that travels in its checkpoints."""
-        shape = data.shape
-        module = build_module(self.cfg, data, shape, data.label_count)
-        module.compile_mode = compile_mode(self.cfg.trainer.compile)
-        module.description = {
-            "config": json.loads(json.dumps(self.stored)),
-            "config_hash": self.digest,
-            "version": __version__,
-            "checksum": data.checksum,
-            "shape": shape,
-            "labels": data.label_count,
-            "vocabulary": data.vocabulary if isinstance(data, TextDataModule) else None,
-        }
-        return module
-
-    def begin(self) -> Path | None:
-        """Makes the folder ready; the checkpoint from which to go on, if there is one."""
-        if self.cfg.force:
-            _set_aside(self.folder, _superseded(self.folder))
-        (self.folder / FAILURE).unlink(missing_ok=True)
-        remove_unfinished(self.folder)
-        write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.stored)))
-        return _resumable(self.last, self.digest) if self.last.exists() else None
-
-    def restore_best(self, module: VAEModule, device: torch.device) -> None:
-        """The weights of the best checkpoint, in single precision, whatever training computed in."""
-        module.restore(load_checkpoint(self.best))
-        module.to(device, torch.get_default_dtype())
-
-    def evaluate(self, module: VAEModule, data: DataModule, device: torch.device) -> dict[str, Any]:
-        """The measures of the best checkpoint, which ``module`` then is; all processes of a run take part."""
-        self.restore_best(module, device)
-        measures = evaluate_split(module, data, "test", self.cfg.samples)
-        return measures | {"validation": evaluate_split(module, data, "valid", self.cfg.samples)}
-
-    def record(
-        self,
-        module: VAEModule,
-        data: DataModule,
-        measures: dict[str, Any],
-        stopwatch: Stopwatch,
-        together: int = 1,
-        devices: int = 1,
-    ) -> "Measured":
-        """Draws the picture of the best checkpoint, writes ``result.json``, and of text ``texts.txt``.
-
-        ``together``: how many seeds shared the time that ``stopwatch`` has measured, on ``devices`` devices.
-        """
-        result = describe_run(self.cfg, module, data, self.digest)
-        result |= {"steps": module.step, "seconds": round(stopwatch.elapsed(), 1), "seeds_together": together}
-        result |= {"seconds_per_step": stopwatch.seconds_per_step(), "devices": devices, **measures}
-        texts = None
-        if isinstance(data, TextDataModule):
-            result["text"] = text_measures(module, data, "test")
-            texts = take_texts(module, data, "test")
-            write_atomic(self.texts, texts.page())
-        picture = _draw(self.folder, module, data)
-        write_json_atomic(self.folder / "result.json", result)
-        return Measured(result, picture, texts)
-
-    def close(self, measured: "Measured") -> float:
-        """Tells the end of a run, whose value it is to return: the validation bound, nats per example."""
-        superseded = _superseded(self.folder)
-        if superseded.exists():
-            shutil.rmtree(superseded)
-        texts = f"texts       {self.texts}\n" if measured.texts is not None else ""
-        print(
-            f"result      {self.folder / 'result.json'}\npicture     {measured.picture}\n{texts}"
-            f"checkpoint  {self.best}\n{summary(measured.result)}",
-            flush=True,
-        )
-        return float(measured.result["validation"]["elbo"])
-
-    @property
-    def texts(self) -> Path:
-        return self.folder / "texts.txt"
-
-    @property
-    def best(self) -> Path:
-        return self.folder / "checkpoints" / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        return self.folder / "checkpoints" / "last.ckpt"
+    member: MemberPlan
+    claim: Claim
 
 
-class Measured(NamedTuple):
-    """What a run ends with; ``texts`` of text alone."""
-
-    result: dict[str, Any]
-    picture: Path
-    texts: Texts | None
-
-
-def open_run(cfg: DictConfig) -> Run:
-    """The run that ``cfg`` asks for; nothing is written. Raises ``UserError`` for options out of range."""
-    keep_freed_memory()
-    check_options(cfg)
-    find_group(cfg, sweep=HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN)
-    folder, digest = place(cfg)
-    with open_dict(cfg):
-        cfg.paths.run = str(folder)
-    stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    assert isinstance(stored, dict)
-    return Run(cfg, folder, digest, {str(key): value for key, value in stored.items()})
+def _enter(plan: RunPlan, member: MemberPlan, locks: ExitStack) -> Entry | Outcome:
+    """The run, locked; or its outcome, if it is finished, or left alone."""
+    before = finished_before(plan, member)
+    if before is not None:
+        return before
+    try:
+        if plan.failed_only and not (member.folder / FAILURE).exists():
+            raise LeftAlone(f"{member.folder} has not failed: left alone by retry=failed.")
+        held = locks.enter_context(claim(member.folder))
+    except UserError as error:
+        return error
+    before = finished_before(plan, member)  # meanwhile, by another process
+    return Entry(member, held) if before is None else before
 
 
-@denormals_flushed()
-def train(cfg: DictConfig) -> float:
-    """Train ``cfg``, evaluate its best checkpoint, write ``result.json``; the validation bound, nats per example.
-
-    A finished run is left alone unless ``force``; an unfinished one goes on from ``last.ckpt``. A signal that asks for
-    the end leaves a ``last.ckpt`` of the step that it came in. Raises ``LeftAlone`` for a run that another process
-    trains, and for one that ``retry=failed`` does not concern.
-    """
-    prepare_lightning()
-    run = open_run(cfg)
-    group = find_group(cfg)
-    if group.follows:
-        return follow(run)
-    with group.declined_unless_led():
-        before = run.finished()
-        if before is None:
-            with interruptible() as interruption, run.claim() as claim:
-                before = run.finished()  # meanwhile, by another process
-                if before is None:
-                    return train_claimed(run, claim, interruption, group)
-    return float(before["validation"]["elbo"])
-
-
-def train_claimed(run: Run, claim: Claim, interruption: Interruption, group: ProcessGroup | None = None) -> float:
-    """The rest of ``train``, for a run whose lock is held; ``group`` as ``find_group`` finds it."""
-    cfg = run.cfg
-    group = group or find_group(cfg)
-    data = build_data(cfg)
-    module = run.build(data)
-    if group.size > 1:
-        _check_divisible(module)
-    last = run.begin()
-    stopwatch = Stopwatch()
-    loggers = build_loggers(cfg)
-    with finished_on_error(loggers):
-        with group.lead({"config": run.stored, "folder": str(run.folder), "digest": run.digest}, last):
-            callbacks = [*build_callbacks(cfg), stopwatch]
-            measures = _train(run, group, module, data, last, loggers, callbacks, interruption, claim.check)
-        measured = run.record(module, data, measures, stopwatch, devices=group.size)
-    finish_loggers(loggers, *measured)
-    return run.close(measured)
+def _groups(
+    plan: RunPlan, entries: Sequence[Entry], data: DataModule, group: ProcessGroup
+) -> Iterator[Sequence[Entry]]:
+    """Those that train together: at the same step, of even sizes up to ``plan.size``."""
+    reason = None
+    if len(entries) > 1:
+        reason = f"each takes {group.size} devices" if group.size > 1 else _obstacle(plan, entries[0].member, data)
+        if reason is not None:
+            seeds = seed_text([entry.member.seed for entry in entries])
+            print(f"Seeds {seeds} train one after the other: {reason}.", flush=True)
+    by_step: dict[int, list[Entry]] = {}
+    for entry in entries:
+        last = entry.member.last
+        resumes = last.exists() and not plan.force
+        by_step.setdefault(load_checkpoint(last)["lid_vae"]["step"] if resumes else 0, []).append(entry)
+    for same in by_step.values():
+        size = 1 if reason is not None else plan.size or len(same)
+        count = -(-len(same) // size)
+        for k in range(count):
+            yield same[k * len(same) // count : (k + 1) * len(same) // count]
 
 
-@denormals_flushed()
-def follow(run: Run) -> float:
-    """Trains along in a further process of a run over several devices; the validation bound, where it has trained."""
-    prepare_lightning()
-    group = find_group(run.cfg)
-    with interruptible() as interruption, group.follow() as said:
-        if said is None:
-            return nan
-        data = build_data(run.cfg)
-        module = run.build(data)
-        last = None if said["last"] is None else Path(said["last"])
-        callbacks = [c for c in build_callbacks(run.cfg) if not isinstance(c, ProgressBar)]
-        measures = _train(run, group, module, data, last, [], [*callbacks, Stopwatch()], interruption)
-    return float(measures["validation"]["elbo"])
+def _obstacle(plan: RunPlan, member: MemberPlan, data: DataModule) -> str | None:
+    module = _build(plan, member, data)
+    return obstacle(module, next(iter(data.batches("valid", PROBE))).x)
 
 
-def _train(
-    run: Run,
-    group: ProcessGroup,
-    module: VAEModule,
+def _train_fitting(
+    plan: RunPlan, entries: Sequence[Entry], data: DataModule, interruption: Interruption, group: ProcessGroup
+) -> dict[int, Outcome]:
+    """All together, or where memory does not suffice in two halves."""
+    try:
+        return _train_together(plan.of([entry.member for entry in entries]), entries, data, interruption, group)
+    except torch.OutOfMemoryError as error:
+        if len(entries) == 1:
+            return {entries[0].member.seed: error}
+    except Exception as error:
+        return {entry.member.seed: error for entry in entries}
+    half = len(entries) // 2
+    print(f"The memory does not suffice for {len(entries)} seeds together: {half} at a time.", flush=True)
+    first, second = entries[:half], entries[half:]
+    outcomes = _train_fitting(plan, first, data, interruption, group)
+    return outcomes | _train_fitting(plan, second, data, interruption, group)
+
+
+def _train_together(
+    plan: RunPlan, entries: Sequence[Entry], data: DataModule, interruption: Interruption, group: ProcessGroup
+) -> dict[int, Outcome]:
+    """The members of ``plan``, at one step, by one training; ``entries`` are theirs."""
+    if len(entries) > 1:
+        seeds = seed_text([member.seed for member in plan.members])
+        print(f"Seeds {seeds} train together (hydra/launcher=basic: one after the other).", flush=True)
+    watch = Stopwatch()
+    callbacks = [*build_callbacks(plan), watch]
+    members: list[Member] = []
+    outcomes: dict[int, Outcome] = {}
+    with _finished_loggers(members):
+        for own in plan.members:
+            module = _build(plan, own, data)
+            if group.size > 1:
+                _check_divisible(module)
+            last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
+            members.append(Member(module, [Elapsed(watch), *build_hooks(own)], build_loggers(own), last))
+        with group.lead(plan, None if last is None else plan.members[0].last):
+            claims = [entry.claim for entry in entries]
+            _fit(plan, members, data, interruption, group, callbacks, claims, last)
+            measured = measure(plan, members, data)
+            if group.size > 1:
+                measured = iter(list(measured))  # all processes take part
+        for place, measures in measured:
+            member = members[place]
+            outcomes[plan.members[place].seed] = finish(plan, plan.members[place], member, data, measures, group.size)
+            member.loggers = []  # finished
+    return outcomes
+
+
+def _fit(
+    plan: RunPlan,
+    members: Sequence[Member],
     data: DataModule,
-    last: Path | None,
-    loggers: list[Logger],
-    callbacks: list[pl.Callback],
     interruption: Interruption,
-    check: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
-    """What all processes of a run do together: train it, and measure its best checkpoint."""
+    group: ProcessGroup,
+    callbacks: Sequence[pl.Callback],
+    claims: Sequence[Claim],
+    last: dict[str, Any] | None,
+) -> None:
+    """What all processes of a run do together; ``last`` is a checkpoint to go on from, of any of the members."""
+    training = Ensemble(members, data)
+    training.compile_mode = plan.compile_mode
 
-    def save(trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(run.last, weights_only=False)
+    def save(_: object) -> None:
+        for place, (own, member) in enumerate(zip(plan.members, members, strict=True)):
+            if member.lives:
+                training.save(place, own.last)
 
-    trainer = build_trainer(
-        run.cfg,
-        loggers,
-        run.folder,
-        [*callbacks, LastStep(interruption, save, check, group.agree)],
-        **group.trainer_options(run.cfg.trainer.get("strategy", "auto")),
-    )
-    fit(trainer, module, data, last)
+    def check() -> None:
+        for held in claims:
+            held.check()
+
+    options = group.trainer_options(plan.devices.strategy)
+    options["plugins"] = [_Position(last, callbacks), *options.get("plugins", [])]
+    callbacks = [*callbacks, LastStep(interruption, save, check, group.agree)]
+    trainer = build_trainer(plan, plan.members[0].folder, callbacks, **options)
+    resumed = None if last is None else str(plan.members[0].last)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(training, MemberData(data, [own.seed for own in plan.members]), ckpt_path=resumed)
+    except SystemExit as end:
+        # Ctrl-C as KeyboardInterrupt; Lightning would exit with status 1 and ignore later ones.
+        if not trainer.interrupted or end.code != 1:
+            raise
+        signal.signal(signal.SIGINT, handler)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
     interruption.obey()
-    return run.evaluate(module, data, trainer.strategy.root_device)
+    for member in members:
+        member.module.to(trainer.strategy.root_device)
+
+
+class _Position(AtomicCheckpointIO):
+    """Gives Lightning the position in training from the checkpoint of a member; the members hold the rest."""
+
+    def __init__(self, checkpoint: dict[str, Any] | None, callbacks: Sequence[pl.Callback]) -> None:
+        super().__init__()
+        self.checkpoint, self.keys = checkpoint, {callback.state_key for callback in callbacks}
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        assert self.checkpoint is not None
+        states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
+        return {**self.checkpoint, "state_dict": {}, "optimizer_states": [], "callbacks": states}
+
+
+def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
+    """The module of one seed, with the description that travels in its checkpoints."""
+    shape = data.shape
+    module = build_module(plan.parts, member.seed, data, shape, data.label_count)
+    module.description = {
+        "config": json.loads(json.dumps(member.config)),
+        "config_hash": plan.digest,
+        "version": __version__,
+        "checksum": data.checksum,
+        "shape": shape,
+        "labels": data.label_count,
+        "vocabulary": data.vocabulary if isinstance(data, TextDataModule) else None,
+    }
+    return module
+
+
+def _begin(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None:
+    """Makes the folder ready; the checkpoint from which to go on, if there is one."""
+    folder, last = member.folder, member.last
+    if plan.force:
+        superseded = superseded_by(folder)
+        if (folder / "result.json").exists():  # waits until the forced run is finished too
+            if superseded.exists():
+                shutil.rmtree(superseded)
+            folder.rename(superseded)
+        elif folder.exists():
+            shutil.rmtree(folder)
+    (folder / FAILURE).unlink(missing_ok=True)
+    remove_unfinished(folder)
+    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(member.config))))
+    if not last.exists():
+        return None
+    checkpoint = load_checkpoint(last)
+    found = checkpoint["lid_vae"]["config_hash"]
+    if found != plan.digest:
+        raise UserError(
+            f"{last} belongs to another configuration ({found}, not {plan.digest}). Move it away, or use force=true."
+        )
+    print(f"Resuming from {last}", flush=True)
+    return current_checkpoint(checkpoint)
 
 
 def _check_divisible(module: VAEModule) -> None:
@@ -293,46 +317,11 @@ def _check_divisible(module: VAEModule) -> None:
             )
 
 
-def _superseded(folder: Path) -> Path:
-    """Where a finished run waits until the forced one in ``folder`` is finished too."""
-    return folder.with_name(folder.name + ".superseded")
-
-
-def _set_aside(folder: Path, superseded: Path) -> None:
-    """Moves a finished run out of the way; an unfinished one, of which nothing is to be kept, is removed."""
-    if (folder / "result.json").exists():
-        if superseded.exists():
-            shutil.rmtree(superseded)
-        folder.rename(superseded)
-    elif folder.exists():
-        shutil.rmtree(folder)
-
-
-def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, last: Path | None) -> None:
-    """Ctrl-C in ``trainer.fit`` as KeyboardInterrupt; Lightning would exit with status 1 and ignore later ones."""
-    handler = signal.getsignal(signal.SIGINT)
+@contextmanager
+def _finished_loggers(members: Sequence[Member]) -> Iterator[None]:
+    """Finishes the loggers that are left as those of failed runs, whatever the way out."""
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last))
-    except SystemExit as end:
-        if not trainer.interrupted or end.code != 1:
-            raise
-        signal.signal(signal.SIGINT, handler)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-
-
-def _resumable(last: Path, digest: str) -> Path:
-    """``last`` if it belongs to this configuration."""
-    found = load_checkpoint(last)["lid_vae"]["config_hash"]
-    if found != digest:
-        raise UserError(
-            f"{last} belongs to another configuration ({found}, not {digest}). Move it away, or use force=true."
-        )
-    print(f"Resuming from {last}", flush=True)
-    return last
-
-
-def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
-    from lid_vae.module.pictures import draw_run  # matplotlib takes a second to import
-
-    return draw_run(module, data, folder / "latents.png")
+        yield
+    finally:
+        for member in members:
+            finish_loggers(member.loggers, None)

@@ -3,10 +3,10 @@
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
@@ -18,29 +18,16 @@ from lid_vae.world import ALONE, World, sharing
 __all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
 
 
-def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: str) -> dict[str, Any]:
-    """What a result says of its run besides the measures."""
+def describe_run(
+    labels: Mapping[str, Any], seed: int, digest: str, module: VAEModule, data: DataModule
+) -> dict[str, Any]:
+    """What a result says of its run besides the measures; ``labels`` are what it says of the configuration."""
     map_ = module.vae.likelihood.map
-    separation = module.vae.prior.separation()
     return {
-        "model": cfg.choices.model,
+        **labels,
         "base_model": module.promise.variant.lower(),
-        "experiment": cfg.experiment_name or cfg.choices.experiment or "default",
-        "data": cfg.choices.data,
-        "family": cfg.choices.family,
-        "mixture": cfg.family.get("mixture"),
-        "map": cfg.choices.map,
-        "depth": cfg.map.get("depth"),
-        "objective": cfg.choices.objective,
-        "inference": cfg.choices.inference,
-        "posterior": cfg.choices.get("posterior"),
-        "seed": cfg.seed,
+        "seed": seed,
         "train_size": len(data.train),
-        "batch_size": cfg.data.batch_size,
-        "scale": cfg.data.get("scale"),
-        "learning_rate": cfg.optimizer.get("lr"),
-        "width": cfg.width,
-        "hidden_layers": cfg.map.get("hidden_layers"),
         "config_hash": digest,
         "version": __version__,
         "torch": torch.__version__,
@@ -48,7 +35,7 @@ def describe_run(cfg: DictConfig, module: VAEModule, data: DataModule, digest: s
         "command": shlex.join(["python", *sys.argv]),
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
-        "separation": separation,
+        "separation": module.vae.prior.separation(),
     }
 
 

@@ -9,15 +9,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lid_vae.errors import UserError
@@ -28,13 +29,16 @@ __all__ = [
     "CONF",
     "FAILURE",
     "IGNORED",
+    "Presets",
     "config_hash",
     "describe",
+    "finished_bound",
     "is_finished",
-    "place",
-    "preset_config",
+    "locate",
+    "own_presets",
     "resolve",
     "run_folder",
+    "without_hydra",
 ]
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -71,14 +75,25 @@ IGNORED = (
 )
 
 
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A copy less Hydra's node, from which ``choices`` are filled in: nothing is left to ask of a running program."""
+    config = copy.deepcopy(config)
+    with read_write(config), open_dict(config):
+        chosen = OmegaConf.select(config, "hydra.runtime.choices")
+        if chosen is not None and "choices" in config:
+            for name in config.choices:
+                config.choices[name] = chosen.get(name)
+        config.pop("hydra", None)
+    return config
+
+
 def resolve(config: DictConfig) -> dict[str, Any]:
     """``config`` as plain types, every reference filled in, as the hash wants it: the same for every seed and place.
 
     References to the seed find 0 and those to a path its name; this is not the configuration to store.
     """
-    config = copy.deepcopy(config)
+    config = without_hydra(config)
     with read_write(config), open_dict(config):
-        config.pop("hydra", None)
         if "seed" in config:
             config.seed = 0
         if "paths" in config:
@@ -94,37 +109,37 @@ def config_hash(resolved: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def preset_config(choices: Mapping[str, Any], config_name: str = "train", conf: Path = CONF) -> dict[str, Any]:
-    """The resolved configuration of the ``NAMED`` choices alone, with no other override.
+@dataclass(frozen=True)
+class Presets:
+    """Where presets are composed: by whose ``loader``, with which ``overrides`` that say where they lie."""
 
-    ``choices`` is ``HydraConfig.get().runtime.choices`` or a part of it. Inside a running program its own configuration
-    folders are searched, in any process; outside one, ``conf``. Hydra's global state is left as it was.
-    """
-    running = GlobalHydra.instance().is_initialized()
-    overrides = [f"{group}={choices[group]}" for group in NAMED if choices.get(group) is not None]
-    if not running or HydraConfig.instance().cfg is None:
-        with nullcontext() if running else initialize_config_dir(str(conf), version_base="1.3"):
-            return _composed(config_name, overrides)
-    overrides += [text for text in HydraConfig.get().overrides.hydra if "hydra.searchpath" in text]
-    # The jobs of a sweep ask for the same one, and each would take a tenth of a second.
-    return copy.deepcopy(_composed_once(GlobalHydra.instance().hydra, config_name, tuple(overrides)))
+    loader: ConfigLoader
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, loader: ConfigLoader, hydra: Any) -> "Presets":
+        """Those of a running program, whose node ``hydra`` this is."""
+        return cls(loader, tuple(text for text in hydra.overrides.hydra if "hydra.searchpath" in text))
+
+    def config(self, choices: Mapping[str, Any]) -> dict[str, Any]:
+        """The resolved configuration of the ``NAMED`` choices alone, with no other override.
+
+        ``choices`` is Hydra's ``runtime.choices`` or a part of it.
+        """
+        chosen = [f"{group}={choices[group]}" for group in NAMED if choices.get(group) is not None]
+        # The jobs of a sweep ask for the same one, and each would take a tenth of a second.
+        return copy.deepcopy(_composed(self, tuple(chosen)))
 
 
-@lru_cache(maxsize=8)
-def _composed_once(running: object, config_name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
-    """``running`` is the program whose folders are searched."""
-    return _composed(config_name, overrides)
+@lru_cache(maxsize=64)
+def _composed(presets: Presets, overrides: tuple[str, ...]) -> dict[str, Any]:
+    return resolve(presets.loader.load_configuration("train", [*overrides, *presets.overrides], RunMode.RUN))
 
 
-def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    before = HydraConfig.instance().cfg
-    try:
-        config = compose(config_name, list(overrides), return_hydra_config=True)
-        # For references such as ${hydra:runtime.choices.model}.
-        HydraConfig.instance().set_config(config)
-        return resolve(config)
-    finally:
-        HydraConfig.instance().cfg = before
+@lru_cache(maxsize=1)
+def own_presets(conf: Path = CONF) -> Presets:
+    """Those of a folder, outside a running program."""
+    return Presets(ConfigLoaderImpl(create_config_search_path(str(conf))))
 
 
 def run_folder(
@@ -137,31 +152,39 @@ def run_folder(
     return Path(root) / _safe(experiment) / name / f"seed-{int(seed)}"
 
 
-def place(cfg: DictConfig) -> tuple[Path, str]:
-    """The folder of the run that ``cfg`` asks for, and the hash of its configuration; nothing is created.
+def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None) -> tuple[str, dict[int, Path]]:
+    """The hash of the configuration that ``cfg`` is, and the folder of each seed's run; nothing is created.
 
     Where the folder that the presets name holds another configuration (the presets have changed since), the hash joins.
     """
-    digest = config_hash(resolve(cfg))
-    choices = cfg.choices
-    preset = config_hash(preset_config({k: v for k, v in choices.items() if v is not None}))
-    name = cfg.experiment_name or choices.experiment or "default"
+    resolved = resolve(cfg)
+    digest, choices = config_hash(resolved), resolved["choices"]
+    preset = config_hash((presets or own_presets()).config(choices))
+    name = resolved["experiment_name"] or choices["experiment"] or "default"
 
-    def named(preset_hash: str) -> Path:
+    def folder(seed: int, preset_hash: str) -> Path:
         return run_folder(
-            cfg.paths.runs, name, choices.model, choices.data, choices.family, digest, preset_hash, cfg.seed
+            cfg.paths.runs, name, choices["model"], choices["data"], choices["family"], digest, preset_hash, seed
         )
 
-    folder = named(preset)
-    config = folder / "config.yaml"
-    if config.exists() and config_hash(resolve(OmegaConf.load(config))) != digest:  # type: ignore[arg-type]
-        folder = named("")
-    return folder, digest
+    folders = {seed: folder(seed, preset) for seed in seeds}
+    for seed, place in folders.items():
+        config = place / "config.yaml"
+        if config.exists() and config_hash(resolve(OmegaConf.load(config))) != digest:  # type: ignore[arg-type]
+            folders[seed] = folder(seed, "")
+    return digest, folders
 
 
 def is_finished(folder: str | Path, config_hash: str) -> bool:
     """Whether ``result.json`` is there, whole, and of a run with the same configuration."""
     return _stored_hash(Path(folder)) == config_hash
+
+
+def finished_bound(folder: str | Path, config_hash: str) -> float | None:
+    """The validation bound of a finished run of the same configuration, nats per example; None of any other."""
+    if not is_finished(folder, config_hash):
+        return None
+    return float(read_json(Path(folder) / "result.json")["validation"]["elbo"])
 
 
 def describe(folder: str | Path, config_hash: str) -> str:

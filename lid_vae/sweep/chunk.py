@@ -1,28 +1,24 @@
-"""Runs of a sweep for a process of their own: what is sent there, and what comes back."""
+"""Jobs of a sweep for a process of their own: what is sent there is a plan, and what comes back its outcome."""
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from lid_vae.files import read_json
-from lid_vae.run.store import is_finished, place
-from lid_vae.sweep.launcher import launch, together
+from lid_vae.errors import UserError
 from lid_vae.sweep.sweeper import RunFailed
 
 __all__ = [
     "Chunk",
+    "Engine",
     "Outcomes",
-    "Run",
+    "Planned",
     "default_threads",
-    "divide",
     "launch_chunks",
     "lost",
     "set_threads",
@@ -30,35 +26,48 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-Outcomes = dict[int, JobReturn]
-"""What each job returned, by its number in the sweep."""
-Run = Callable[[list["Chunk"], DictConfig], Outcomes]
-"""An engine: runs chunks, given the configuration of the first run; where a chunk is lost its jobs have failed."""
+Outcomes = dict[int, float | RunFailed | None]
+"""What each job returned, or why it failed, by its number in the sweep."""
+Engine = Callable[[list["Chunk"]], Outcomes]
+"""Runs chunks in processes; where one is lost its job has failed."""
+
+
+@runtime_checkable
+class Planned(Protocol):
+    """A task that plans a job here and carries it out anywhere."""
+
+    kind: str
+
+    def plan(self, cfg: DictConfig) -> Any:
+        """The plan of the composed configuration of a job; raises ``RunFailed`` having told why."""
+
+    def finished(self, plan: Any) -> float | None:
+        """The value of a job of which nothing is left to do, having said so; None of any other."""
+
+    def carry_out(self, plan: Any, sweep: bool) -> float | None:
+        """The value of a job; raises ``RunFailed`` having told why."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Jobs that differ in their seed alone, to train as one stack in one process, elsewhere."""
+    """One job of a sweep, to be carried out in another process."""
 
-    context: HydraContext
-    task: TaskFunction
-    config: DictConfig
-    jobs: tuple[tuple[str, ...], ...]
-    numbers: tuple[int, ...]
-    state: Any
+    task: Planned
+    plan: Any
+    number: int
     folder: str
     threads: int | None = None
 
     def __call__(self) -> Outcomes:
-        """Runs the jobs here; a signal that stops them passes through, as ``Stopped`` or ``KeyboardInterrupt``."""
+        """Carries the job out here; a signal that stops it passes through, as ``Stopped`` or ``KeyboardInterrupt``."""
         os.chdir(self.folder)
         # Bars of several processes would write over each other: a line for each validation instead.
         os.environ["TERM"] = "dumb"
         set_threads(self.threads)
-        Singleton.set_state(self.state)
-        setup_globals()
-        returns = launch(self.context, self.task, self.config, self.jobs, self.numbers)
-        return {number: _light(result) for number, result in zip(self.numbers, returns, strict=True)}
+        try:
+            return {self.number: self.task.carry_out(self.plan, sweep=True)}
+        except RunFailed as error:
+            return {self.number: error}
 
     def checkpoint(self) -> Any:
         """What submitit is to start when it puts this job back into its queue: the same, as finished runs are skipped
@@ -74,56 +83,35 @@ def launch_chunks(
     config: DictConfig,
     jobs: Sequence[Sequence[str]],
     first: int,
-    run: Run,
-    devices: int | None = None,
+    engine: Engine,
 ) -> list[JobReturn]:
-    """What each job returned, in their order. ``ensemble.size`` seeds make a chunk; null: one, or given ``devices``, as
-    many as leave none of them idle.
-
-    What is finished is not sent anywhere. One job is composed for all that differ in their seed.
-    """
+    """What each job returned, in their order; what is finished is not sent anywhere."""
+    if not isinstance(task, Planned):
+        raise UserError("These launchers run train.py and evaluate.py alone. Use hydra/launcher=basic.")
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     # Started by its path and not installed, the program is found by this folder alone.
     paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     outcomes: Outcomes = {}
-    groups: list[tuple[DictConfig, list[int]]] = []
-    for positions in together(jobs):
-        cfg = context.config_loader.load_sweep_config(config, list(jobs[positions[0]]))
-        done = _finished(cfg, jobs, positions)
-        outcomes |= {first + position: result for position, result in done.items()}
-        if left := [position for position in positions if position not in done]:
-            groups.append((cfg, left))
-    state, here = Singleton.get_state(), os.getcwd()
     chunks = []
-    for cfg, left in groups:
-        for part in divide(left, OmegaConf.select(cfg, "ensemble.size"), len(groups), devices):
-            chosen = tuple(tuple(jobs[position]) for position in part)
-            numbers = tuple(first + position for position in part)
-            chunks.append(Chunk(context, task, config, chosen, numbers, state, here))
+    for number, job in enumerate(jobs, first):
+        try:
+            plan = task.plan(context.config_loader.load_sweep_config(config, list(job)))
+        except RunFailed as error:
+            outcomes[number] = error
+            continue
+        outcomes[number] = task.finished(plan)
+        if outcomes[number] is None:
+            chunks.append(Chunk(task, plan, number, os.getcwd()))
     if chunks:
-        outcomes |= run(chunks, groups[0][0])
-    return [outcomes[first + position] for position in range(len(jobs))]
-
-
-def divide(left: Sequence[int], size: int | None, groups: int, devices: int | None) -> list[Sequence[int]]:
-    """The jobs left of one of ``groups``, in chunks: ``size`` in each (None: one), or given ``devices`` and no size,
-    evenly, with enough chunks in all groups together for every device.
-    """
-    if size is None and devices is not None:
-        count = min(len(left), -(-devices // groups))
-        return [left[k * len(left) // count : (k + 1) * len(left) // count] for k in range(count)]
-    return [left[start : start + (size or 1)] for start in range(0, len(left), size or 1)]
+        outcomes |= engine(chunks)
+    return [_job_return(job, outcomes[number]) for number, job in enumerate(jobs, first)]
 
 
 def lost(chunk: Chunk, reason: str) -> Outcomes:
-    """The outcomes of a chunk whose process has ended without any."""
-    error = RunFailed(reason.strip().split("\n")[0])
-    return {
-        number: JobReturn(overrides=list(job), status=JobStatus.FAILED, _return_value=error)
-        for number, job in zip(chunk.numbers, chunk.jobs, strict=True)
-    }
+    """The outcome of a chunk whose process has ended without any."""
+    return {chunk.number: RunFailed(reason.strip().split("\n")[0])}
 
 
 def default_threads(processes: int) -> int:
@@ -147,32 +135,6 @@ def with_threads(chunks: Sequence[Chunk], count: int | None) -> list[Chunk]:
     return [replace(chunk, threads=count) for chunk in chunks]
 
 
-def _finished(cfg: DictConfig, jobs: Sequence[Sequence[str]], positions: Sequence[int]) -> dict[int, JobReturn]:
-    """The outcomes of those jobs whose runs are finished, by their place in ``jobs``."""
-    if OmegaConf.select(cfg, "paths.runs") is None or OmegaConf.select(cfg, "choices") is None or cfg.get("force"):
-        return {}
-    before = HydraConfig.instance().cfg
-    try:
-        HydraConfig.instance().set_config(cfg)
-        folder, digest = place(cfg)
-    finally:
-        HydraConfig.instance().cfg = before
-    found = {}
-    for position in positions:
-        seeds = [part.removeprefix("seed=") for part in jobs[position] if part.startswith("seed=")]
-        own = folder.with_name(f"seed-{seeds[-1]}") if seeds else folder
-        if is_finished(own, digest):
-            bound = read_json(own / "result.json")["validation"]["elbo"]
-            found[position] = JobReturn(
-                overrides=list(jobs[position]), status=JobStatus.COMPLETED, _return_value=float(bound)
-            )
-            print(f"Finished before: {own} (force=true does it again)", flush=True)
-    return found
-
-
-def _light(result: JobReturn) -> JobReturn:
-    """Less the configurations, which need not travel; an error that cannot be pickled goes as its text."""
-    value = result._return_value
-    if isinstance(value, BaseException) and not isinstance(value, RunFailed):
-        value = RunFailed(f"{type(value).__name__}: {value}")
-    return JobReturn(overrides=result.overrides, status=result.status, _return_value=value)
+def _job_return(job: Sequence[str], outcome: float | RunFailed | None) -> JobReturn:
+    status = JobStatus.FAILED if isinstance(outcome, RunFailed) else JobStatus.COMPLETED
+    return JobReturn(overrides=list(job), status=status, _return_value=outcome)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from lid_vae.errors import UserError
 from lid_vae.interruption import SIGNALS, Stopped, interruptible
 from lid_vae.sweep.chunk import Chunk, Outcomes, default_threads, lost, with_threads
@@ -21,7 +19,7 @@ ATTEMPTS = 2
 STOP = "stop"
 
 
-def run_joblib(chunks: list[Chunk], cfg: DictConfig, workers: int | None, threads: int | None) -> Outcomes:
+def run_joblib(chunks: list[Chunk], workers: int | None, threads: int | None) -> Outcomes:
     """``workers``: processes at a time (None: as many as GPUs, or where there is none as cores).
 
     A chunk whose process dies (no memory, ``kill -9``) is begun once more, from its last checkpoint. A signal that asks
@@ -33,7 +31,7 @@ def run_joblib(chunks: list[Chunk], cfg: DictConfig, workers: int | None, thread
     except ImportError as error:
         raise UserError("hydra/launcher=joblib needs joblib. Install it: pip install 'lid_vae[sweep]'.") from error
 
-    devices = visible_devices(cfg.trainer.accelerator if "trainer" in cfg else "cpu")
+    devices = visible_devices(chunks[0].plan.accelerator)
     cores = default_threads(1) if "OMP_NUM_THREADS" not in os.environ else os.cpu_count() or 1
     count = min(workers or len(devices) or cores, len(chunks))
     chunks = with_threads(chunks, threads or default_threads(count))

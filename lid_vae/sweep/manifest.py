@@ -1,67 +1,50 @@
 """What a sweep is to hold: ``<runs>/<experiment>/sweep.json``, written before the first job starts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import setup_globals
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from lid_vae.errors import UserError
 from lid_vae.files import read_json, write_json_atomic
-from lid_vae.run.store import place
 from lid_vae.sweep.seed_range import parse, seed_text
 
-__all__ = ["MANIFEST", "expected_seeds", "lost_sweep", "record"]
+__all__ = ["MANIFEST", "Found", "expected_seeds", "found", "join", "lost_sweep", "record"]
 
 MANIFEST = "sweep.json"
 Expected = dict[str, set[int]]
 """The seeds of each configuration, by the name of its folder."""
+Found = dict[Path, Expected]
+"""What experiments are to hold, by their folders."""
 
 
-def record(compose: Callable[[list[str]], DictConfig], jobs: Sequence[Sequence[str]]) -> None:
-    """Adds ``jobs`` to what their experiments are to hold. One of them is composed for all that differ in their seed.
+def found(folders: Mapping[int, Path]) -> Found:
+    """What the runs of some seeds in these folders make an experiment hold."""
+    known: Found = {}
+    for seed, folder in folders.items():
+        known.setdefault(folder.parents[1], {}).setdefault(folder.parent.name, set()).add(seed)
+    return known
 
-    A configuration that cannot be resolved, or is to be refused, is left out: its jobs fail, and say why.
-    """
-    groups: dict[tuple[str, ...], list[int | None]] = {}
-    for job in jobs:
-        given = [part.removeprefix("seed=") for part in job if part.startswith("seed=")]
-        key = tuple(part for part in job if not part.startswith("seed="))
-        groups.setdefault(key, []).append(int(given[-1]) if given and given[-1].isdigit() else None)
-    found: dict[Path, Expected] = {}
-    setup_globals()
-    before = HydraConfig.instance().cfg
-    try:
-        for others, seeds in groups.items():
-            first = [] if seeds[0] is None else [f"seed={seeds[0]}"]
-            cfg = compose([*others, *first])
-            HydraConfig.instance().set_config(cfg)
-            if OmegaConf.select(cfg, "paths.runs") is None or OmegaConf.select(cfg, "seed") is None:
-                return  # the configuration of another program
-            if lost_sweep():
-                continue
-            try:
-                folder, _ = place(cfg)
-            except (OmegaConfBaseException, HydraException, AttributeError):
-                continue
-            chosen = {int(cfg.seed) if seed is None else seed for seed in seeds}
-            found.setdefault(folder.parents[1], {}).setdefault(folder.parent.name, set()).update(chosen)
-    finally:
-        HydraConfig.instance().cfg = before
-    for experiment, runs in found.items():
+
+def join(known: Found, more: Found) -> None:
+    """Adds ``more`` to ``known``."""
+    for experiment, runs in more.items():
+        for name, seeds in runs.items():
+            known.setdefault(experiment, {}).setdefault(name, set()).update(seeds)
+
+
+def record(known: Found) -> None:
+    """Adds to what is written down of each experiment."""
+    for experiment, runs in known.items():
         _add(experiment, runs)
 
 
-def lost_sweep() -> list[str]:
-    """What the present job's experiment would sweep over by itself, and does not: Hydra knows no sweep of experiments
-    that are swept over.
+def lost_sweep(hydra: DictConfig) -> list[str]:
+    """What the experiment of a job, whose node ``hydra`` this is, would sweep over by itself, and does not: Hydra knows
+    no sweep of experiments that are swept over.
     """
-    hydra_config = HydraConfig.get()
-    given = {override.partition("=")[0].lstrip("+") for override in hydra_config.overrides.task}
-    return [str(name) for name in (hydra_config.sweeper or {}).get("params") or {} if name not in given]
+    given = {override.partition("=")[0].lstrip("+") for override in hydra.overrides.task}
+    return [str(name) for name in (hydra.sweeper or {}).get("params") or {} if name not in given]
 
 
 def expected_seeds(experiment: Path) -> Expected:

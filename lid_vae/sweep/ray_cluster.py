@@ -2,17 +2,13 @@
 
 import os
 
-from omegaconf import DictConfig
-
 from lid_vae.errors import UserError
 from lid_vae.sweep.chunk import Chunk, Outcomes, default_threads, lost, with_threads
 
 __all__ = ["run_ray"]
 
 
-def run_ray(
-    chunks: list[Chunk], cfg: DictConfig, address: str | None, cpus: float, gpus: float | None, retries: int
-) -> Outcomes:
+def run_ray(chunks: list[Chunk], address: str | None, cpus: float, gpus: float | None, retries: int) -> Outcomes:
     """``cpus`` and ``gpus`` are a chunk's (None: one GPU where the cluster has any); ``retries`` after a lost process.
 
     ``address``: of a running cluster (``auto`` finds it); None: one is started here, and ends with the sweep.
@@ -34,7 +30,7 @@ def run_ray(
         ray.init(address=address, runtime_env={"env_vars": environment}, include_dashboard=board)
     try:
         if gpus is None:
-            gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0)) if cfg.trainer.accelerator != "cpu" else 0.0
+            gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0)) if chunks[0].plan.accelerator != "cpu" else 0.0
         remote = ray.remote(_run).options(num_cpus=cpus, num_gpus=gpus, max_retries=retries)
         handles = {remote.remote(chunk): chunk for chunk in with_threads(chunks, threads)}
         outcomes: Outcomes = {}

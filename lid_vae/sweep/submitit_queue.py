@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import DictConfig
-
 from lid_vae.errors import UserError
 from lid_vae.sweep.chunk import Chunk, Outcomes, lost, with_threads
 
@@ -16,7 +14,6 @@ __all__ = ["run_submitit"]
 
 def run_submitit(
     chunks: list[Chunk],
-    cfg: DictConfig,
     cluster: Literal["slurm", "local"],
     folder: str | None,
     threads: int | None,
@@ -37,7 +34,7 @@ def run_submitit(
 
     # It remarks, at every look, on clusters without accounting.
     logging.getLogger("submitit").setLevel(logging.ERROR)
-    place = Path(folder or Path(cfg.paths.runs) / ".submitit").absolute()
+    place = Path(folder or chunks[0].plan.root / ".submitit").absolute()
     try:
         executor = submitit.AutoExecutor(folder=place / "%j", cluster=cluster, **_limits(cluster, requeues))
         executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
@@ -56,7 +53,7 @@ def run_submitit(
                 outcomes |= lost(chunk, f"Job {job.job_id} was lost: {_reason(error)}; its output is in {place}/.")
     except KeyboardInterrupt:
         print(
-            f"The jobs go on ({names}). python -m lid_vae.sweep status {cfg.paths.runs} tells how far they are.",
+            f"The jobs go on ({names}). python -m lid_vae.sweep status {chunks[0].plan.root} tells how far they are.",
             file=sys.stderr,
         )
         raise

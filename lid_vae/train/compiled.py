@@ -4,8 +4,8 @@ import warnings
 
 import torch
 
-from lid_vae.inference.base import Bound
 from lid_vae.shapes import Bool, Tensor
+from lid_vae.train.step import Bound
 
 __all__ = ["MODES", "compiled"]
 

@@ -1,18 +1,14 @@
 """The decoder's inverse-Lipschitz constant as a function of the training step."""
 
-from typing import Any
-
-import pytorch_lightning as pl
-
 from lid_vae.errors import UserError
 from lid_vae.map.composed import ComposedMap
 from lid_vae.objective.schedule import Schedule
-from lid_vae.train.vae_module import VAEModule
+from lid_vae.train.member import Member
 
 __all__ = ["LipschitzAnnealing"]
 
 
-class LipschitzAnnealing(pl.Callback):
+class LipschitzAnnealing:
     """Before each training step, gives the decoder's map the constant that ``schedule`` has for it.
 
     IL-LIDVAE with annealing (Kinoshita et al. 2023): begin with a constant under which nothing can collapse, then let
@@ -23,20 +19,15 @@ class LipschitzAnnealing(pl.Callback):
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        _given_map(pl_module)
+    def before_fit(self, member: Member) -> None:
+        _map_of(member)
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        assert isinstance(pl_module, VAEModule)
-        _given_map(pl_module).set_inverse_lipschitz(self.schedule(pl_module.step, pl_module.steps))
+    def before_step(self, member: Member) -> None:
+        _map_of(member).set_inverse_lipschitz(self.schedule(member.module.step, member.module.steps))
 
 
-def _given_map(module: pl.LightningModule) -> ComposedMap:
-    if not isinstance(module, VAEModule):
-        raise UserError(f"callbacks=lipschitz_annealing needs a single run, got {type(module).__name__}.")
-    map_ = module.vae.likelihood.map
+def _map_of(member: Member) -> ComposedMap:
+    map_ = member.module.vae.likelihood.map
     if not isinstance(map_, ComposedMap):
         raise UserError(
             f"callbacks=lipschitz_annealing sets the inverse-Lipschitz constant of a decoder map, and "

@@ -2,25 +2,26 @@
 
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from lid_vae.errors import UserError
 from lid_vae.objective.schedule import first_step
 from lid_vae.shapes import Tensor
-from lid_vae.train.vae_module import VAEModule
+from lid_vae.train.member import Member
 
 __all__ = ["Restart"]
 
 
-class Restart(pl.Callback):
+class Restart:
     """After the first ``share`` of training: forgets the optimiser's moments and, if told to, what the decoder learned.
 
     Between autoencoder pretraining and training with free bits, as Li et al. (2019) do it: their second run loads the
     first one's encoder, and their option resets the decoder, here to the weights that this run began with. A share of 0
     never restarts. Until then the decoder's first weights travel in checkpoints, so a resumed run restarts alike.
-    Raises ``UserError`` for a share that is not in [0, 1), and where several seeds are trained as one.
+    Raises ``UserError`` for a share that is not in [0, 1).
     """
+
+    key = "Restart"
 
     def __init__(self, share: float = 0.2, reset_decoder: bool = True) -> None:
         if not 0 <= share < 1:
@@ -31,29 +32,20 @@ class Restart(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         return {"decoder": self.decoder}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.decoder = state_dict["decoder"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.decoder = state["decoder"]
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, VAEModule):
-            raise UserError(
-                f"A restart (objective=autoencoder_pretraining) needs a single run, and {type(pl_module).__name__} "
-                "trains several seeds as one. Train them one after the other."
-            )
-        if pl_module.step == 0 and self.share > 0 and self.reset_decoder:
-            decoder = pl_module.vae.likelihood.named_parameters()
+    def before_fit(self, member: Member) -> None:
+        if member.module.step == 0 and self.share > 0 and self.reset_decoder:
+            decoder = member.module.vae.likelihood.named_parameters()
             self.decoder = {name: parameter.detach().clone() for name, parameter in decoder}
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        assert isinstance(pl_module, VAEModule)
-        if self.share == 0 or pl_module.step != first_step(self.share, pl_module.steps):
+    def before_step(self, member: Member) -> None:
+        if self.share == 0 or member.module.step != first_step(self.share, member.module.steps):
             return
-        for optimizer in trainer.optimizers:
-            optimizer.state.clear()
+        member.forget()
         with torch.no_grad():
-            for name, parameter in pl_module.vae.likelihood.named_parameters():
+            for name, parameter in member.module.vae.likelihood.named_parameters():
                 if self.reset_decoder:
                     parameter.copy_(self.decoder[name])
         self.decoder = {}

@@ -1,7 +1,8 @@
-"""The parameters of several modules as one: stacked leaves, of which every module's own parameters are views."""
+"""Several members as one computation: stacked parameters, of which every member's own are views."""
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -12,23 +13,28 @@ from lid_vae.inference.base import Group, Inference
 from lid_vae.measure.look import Look
 from lid_vae.noise import generator
 from lid_vae.shapes import Bool, Float, Observations, Tensor
+from lid_vae.train.member_optimizers import MemberOptimizers
+from lid_vae.train.together import States, Together
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Stack", "obstacle"]
 
+# Those that treat every number of a parameter by itself, so that members stacked in one tensor do not see one another.
+ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop)
 
-class Stack:
-    """N modules of one kind, their parameters and buffers stacked along a leading axis.
+
+class Stack(Together):
+    """N >= 2 modules of one kind, their parameters and buffers stacked along a leading axis, called at once by vmap.
 
     The modules stay whole: their parameters are views of the stacked ones, so that an update of the stack is an update
-    of each, and each can be evaluated, saved and loaded by itself. ``forward`` is that of all modules at once (vmap).
-    ``inference`` is the strategy with the stacked buffers: its ``update`` and ``validated`` serve all seeds.
+    of each, and each can be evaluated, saved and loaded by itself. Where all always step, one elementwise optimiser
+    moves the stacked parameters; elsewhere each member has its own.
     """
 
     def __init__(self, modules: Sequence[VAEModule]) -> None:
         self.modules = list(modules)
         # What the stacked tensors are put through: the structure of one module, none of whose own values are read.
-        self.frame = copy.deepcopy(self.modules[0])
+        self.frame = copy.deepcopy(self.modules[0]).train()
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
         for name, parameter in self.modules[0].named_parameters():
@@ -44,14 +50,22 @@ class Stack:
         self.inference: Inference = copy.deepcopy(self.modules[0].inference)
         for name, _ in list(self.inference.named_buffers()):
             _place(self.inference, name, self.buffers[f"inference.{name}"])
+        names = {id(parameter): name for name, parameter in self.frame.named_parameters()}
+        self.groups = {
+            group: [self.parameters[names[id(parameter)]] for parameter in self.frame.parameter_group(group)]
+            for group in get_args(Group)
+        }
 
     def __len__(self) -> int:
         return len(self.modules)
 
+    def advance(self, step: int, steps: int) -> None:
+        self.frame.objective.advance(step, steps)
+        super().advance(step, steps)
+
     def forward(
-        self, x: Float[Tensor, "N B D"], noise: Float[Tensor, "N S K B M"], chosen: Bool[Tensor, " N"] | None = None
+        self, x: Tensor, noise: Float[Tensor, "N S K B M"], chosen: Bool[Tensor, " N"] | None = None
     ) -> Float[Tensor, "N B"]:
-        """The objective of each seed's examples under its own parameters; of seeds that are not ``chosen``, zeros."""
         if chosen is None:
             return vmap(self._one)(self.parameters, self.buffers, x, noise)
         index = chosen.nonzero().squeeze(1)
@@ -60,8 +74,72 @@ class Stack:
         value = vmap(self._one)(parameters, buffers, x[index], noise[index])
         return value.new_zeros(len(chosen), *value.shape[1:]).index_copy(0, index, value)
 
+    def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "N S K B M"]:
+        return torch.stack([module.noise(step, draw, batch) for module in self.modules])
+
+    def optimizers(self, states: States) -> list[torch.optim.Optimizer]:
+        own = [module.make_optimizers(state) for module, state in zip(self.modules, states, strict=True)]
+        self.joint = self._joint(own)
+        self.forgotten: set[int] = set()
+        if self.joint is not None:
+            return [self.joint]
+        together = zip(self.inference.groups, zip(*own, strict=True), strict=True)
+        self.apart = [MemberOptimizers(optimizers, self.groups[group]) for group, optimizers in together]
+        return list(self.apart)
+
+    def differentiate(self, loss: Float[Tensor, " N"], group: Group, backward: Callable[..., None]) -> None:
+        leaves = self.groups[group]
+        for leaf in leaves:
+            leaf.grad = None
+        # The sum's gradient in a member's parameters is that of the member's own loss.
+        backward(loss.sum(), inputs=leaves)
+        limit = self.modules[0].gradient_clip
+        gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
+        if limit is None or not gradients:
+            return
+        norms = [
+            torch.linalg.vector_norm(gradient.flatten(1) if gradient.ndim > 1 else gradient.unsqueeze(1), dim=1)
+            for gradient in gradients
+        ]
+        factor = (limit / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp_max(1.0)
+        for gradient in gradients:
+            gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
+
+    def choose(self, moving: Sequence[bool]) -> None:
+        if self.joint is None:
+            for optimizer in self.apart:
+                optimizer.moving = moving
+        elif self.forgotten:
+            assert self.forgotten >= {place for place, moves in enumerate(moving) if moves}, (
+                "all begin anew at one step"
+            )
+            self.joint.state.clear()
+            self.forgotten.clear()
+
+    def optimizer_states(self, place: int) -> list[dict[str, Any]]:
+        if self.joint is None:
+            return [copy.deepcopy(group.optimizers[place].state_dict()) for group in self.apart]
+        state = self.joint.state_dict()
+        leaves = self.groups["all"]
+        own = {
+            number: {
+                # Copies: a view would take the numbers of all members into the file.
+                name: value[place].clone() if _is_stacked(value, leaves[number]) else copy.deepcopy(value)
+                for name, value in held.items()
+            }
+            for number, held in state["state"].items()
+        }
+        return [{"state": own, "param_groups": state["param_groups"]}]
+
+    def forget(self, place: int) -> None:
+        if self.joint is not None:
+            self.forgotten.add(place)
+            return
+        for group in self.apart:
+            group.optimizers[place].state.clear()
+
     def look(self, function: Callable[[VAEModule], Look], chosen: slice = slice(None)) -> Look:
-        """``function`` of each of the ``chosen`` modules, in evaluation, at once: its tensors, the seeds in front.
+        """``function`` of each of the ``chosen`` modules, in evaluation, at once: its tensors, the members in front.
 
         What ``function`` draws at random is the same for all of them.
         """
@@ -78,18 +156,31 @@ class Stack:
         finally:
             self.frame.train(training)
 
-    def advance(self, step: int, steps: int) -> None:
-        """Moves the schedules of every objective."""
-        for module in (self.frame, *self.modules):
-            module.objective.advance(step, steps)
-
-    def group(self, group: Group) -> list[str]:
-        """The names of the trainable parameters of a group, in the order of ``parameter_group``."""
-        names = {id(parameter): name for name, parameter in self.frame.named_parameters()}
-        return [names[id(parameter)] for parameter in self.frame.parameter_group(group)]
-
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, noise: Tensor) -> Tensor:
         return functional_call(self.frame, (parameters, buffers), (x, noise))
+
+    def _joint(self, own: Sequence[list[torch.optim.Optimizer]]) -> torch.optim.Optimizer | None:
+        """One optimiser of the stacked parameters, if those of the members come to that, with their states."""
+        (first, *_), *_ = own
+        if self.inference.groups != ("all",) or type(first) not in ELEMENTWISE or len(first.param_groups) > 1:
+            return None
+        leaves = self.groups["all"]
+        joint = self.modules[0].make_optimizer(leaves)  # type: ignore[arg-type]
+        states = [optimizers[0].state_dict()["state"] for optimizers in own]
+        stacked: dict[int, dict[str, Any]] = {}
+        for number, held in states[0].items():
+            stacked[number] = {}
+            for name, value in held.items():
+                values = [state[number][name] for state in states]
+                if name != "step" and _is_stacked(value, leaves[number][0]):
+                    stacked[number][name] = torch.stack(values)
+                elif all(bool(other == value) for other in values):
+                    stacked[number][name] = value
+                else:
+                    return None  # counts of steps that differ
+        joint.load_state_dict({"state": stacked, "param_groups": joint.state_dict()["param_groups"]})
+        joint.param_groups[0].update({name: value for name, value in first.param_groups[0].items() if name != "params"})
+        return joint
 
 
 def obstacle(module: VAEModule, x: Observations) -> str | None:
@@ -118,6 +209,11 @@ class _Within(nn.Module):
 
     def forward(self, function: Callable[[VAEModule], Look]) -> Look:
         return function(self.frame)
+
+
+def _is_stacked(value: object, leaf: Tensor) -> bool:
+    """Whether a part of an optimiser's state has a number for each of the parameter, as moments have."""
+    return isinstance(value, Tensor) and value.shape == leaf.shape
 
 
 def _place(module: nn.Module, name: str, value: Tensor) -> None:

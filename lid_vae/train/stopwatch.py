@@ -6,11 +6,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-__all__ = ["Stopwatch"]
+__all__ = ["Elapsed", "Stopwatch"]
 
 
 class Stopwatch(pl.Callback):
-    """Seconds of wall-clock time. Its counts travel in checkpoints, so a resumed run goes on counting.
+    """Seconds of wall-clock time of one fit: of all since it was made, and of training steps without validations.
 
     A GPU works behind the program's back: the clock waits for it before it is read, twice an epoch.
     """
@@ -18,26 +18,18 @@ class Stopwatch(pl.Callback):
     def __init__(self) -> None:
         self.begun = time.perf_counter()
         self.ended: float | None = None
-        self.before = 0.0
-        self.training, self.steps = 0.0, 0
+        self.finished, self.steps = 0.0, 0
         self.running: float | None = None
 
+    @property
     def elapsed(self) -> float:
-        """From the beginning of the run to the end of its training, less what an interruption undid."""
-        return self.before + (self.ended or time.perf_counter()) - self.begun
+        """To the end of training, once that has come."""
+        return (self.ended or time.perf_counter()) - self.begun
 
-    def seconds_per_step(self) -> float | None:
-        """The mean over training steps; None where none was taken."""
-        return self.training / self.steps if self.steps else None
-
-    def state_dict(self) -> dict[str, Any]:
-        running = 0.0 if self.running is None else time.perf_counter() - self.running
-        return {"elapsed": self.elapsed(), "training": self.training + running, "steps": self.steps}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.before = state_dict["elapsed"]
-        self.begun = time.perf_counter()
-        self.training, self.steps = state_dict["training"], state_dict["steps"]
+    @property
+    def training(self) -> float:
+        """In training steps."""
+        return self.finished + (0.0 if self.running is None else time.perf_counter() - self.running)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that resumes inside an epoch has no start of it."""
@@ -60,7 +52,7 @@ class Stopwatch(pl.Callback):
 
     def _stop(self, pl_module: pl.LightningModule) -> None:
         if self.running is not None:
-            self.training += self._now(pl_module) - self.running
+            self.finished += self._now(pl_module) - self.running
             self.running = None
 
     @staticmethod
@@ -68,3 +60,29 @@ class Stopwatch(pl.Callback):
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
         return time.perf_counter()
+
+
+class Elapsed:
+    """What a member's training has taken, across interruptions: the fits before, less what was undone, and this one."""
+
+    key = "Stopwatch"
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch = watch
+        self.before = {"elapsed": 0.0, "training": 0.0, "steps": 0}
+
+    def state_dict(self) -> dict[str, Any]:
+        now = {"elapsed": self.watch.elapsed, "training": self.watch.training, "steps": self.watch.steps}
+        return {name: self.before[name] + value for name, value in now.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.before = dict(state)
+
+    def seconds(self) -> float:
+        """From the beginning of the run to the end of its training."""
+        return float(self.state_dict()["elapsed"])
+
+    def seconds_per_step(self) -> float | None:
+        """The mean over training steps; None where none was taken."""
+        state = self.state_dict()
+        return float(state["training"]) / state["steps"] if state["steps"] else None

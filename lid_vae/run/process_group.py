@@ -1,7 +1,7 @@
 """One run over several devices: its processes started or joined, told what to do, and ended together."""
 
-import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from omegaconf import DictConfig
 from pytorch_lightning.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -26,11 +25,12 @@ from pytorch_lightning.plugins.environments import (
 )
 
 from lid_vae.errors import UserError
+from lid_vae.run.plan import DeviceOptions
 from lid_vae.world import world
 
 __all__ = ["ProcessGroup", "find_group"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLLOW = "lid_vae.command_line.follow"
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 # Seconds that a process waits for the others (the first may have data to download), and for those that ought to end by
@@ -75,10 +75,11 @@ class ProcessGroup:
         return {"strategy": "ddp" if strategy == "auto" else strategy, "plugins": [self.environment]}
 
     @contextmanager
-    def lead(self, request: dict[str, Any], last: Path | None) -> Iterator[None]:
+    def lead(self, plan: Any, last: Path | None) -> Iterator[None]:
         """The group, for the first process: the others train too. Ends it, and with it those that it has started.
 
-        ``request`` is what tells a started process its run. Raises ``UserError`` where another process has died.
+        ``plan`` is what a started process is to follow, ``last`` the checkpoint it goes on from. Raises ``UserError``
+        where another process has died.
         """
         if self.size == 1:
             yield
@@ -88,7 +89,7 @@ class ProcessGroup:
             ended = False
             try:
                 if not self.external:
-                    others = self._start(request, Path(folder))
+                    others = self._start(plan, Path(folder))
                 with _watched(others):
                     self.led = True
                     self._join(rank=0)
@@ -138,10 +139,10 @@ class ProcessGroup:
         dist.all_reduce(seen, dist.ReduceOp.MAX)
         return int(seen) or None
 
-    def _start(self, request: dict[str, Any], folder: Path) -> list["subprocess.Popen[bytes]"]:
+    def _start(self, plan: Any, folder: Path) -> list["subprocess.Popen[bytes]"]:
         """The other processes of this machine."""
-        path = folder / "run.json"
-        path.write_text(json.dumps(request))
+        path = folder / "plan.pickle"
+        path.write_bytes(pickle.dumps(plan))
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
@@ -177,17 +178,16 @@ class ProcessGroup:
             ) from error
 
 
-def find_group(cfg: DictConfig, sweep: bool = False) -> ProcessGroup:
-    """The group that ``cfg.trainer`` asks for.
+def find_group(options: DeviceOptions) -> ProcessGroup:
+    """The group that these options ask for.
 
     Raises ``UserError`` for several devices by another way than DDP, where the processes that are there are not as many
-    as devices, and for a ``sweep`` in processes that were started at once, each of which would run it.
+    as devices, and for a sweep in processes that were started at once, each of which would run it.
     """
-    trainer = cfg.trainer
-    cuda = trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
-    devices, nodes = _count(trainer.devices, cuda), int(trainer.get("num_nodes", 1))
+    cuda = options.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    devices, nodes = _count(options.devices, cuda), options.nodes
     size = devices * nodes
-    strategy = trainer.get("strategy", "auto")
+    strategy = options.strategy
     if size > 1 and strategy not in STRATEGIES:
         raise UserError(
             f"trainer.strategy={strategy} is not known here: models of this kind fit on one device, and several share "
@@ -204,10 +204,10 @@ def find_group(cfg: DictConfig, sweep: bool = False) -> ProcessGroup:
             )
     elif environment.world_size() != size:
         raise UserError(
-            f"trainer.devices={trainer.devices} and trainer.num_nodes={nodes} make {size} processes, and "
+            f"trainer.devices={options.devices} and trainer.num_nodes={nodes} make {size} processes, and "
             f"{environment.world_size()} were started. Let the two agree."
         )
-    elif sweep:
+    elif options.sweep:
         raise UserError(
             f"Each of the {size} processes that were started would run the whole sweep. Start one process, which "
             "starts the others of its machine for each run; or run the seeds one command after the other."

@@ -1,0 +1,163 @@
+"""The end of a run: its members measured, together where that pays, each recorded and closed by itself."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lid_vae.checkpoint import load_checkpoint
+from lid_vae.data.base import DataModule, Part
+from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.files import write_atomic, write_json_atomic
+from lid_vae.module.loggers import finish_loggers
+from lid_vae.module.text_measures import text_measures
+from lid_vae.module.texts import Texts, take_texts
+from lid_vae.run.plan import MemberPlan, RunPlan
+from lid_vae.run.record import describe_run, evaluate_split, split_evaluator, summary
+from lid_vae.train.member import Member
+from lid_vae.train.seed_looks import SeedLooks, seeds_at_once
+from lid_vae.train.stack import Stack
+from lid_vae.train.stopwatch import Elapsed
+from lid_vae.train.vae_module import VAEModule
+
+__all__ = ["Outcome", "evaluate_together", "finish", "measure", "superseded_by"]
+
+Outcome = float | Exception
+"""The validation bound of a run in nats per example, or why it failed."""
+Measures = dict[str, Any] | Exception
+"""What ``evaluate_split`` returns, or why it could not."""
+
+PARTS: tuple[Part, ...] = ("test", "valid")
+
+
+def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Iterator[tuple[int, Measures]]:
+    """Measures the best checkpoint of every member, which its module then is: the place of each, as it is ready.
+
+    Those of the test split, and within them of the validation split. What is wrong with one is its own.
+    """
+    yield from ((place, member.error) for place, member in enumerate(members) if member.error is not None)
+    left = [place for place, member in enumerate(members) if member.error is None]
+    size = _measured_together([members[place].module for place in left], data, plan.samples) if left else 1
+    for start in range(0, len(left), size):
+        group = left[start : start + size]
+        errors = {place: _restore(plan.members[place].best, members[place].module) for place in group}
+        whole = [place for place in group if errors[place] is None]
+        modules = [members[place].module for place in whole]
+        found: dict[Part, dict[int, Measures]] = {
+            split: dict(zip(whole, evaluate_together(modules, data, split, plan.samples), strict=True))
+            for split in PARTS
+        }
+        for place in group:
+            test, valid = (errors[place] or found[split][place] for split in PARTS)
+            failed = next((part for part in (test, valid) if isinstance(part, Exception)), None)
+            yield place, failed or {**test, "validation": valid}  # type: ignore[dict-item]
+
+
+def finish(
+    plan: RunPlan, own: MemberPlan, member: Member, data: DataModule, measures: Measures, devices: int
+) -> Outcome:
+    """Records one member whose module is its best checkpoint, and closes its loggers; what came of it."""
+    try:
+        if isinstance(measures, Exception):
+            raise measures
+        result, picture, texts = _record(plan, own, member, data, measures, devices)
+        finish_loggers(member.loggers, result, picture, texts)
+    except Exception as error:
+        finish_loggers(member.loggers, None)
+        return error
+    superseded = superseded_by(own.folder)
+    if superseded.exists():
+        shutil.rmtree(superseded)
+    said = f"texts       {own.texts}\n" if texts is not None else ""
+    print(
+        f"result      {own.result}\npicture     {picture}\n{said}checkpoint  {own.best}\n{summary(result)}", flush=True
+    )
+    return float(result["validation"]["elbo"])
+
+
+def evaluate_together(modules: Sequence[VAEModule], data: DataModule, split: Part, samples: int) -> list[Measures]:
+    """``evaluate_split`` of each module, in their order; an error of one is its own."""
+    errors: dict[int, Exception] = {}
+
+    def attempt(place: int, job: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+        try:
+            return {} if place in errors else job() or {}
+        except Exception as error:
+            errors[place] = error
+            return {}
+
+    if len(modules) == 1 or not _alike(modules):
+        jobs = [partial(evaluate_split, module, data, split, samples) for module in modules]
+        measures = [attempt(place, job) for place, job in enumerate(jobs)]
+    else:
+        evaluators = [split_evaluator(module, data, samples) for module in modules]
+        SeedLooks(Stack(modules), dict(enumerate(evaluators)))
+        for batch in data.batches(split):
+            for place, evaluator in enumerate(evaluators):
+                attempt(place, partial(evaluator.update, batch.x, batch.y))
+        measures = [{"split": split, **attempt(place, evaluator.compute)} for place, evaluator in enumerate(evaluators)]
+    return [errors.get(place, found) for place, found in enumerate(measures)]
+
+
+def superseded_by(folder: Path) -> Path:
+    """Where a finished run waits until the forced one in ``folder`` is finished too."""
+    return folder.with_name(folder.name + ".superseded")
+
+
+def _record(
+    plan: RunPlan, own: MemberPlan, member: Member, data: DataModule, measures: dict[str, Any], devices: int
+) -> tuple[dict[str, Any], Path, Texts | None]:
+    """Draws the picture of the best checkpoint, writes ``result.json``, and of text ``texts.txt``."""
+    module = member.module
+    (elapsed,) = (hook for hook in member.hooks if isinstance(hook, Elapsed))
+    result = describe_run(plan.labels, own.seed, plan.digest, module, data)
+    result |= {"steps": module.step, "seconds": round(elapsed.seconds(), 1), "seeds_together": len(plan.members)}
+    result |= {"seconds_per_step": elapsed.seconds_per_step(), "devices": devices, **measures}
+    texts = None
+    if isinstance(data, TextDataModule):
+        result["text"] = text_measures(module, data, "test")
+        texts = take_texts(module, data, "test")
+        write_atomic(own.texts, texts.page())
+    picture = _draw(own.folder, module, data)
+    write_json_atomic(own.result, result)
+    return result, picture, texts
+
+
+def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
+    from lid_vae.module.pictures import draw_run  # matplotlib takes a second to import
+
+    return draw_run(module, data, folder / "latents.png")
+
+
+def _restore(best: Path, module: VAEModule) -> Exception | None:
+    """The weights of the best checkpoint, in single precision, whatever training computed in."""
+    try:
+        module.restore(load_checkpoint(best))
+        module.to(module.device, torch.get_default_dtype())
+    except Exception as error:
+        return error
+    return None
+
+
+def _measured_together(modules: Sequence[VAEModule], data: DataModule, samples: int) -> int:
+    """As many as look at a batch together; on a processor each alone.
+
+    There one seed's draws keep all units busy (several together took 1.0 to 1.25 times as long), and alone they are,
+    bit for bit, what ``evaluate.py`` will find.
+    """
+    if modules[0].device.type == "cpu":
+        return 1
+    batch = next(iter(data.batches("test")))
+    return seeds_at_once(split_evaluator(modules[0], data, samples).ruler, modules[0].vae, batch.x)
+
+
+def _alike(modules: Sequence[VAEModule]) -> bool:
+    """Whether one rule finds q for all: where it follows the objective, an annealed one may not stand alike."""
+    states = [
+        {name: value for name, value in vars(module.objective).items() if isinstance(value, int | float)}
+        for module in modules
+    ]
+    return not modules[0].inference.needs_gradient or all(state == states[0] for state in states)

@@ -1,0 +1,91 @@
+"""The members of a run, as Lightning trains them: their batches side by side, their checkpoints their own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from lid_vae.data.base import DataModule
+from lid_vae.data.split import Batch
+from lid_vae.data.stream import Loader, Stream, StreamLoader
+from lid_vae.shapes import Tensor
+from lid_vae.sweep.seed_range import seed_text
+from lid_vae.train.member import Member
+from lid_vae.train.training import Training
+
+__all__ = ["Ensemble", "MemberData", "MemberStreams"]
+
+
+class Ensemble(Training):
+    """Trains ``members`` on ``data``. ``seed`` names theirs, as in ``0-9``."""
+
+    def __init__(self, members: Sequence[Member], data: DataModule) -> None:
+        super().__init__()
+        self._members, self._data = list(members), data
+        # Lightning moves them to its device and precision, and finds their parameters here.
+        self.models = nn.ModuleList(member.module for member in members)
+        self.strict_loading = False  # each loads its own weights
+        self.step = members[0].module.step
+        self.seed = seed_text([member.module.seed for member in members])
+
+    @property
+    def members(self) -> list[Member]:
+        return self._members
+
+    @property
+    def data(self) -> DataModule:
+        return self._data
+
+    def extra_batch(self, draw: int) -> Tensor:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, MemberData)
+        return data.stream().batch(self.step, draw).x
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What a callback of Lightning's writes of a run of one seed is that member's checkpoint."""
+        if len(self.members) == 1:
+            checkpoint |= self.checkpoint(0)
+
+
+class MemberStreams:
+    """The training streams of N members as one stream: x of shape [N, B, D], labels and rows of shape [N, B]."""
+
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        self.streams = streams
+
+    def __len__(self) -> int:
+        return len(self.streams[0])
+
+    def batch(self, step: int, draw: int = 0) -> Batch:
+        """Batch ``step`` of every member; ``draw`` as in ``Stream``."""
+        batches = [stream.batch(step, draw) for stream in self.streams]
+        labels = [batch.y for batch in batches if batch.y is not None]
+        return Batch(
+            torch.stack([batch.x for batch in batches]),
+            torch.stack(labels) if labels else None,
+            torch.stack([batch.index for batch in batches]),
+        )
+
+
+class MemberData(pl.LightningDataModule):
+    """``data`` for the members of these ``seeds``: a training stream for each, and one evaluation split for all."""
+
+    def __init__(self, data: DataModule, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.data, self.seeds = data, list(seeds)
+
+    def stream(self) -> Stream:
+        """The training batches: of one member as they are, of several side by side."""
+        streams = [self.data.stream(seed) for seed in self.seeds]
+        return streams[0] if len(streams) == 1 else MemberStreams(streams)
+
+    def train_dataloader(self) -> StreamLoader:
+        assert self.trainer is not None
+        self.data.to_device(self.trainer.strategy.root_device)
+        return StreamLoader(self.stream(), self.trainer.lightning_module.step)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> Loader:
+        self.data.trainer = self.trainer
+        return self.data.val_dataloader()

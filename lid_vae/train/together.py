@@ -1,0 +1,101 @@
+"""Members at the same step, and what a training step asks of them: one alone, or several as one computation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+import torch
+
+from lid_vae.inference.base import Group, Inference
+from lid_vae.shapes import Bool, Float, Tensor
+from lid_vae.train.vae_module import VAEModule
+from lid_vae.world import world
+
+__all__ = ["Alone", "States", "Together"]
+
+States = Sequence[list[dict[str, Any]] | None]
+"""Of each member the states of its optimisers, as checkpoints hold them; None: a fresh one."""
+
+
+class Together(ABC):
+    """The modules of N members. Tensors have the leading axes ``*seeds``, [N], which for one alone are none.
+
+    ``inference`` is the strategy whose buffers have these axes too.
+    """
+
+    modules: list[VAEModule]
+    inference: Inference
+
+    def advance(self, step: int, steps: int) -> None:
+        """Moves the schedules of every objective to batch ``step`` of ``steps``."""
+        for module in self.modules:
+            module.objective.advance(step, steps)
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, noise: Float[Tensor, "*seeds S K B M"], chosen: Bool[Tensor, "*seeds"] | None = None
+    ) -> Float[Tensor, "*seeds B"]:
+        """The objective of each example of each member, nats; of members that are not ``chosen``, anything."""
+
+    @abstractmethod
+    def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "*seeds S K B M"]:
+        """The noise of ``VAEModule.noise``."""
+
+    @abstractmethod
+    def optimizers(self, states: States) -> list[torch.optim.Optimizer]:
+        """One for each of the strategy's groups, to be stepped after ``differentiate``."""
+
+    @abstractmethod
+    def differentiate(self, loss: Float[Tensor, "*seeds"], group: Group, backward: Callable[..., None]) -> None:
+        """The gradient of each member's own loss in its parameters of ``group``, each under its own bound."""
+
+    @abstractmethod
+    def choose(self, moving: Sequence[bool]) -> None:
+        """Says which members the next step of an optimiser moves."""
+
+    @abstractmethod
+    def optimizer_states(self, place: int) -> list[dict[str, Any]]:
+        """The states of the optimisers of one member, as it would have them alone."""
+
+    @abstractmethod
+    def forget(self, place: int) -> None:
+        """Clears what the optimisers have gathered on one member."""
+
+
+class Alone(Together):
+    """One module, called as it is: vectorising a single one is slower, and differs in the last bits."""
+
+    def __init__(self, module: VAEModule) -> None:
+        self.modules, self.inference = [module], module.inference
+        self.groups = {group: module.parameter_group(group) for group in get_args(Group)}
+
+    def forward(
+        self, x: Tensor, noise: Float[Tensor, "S K B M"], chosen: Bool[Tensor, ""] | None = None
+    ) -> Float[Tensor, " B"]:
+        return self.modules[0](x, noise)  # type: ignore[no-any-return]
+
+    def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
+        return self.modules[0].noise(step, draw, batch)
+
+    def optimizers(self, states: States) -> list[torch.optim.Optimizer]:
+        self.made = self.modules[0].make_optimizers(states[0])
+        return self.made
+
+    def differentiate(self, loss: Float[Tensor, ""], group: Group, backward: Callable[..., None]) -> None:
+        parameters, limit = self.groups[group], self.modules[0].gradient_clip
+        for parameter in parameters:
+            parameter.grad = None
+        # Several processes wait for the gradient of every parameter.
+        backward(loss, inputs=parameters if world().size == 1 else None)
+        if limit is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+    def choose(self, moving: Sequence[bool]) -> None:
+        assert all(moving), "of one member, none is left out"
+
+    def optimizer_states(self, place: int) -> list[dict[str, Any]]:
+        return [optimizer.state_dict() for optimizer in self.made]
+
+    def forget(self, place: int) -> None:
+        for optimizer in self.made:
+            optimizer.state.clear()

@@ -1,0 +1,269 @@
+"""One training of one member or many, as Lightning drives it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from lid_vae.data.base import DataModule
+from lid_vae.data.split import Batch
+from lid_vae.inference.base import Group, Informed, Update
+from lid_vae.measure.evaluator import Evaluator
+from lid_vae.noise import derive_seed
+from lid_vae.shapes import Tensor
+from lid_vae.train.compiled import compiled
+from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
+from lid_vae.train.seed_looks import SeedLooks
+from lid_vae.train.stack import Stack
+from lid_vae.train.step import Bound, take_step
+from lid_vae.train.together import Alone, Together
+from lid_vae.train.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
+from lid_vae.world import average, sharing, world
+
+__all__ = ["Training"]
+
+
+class Training(pl.LightningModule, ABC):
+    """Trains every member as it would train alone: own weights, data, noise, clipping, metrics and checkpoints.
+
+    One alone is called plainly, several as one computation. What Lightning's own callbacks and loggers see are means
+    over the members. Where there are several, one that fails is left where it is, with its error, and the others do not
+    notice; training ends when none lives. Dropout draws from torch's global generator, which is seeded anew at each
+    step for its sake. ``compile_mode``, set before training, compiles the bound of a step.
+    """
+
+    together: Together
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.step, self.steps = 0, 1
+        self.compile_mode: str | None = None
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """The members, all at one step, in a fixed order."""
+
+    @property
+    @abstractmethod
+    def data(self) -> DataModule:
+        """What they are trained on and validated by."""
+
+    @abstractmethod
+    def extra_batch(self, draw: int) -> Tensor:
+        """x of the ``draw``-th extra batch (1, 2, ...) of the present step, of each member's own data."""
+
+    @property
+    def living(self) -> list[Member]:
+        """Those that train."""
+        return [member for member in self.members if member.lives]
+
+    def on_fit_start(self) -> None:
+        if self.trainer.ckpt_path is None and self.trainer.global_step == 0:
+            self._stand_at(0)  # a fit that goes on from nothing is a training of its own
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Lightning has moved the modules to its device: they are stacked there."""
+        modules = [member.module for member in self.members]
+        self.together = Alone(modules[0]) if len(modules) == 1 else Stack(modules)
+        return self.together.optimizers([member.optimizer_states for member in self.members])
+
+    def on_train_start(self) -> None:
+        self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        self._bound: Bound = self.together.forward
+        if self.compile_mode:
+            self._bound = compiled(self.together.forward, self.compile_mode)
+        optimizers = self.optimizers()
+        listed = optimizers if isinstance(optimizers, list) else [optimizers]
+        self._optimizers: dict[Group, Any] = dict(zip(self.together.inference.groups, listed, strict=True))
+        for place, member in enumerate(self.members):
+            member.module.steps = self.steps
+            member.data = self.data
+            member.save = lambda path, place=place: self.save(place, path)  # type: ignore[misc]
+            member.forget = lambda place=place: self.together.forget(place)  # type: ignore[misc]
+            with self._apart(member):
+                for hook in member.hooks:
+                    if isinstance(hook, BeforeFit):
+                        hook.before_fit(member)
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        step, lead = self.step, self.members[0].module
+        for member in self.living:
+            with self._apart(member):
+                for hook in member.hooks:
+                    if isinstance(hook, BeforeStep):
+                        hook.before_step(member)
+        self.together.advance(step, self.steps)
+        factor = lead.schedule(step, self.steps)
+        for optimizer in self._optimizers.values():
+            for settings in optimizer.param_groups:
+                settings["lr"] = factor * settings["initial_lr"]
+        if lead.drops:
+            rank = world().rank
+            torch.manual_seed(derive_seed(lead.seed, "dropout", step, *([rank] if rank else [])))
+        noise = self._noise(0, batch.x)
+        updates = self.together.inference.updates()
+        value = take_step(updates, self._bound, self._minimise, batch.x, noise, self._extra)
+        self._stand_at(step + 1)
+        logged = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        if logged or step == 0 or self.device.type == "cpu":
+            self._tell(average(value.mean(-1)), step, factor, logged)
+
+    def on_validation_epoch_start(self) -> None:
+        loader = self.data.evaluation_loader("valid")
+        for member in self.living:
+            with self._apart(member):
+                member.module.calibrate(self.data)
+                member.evaluator = Evaluator(
+                    member.module.vae,
+                    member.module.infer,
+                    member.module.evaluation_samples,
+                    member.module.labels,
+                    # Of w beside a z the information takes N^2 densities, and nobody looks at it during training.
+                    with_w=member.module.vae.prior.categories is None,
+                    inference_samples=member.module.objective.samples,
+                    world=sharing(len(loader)),
+                )
+        if len(self.members) > 1:
+            assert isinstance(self.together, Stack)
+            found = {place: member.evaluator for place, member in enumerate(self.members) if member.lives}
+            SeedLooks(self.together, {place: evaluator for place, evaluator in found.items() if evaluator is not None})
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        for member in self.living:
+            with self._apart(member):
+                assert member.evaluator is not None
+                member.evaluator.update(batch.x, batch.y)
+
+    def on_validation_epoch_end(self) -> None:
+        information = torch.full((len(self.members),), float("nan"))
+        rows = []
+        for place, member in enumerate(self.members):
+            if not member.lives:
+                continue
+            with self._apart(member):
+                assert member.evaluator is not None
+                measures = member.evaluator.compute()
+                member.evaluator = None  # it holds on to the stack
+                if not isfinite(measures["elbo"]):
+                    raise validation_diverged(measures["elbo"], self.step)
+                metrics = validation_metrics(measures)
+                member.log(metrics, self.step - 1, self.current_epoch)
+                information[place] = measures["latent"]["z"]["mi"]
+                rows.append(metrics)
+        inference = self.together.inference
+        if isinstance(inference, Informed):
+            alone = len(self.members) == 1
+            inference.validated(information.squeeze(0) if alone else information.to(self.device))
+        self._show(rows)
+
+    def on_validation_end(self) -> None:
+        for member in self.living:
+            with self._apart(member):
+                for hook in member.hooks:
+                    if isinstance(hook, Validated):
+                        hook.validated(member)
+        self._end_if_none_lives()
+
+    def save(self, place: int, path: Path) -> None:
+        """Writes the checkpoint of one member; called in all processes of a run, of which the first writes."""
+        trainer = self.trainer
+        if trainer.is_global_zero:
+            trainer.strategy.checkpoint_io.save_checkpoint(self.checkpoint(place), path)  # type: ignore[attr-defined]
+        trainer.strategy.barrier("lid_vae.save")
+
+    def checkpoint(self, place: int) -> dict[str, Any]:
+        """What one member needs to go on, by itself or with others: a checkpoint of Lightning's form."""
+        trainer, member = self.trainer, self.members[place]
+        checkpoint: dict[str, Any] = {
+            "epoch": trainer.current_epoch,
+            "global_step": trainer.global_step,
+            "pytorch-lightning_version": pl.__version__,
+            # Copies: a view would take the parameters of all members into the file.
+            "state_dict": {name: value.clone() for name, value in member.module.state_dict().items()},
+            "loops": {
+                "fit_loop": trainer.fit_loop.state_dict(),
+                "validate_loop": trainer.validate_loop.state_dict(),
+                "test_loop": trainer.test_loop.state_dict(),
+                "predict_loop": trainer.predict_loop.state_dict(),
+            },
+            "callbacks": {**_states_of(trainer.callbacks), **member.states()},  # type: ignore[attr-defined]
+            "optimizer_states": self.together.optimizer_states(place),
+            "lr_schedulers": [],
+            "lid_vae": member.module.describe(),
+        }
+        precision = trainer.precision_plugin
+        if state := precision.state_dict():
+            checkpoint[type(precision).__qualname__] = state
+        return checkpoint
+
+    def _stand_at(self, step: int) -> None:
+        """``step`` is the next one."""
+        self.step = step
+        for member in self.living:
+            member.module.step = step
+
+    def _noise(self, draw: int, x: Tensor) -> Tensor:
+        return self.together.noise(self.step, draw, x.shape[0 if len(self.members) == 1 else 1])
+
+    def _extra(self, draw: int) -> tuple[Tensor, Tensor]:
+        x = self.extra_batch(draw)
+        noise = self._noise(draw, x)
+        return x.to(noise.dtype) if x.is_floating_point() else x, noise
+
+    def _minimise(self, loss: Tensor, update: Update) -> None:
+        """One step of the members of ``update``; ``all`` steps every optimiser, under one bound on the gradient."""
+        self.together.differentiate(loss, update.group, self.manual_backward)
+        chosen = [True] * len(self.members) if update.members is None else update.members.reshape(-1).tolist()
+        self.together.choose([one and member.lives for one, member in zip(chosen, self.members, strict=True)])
+        for optimizer in self._optimizers.values() if update.group == "all" else [self._optimizers[update.group]]:
+            optimizer.step()
+
+    def _tell(self, bounds: Tensor, step: int, factor: float, logged: bool) -> None:
+        """Whether the bounds of step ``step`` are finite, and into the logs with them."""
+        rate = factor * next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]
+        rows = []
+        for bound, member in zip(bounds.reshape(-1).tolist(), self.members, strict=True):
+            if not member.lives:
+                continue
+            with self._apart(member):
+                if not isfinite(bound):
+                    raise training_diverged(bound, step, rate)
+                rows.append({"train/bound": bound, "train/learning_rate": rate})
+                if logged:
+                    member.log(rows[-1], step, self.current_epoch)
+        if logged or step == 0:  # the first for the progress bar alone: Lightning gives it to no logger
+            self._show(rows)
+
+    def _show(self, rows: list[dict[str, float]]) -> None:
+        """Means over the members, for what Lightning itself calls."""
+        for name in rows[0] if rows else ():
+            mean = sum(row[name] for row in rows) / len(rows)
+            self.log(name, mean, prog_bar=name in (*SHOWN, "train/bound"))
+
+    @contextmanager
+    def _apart(self, member: Member) -> Iterator[None]:
+        """What is done here for this member alone: where it has siblings, an error ends it and no other."""
+        try:
+            yield
+        except Exception as error:
+            if len(self.members) == 1:
+                raise
+            member.error = error
+            print(f"seed {member.module.seed} has failed at step {self.step}; the others go on", flush=True)
+            self._end_if_none_lives()
+
+    def _end_if_none_lives(self) -> None:
+        if not self.living:
+            self.trainer.should_stop = True
+
+
+def _states_of(callbacks: Sequence[pl.Callback]) -> dict[str, Any]:
+    states = {callback.state_key: callback.state_dict() for callback in callbacks}
+    return {key: state for key, state in states.items() if state}
