@@ -43,7 +43,7 @@ def forward_backward(
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfgs = [compose("train", [*settings, f"seed={seed}"]) for seed in range(seeds)]
-    made = [build_module(cfg, None, [dimension], None) for cfg in cfgs]
+    made = [build_module(*recipe(cfg), None, [dimension], None) for cfg in cfgs]
     rng = generator("benchmark")
     x = torch.bernoulli(torch.full((seeds, batch, dimension), 0.3), generator=rng).to(device)
     noise = torch.stack([module.vae.posterior.draw_noise(1, batch, rng) for module in made]).to(device)

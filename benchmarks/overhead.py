@@ -41,7 +41,7 @@ print(held("VmHWM") - resident, time.process_time())
 """
 EVALUATION = """
 cfgs = configurations(["model={model}", "data=mnist", "width={width}"], {seeds})
-data = build_data(cfgs[0])
+data = build_data(cfgs[0].data)
 made = modules(cfgs, data)
 evaluators = [Evaluator(module.vae, module.infer, {samples}, data.label_count, by_dimension=True) for module in made]
 if len(made) > 1:
@@ -58,7 +58,7 @@ for evaluator in evaluators:
 """
 STACK = """
 cfgs = configurations(["model=lidgmvae", "data={data}"], {seeds})
-step = stacked(cfgs, build_data(cfgs[0]))
+step = stacked(cfgs, build_data(cfgs[0].data))
 for _ in range(3):
     step()
 """

@@ -102,7 +102,7 @@ def measure(samples: int, turns: int, seeds: int, device: torch.device) -> Mappi
     )
     options += f"width={WIDTH} map.depth=1 map.hidden_layers=1 encoder.hidden_layers=1 gradient_clip=null {objective}"
     cfgs = configurations(options.split(), seeds)
-    data = build_data(cfgs[0])
+    data = build_data(cfgs[0].data)
     x = data.training_array()
     others: Callable[[], Mapping[str, Step]] = lambda: {  # noqa: E731
         "bare loop": bare(x, samples, device),

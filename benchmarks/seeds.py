@@ -35,7 +35,7 @@ def modules(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device 
     """On ``device``, and the data with them: they begin from the data's directions, on the CPU."""
     data.to_device(CPU)
     shape = list(data.image_shape or (data.features,))
-    made = [build_module(cfg, data, shape, data.label_count).to(device) for cfg in cfgs]
+    made = [build_module(*recipe(cfg), data, shape, data.label_count).to(device) for cfg in cfgs]
     data.to_device(device)
     return made
 
@@ -110,7 +110,7 @@ def main() -> None:
     rows = []
     for model in options.models:
         cfgs = configurations([f"model={model}", f"data={options.data}"], options.seeds)
-        found = measure(cfgs, build_data(cfgs[0]), options.steps, device)
+        found = measure(cfgs, build_data(cfgs[0].data), options.steps, device)
         single, bare = found["one by one, bare loop"].processor, found["one stack, bare loop"].processor
         for name, (wall, processor) in found.items():
             over = f"{processor / bare - 1:+.1%}" if name == "one stack, Lightning" else ""

@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import Unbinarised
@@ -14,9 +15,10 @@ from lid_vae.data.split import Split
 from lid_vae.lightning import prepare_lightning
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
+from lid_vae.run.plan import Parts
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["Table", "make", "run"]
+__all__ = ["Table", "make", "recipe", "run"]
 
 CONF = str(Path(__file__).parents[1] / "conf")
 SIZES = {
@@ -32,6 +34,12 @@ SIZES = {
         "likelihood.hidden=8",
     ],
 }
+
+
+def recipe(cfg: DictConfig) -> tuple[Parts, int]:
+    """What ``build_module`` takes first: the parts of a composed configuration, and its seed."""
+    return Parts.of(OmegaConf.to_container(cfg, resolve=True)), int(cfg.seed)
+
 
 Made = tuple[VAEModule, ArrayDataModule]
 
@@ -68,11 +76,11 @@ def make() -> Callable[..., Made]:
         with initialize_config_dir(CONF, version_base="1.3"):
             cfg = compose("train", ["choices=null", "width=16", *sizes, *overrides])
         if table is None:
-            data = build_data(cfg)
+            data = build_data(cfg.data)
         else:
             data = Table(table)
             data.setup()
-        return build_module(cfg, data, data.shape, data.label_count), data
+        return build_module(*recipe(cfg), data, data.shape, data.label_count), data
 
     return build
 

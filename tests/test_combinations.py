@@ -9,6 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
+from making import recipe
 from omegaconf import DictConfig
 
 from lid_vae.errors import UserError
@@ -53,8 +54,8 @@ def configure(*overrides: str) -> DictConfig:
 
 def two_steps(overrides: list[str], data_name: str) -> dict:
     cfg = configure(*overrides, f"data={data_name}", *SMALL[data_name])
-    data = build_data(cfg)
-    module = build_module(cfg, data, list(data.image_shape or (data.features,)), data.label_count)
+    data = build_data(cfg.data)
+    module = build_module(*recipe(cfg), data, list(data.image_shape or (data.features,)), data.label_count)
     batch = data.stream().batch(0)
     noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
     groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from making import recipe
 from test_combinations import CONF, INFERENCES, SMALL
 
 from lid_vae.data.split import Batch
@@ -48,9 +49,9 @@ def modules(overrides: str, data: str, count: int, monkeypatch) -> tuple[list[VA
             "train",
             ["choices=null", "width=8", "optimizer.fused=false", f"data={data}", *SMALL[data], *overrides.split()],
         )
-    source = build_data(cfg)
+    source = build_data(cfg.data)
     shape = list(source.image_shape or (source.features,))
-    built = [build_module(cfg, source, shape, source.label_count) for _ in range(count)]
+    built = [build_module(*recipe(cfg), source, shape, source.label_count) for _ in range(count)]
     batch = Batch(*(None if part is None else part.to("meta") for part in source.stream().batch(0)))
     noise = built[0].vae.posterior.draw_noise(built[0].objective.samples, len(batch.x), generator("test")).to("meta")
     monkeypatch.setattr(VAEModule, "noise", lambda *_: noise)  # there are no generators on meta

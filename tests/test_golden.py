@@ -12,13 +12,16 @@ import json
 import sys
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from making import recipe
 
 from lid_vae.run.build import build_data, build_module
+from lid_vae.train.step import take_step
 
 CONF = str(Path(__file__).parents[1] / "conf")
 GOLDEN = Path(__file__).parent / "golden"
@@ -105,19 +108,18 @@ def curve(overrides: str) -> list[float]:
     try:
         with initialize_config_dir(CONF, version_base="1.3"):
             cfg = compose("train", joined(COMMON, overrides))
-        data = build_data(cfg)
+        data = build_data(cfg.data)
         if (grey := data.training_array()) is not None:
             exact = grey.double()  # sums over the data, too, are to be exact enough
             data.training_array = lambda: exact
-        module = build_module(cfg, data, data.shape, data.label_count)
-        update, bounds = module.inference.update, []
+        module = build_module(*recipe(cfg), data, data.shape, data.label_count)
+        bounds = []
 
         def record(*arguments):
-            value = update(*arguments)
+            value = take_step(*arguments)
             bounds.append(float(value.mean()))
             return value
 
-        module.inference.update = record
         trainer = pl.Trainer(
             accelerator="cpu",
             devices=1,
@@ -130,7 +132,8 @@ def curve(overrides: str) -> list[float]:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(module, datamodule=data)
+        with patch("lid_vae.train.training.take_step", record):
+            trainer.fit(module, datamodule=data)
         assert all(parameter.dtype == torch.float64 for parameter in module.parameters())
         return bounds
     finally:

@@ -13,7 +13,7 @@ import torch
 from runs import TINY, Programs, digest, measures, read_metrics
 
 from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
-from lid_vae.train import VAEModule
+from lid_vae.train.ensemble import Ensemble
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ("trainer.max_epochs=4", "optimizer.lr=0.02", "model=lidgmvae")
@@ -51,20 +51,20 @@ def same(run, reference):
 def stop_at(monkeypatch, where, error):
     """Raises ``error`` in the training step of that number, or in the writing of the checkpoint of that name."""
     if isinstance(where, int):
-        training_step = VAEModule.training_step
+        training_step = Ensemble.training_step
 
         def step(self, batch, batch_index):
             if self.step == where:
                 raise error
             return training_step(self, batch, batch_index)
 
-        monkeypatch.setattr(VAEModule, "training_step", step)
+        monkeypatch.setattr(Ensemble, "training_step", step)
     elif where == "evaluation":
 
         def draw(*_):
             raise error
 
-        monkeypatch.setattr("lid_vae.run.fit._draw", draw)
+        monkeypatch.setattr("lid_vae.run.finish._draw", draw)
     else:
         save, times = AtomicCheckpointIO.save_checkpoint, []
 

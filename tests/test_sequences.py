@@ -7,6 +7,7 @@ import pytest
 import torch
 from builders import normal, randomise
 from hydra.errors import InstantiationException
+from making import recipe
 from runs import TINY, Programs, measures
 from test_combinations import INFERENCES, OBJECTIVES, configure, covering
 
@@ -60,8 +61,8 @@ def combinations():
 @pytest.mark.parametrize("row", list(covering(combinations(), 2)), ids=lambda row: " ".join(filter(None, row)))
 def test_strategies_objectives_and_families_take_sequences(row) -> None:
     cfg = configure(*SMALL, *" ".join(filter(None, row)).split())
-    data = build_data(cfg)
-    module = build_module(cfg, data, data.shape, data.label_count)
+    data = build_data(cfg.data)
+    module = build_module(*recipe(cfg), data, data.shape, data.label_count)
     batch = data.stream().batch(0)
     noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
     groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}
@@ -102,16 +103,16 @@ def test_strategies_objectives_and_families_take_sequences(row) -> None:
 @pytest.mark.parametrize("preset", ["sa_vae", "lagging_vae", "beta_vae", "pretrained_vae"])
 def test_presets_stand_on_svae(preset: str) -> None:
     cfg = configure(f"model={preset}", *SMALL)
-    data = build_data(cfg)
-    module = build_module(cfg, data, data.shape, data.label_count)
+    data = build_data(cfg.data)
+    module = build_module(*recipe(cfg), data, data.shape, data.label_count)
     assert type(module).__name__ == "SVAE"
     assert module.vae.prior.categories is None
 
 
 def test_a_language_models_likelihood_is_exact() -> None:
     cfg = configure("model=language_model", *SMALL)
-    data = build_data(cfg)
-    module = build_module(cfg, data, data.shape, data.label_count)
+    data = build_data(cfg.data)
+    module = build_module(*recipe(cfg), data, data.shape, data.label_count)
     randomise(module.vae, "language model", 0.5)
     found = evaluate_split(module, data, "test", samples=4)
     total = sum(
@@ -242,32 +243,32 @@ def test_train_evaluate_and_seeds_one_after_the_other(tmp_path) -> None:
 )
 def test_refused_on_sequences(options: tuple, message: str) -> None:
     cfg = configure(*SMALL, *options)
-    data = build_data(cfg)
+    data = build_data(cfg.data)
     with pytest.raises((UserError, InstantiationException)) as caught:  # Hydra wraps what a part says when it is built
-        build_module(cfg, data, data.shape, data.label_count)
+        build_module(*recipe(cfg), data, data.shape, data.label_count)
     assert message in f"{caught.value} {caught.value.__cause__}"
 
 
 @pytest.mark.parametrize(("model", "use"), [("lidsvae", "lidvae"), ("svae", "vae")])
 def test_refused_without_sequences(model: str, use: str) -> None:
     cfg = configure(f"model={model}", "data=digits")
-    data = build_data(cfg)
+    data = build_data(cfg.data)
     with pytest.raises((UserError, InstantiationException)) as caught:
-        build_module(cfg, data, data.shape, data.label_count)
+        build_module(*recipe(cfg), data, data.shape, data.label_count)
     assert f"Use model={use} for data without an order" in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_refused_an_encoder_of_sequences_for_vectors() -> None:
     cfg = configure("model=vae", "data=pinwheel", "encoder=lstm")
-    data = build_data(cfg)
+    data = build_data(cfg.data)
     with pytest.raises((UserError, InstantiationException)) as caught:
-        build_module(cfg, data, data.shape, data.label_count)
+        build_module(*recipe(cfg), data, data.shape, data.label_count)
     assert "VAE models vectors, which LSTMEncoder does not read. Use encoder=mlp" in (
         f"{caught.value} {caught.value.__cause__}"
     )
 
 
 def test_refused_the_vocabulary_of_another_corpus(tmp_path) -> None:
-    data = build_data(configure(*SMALL))
+    data = build_data(configure(*SMALL).data)
     with pytest.raises(UserError, match="is from another corpus than synthetic_text"):
         data.check_vocabulary(["<unk>", "other", "<eos>"])

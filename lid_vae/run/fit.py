@@ -230,7 +230,7 @@ def _fit(
             held.check()
 
     options = group.trainer_options(plan.devices.strategy)
-    options["plugins"] = [_Position(last, callbacks), *options.get("plugins", [])]
+    options["plugins"] = [_Position(last, training, callbacks), *options.get("plugins", [])]
     callbacks = [*callbacks, LastStep(interruption, save, check, group.agree)]
     trainer = build_trainer(plan, plan.members[0].folder, callbacks, **options)
     resumed = None if last is None else str(plan.members[0].last)
@@ -252,14 +252,18 @@ def _fit(
 class _Position(AtomicCheckpointIO):
     """Gives Lightning the position in training from the checkpoint of a member; the members hold the rest."""
 
-    def __init__(self, checkpoint: dict[str, Any] | None, callbacks: Sequence[pl.Callback]) -> None:
+    def __init__(
+        self, checkpoint: dict[str, Any] | None, training: Ensemble, callbacks: Sequence[pl.Callback]
+    ) -> None:
         super().__init__()
-        self.checkpoint, self.keys = checkpoint, {callback.state_key for callback in callbacks}
+        self.checkpoint, self.training = checkpoint, training
+        self.keys = {callback.state_key for callback in callbacks}
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         assert self.checkpoint is not None
         states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
-        return {**self.checkpoint, "state_dict": {}, "optimizer_states": [], "callbacks": states}
+        own = self.training.state_dict()  # the members have loaded theirs
+        return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
 
 
 def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:

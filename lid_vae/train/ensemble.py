@@ -26,7 +26,6 @@ class Ensemble(Training):
         self._members, self._data = list(members), data
         # Lightning moves them to its device and precision, and finds their parameters here.
         self.models = nn.ModuleList(member.module for member in members)
-        self.strict_loading = False  # each loads its own weights
         self.step = members[0].module.step
         self.seed = seed_text([member.module.seed for member in members])
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from making import recipe
 
 from lid_vae.errors import UserError
-from lid_vae.run.build import _validation_interval, build_data, build_module
+from lid_vae.run.build import build_data, build_module
+from lid_vae.run.plan import validation_interval
 from lid_vae.run.record import evaluate_split, summary
 
 CONF = str(Path(__file__).parents[2] / "conf")
@@ -17,8 +19,8 @@ SMALL = ["choices=null", "width=8", "data.per_class=40", "data.valid_size=20", "
 def build(*overrides):
     with initialize_config_dir(CONF, version_base="1.3"):
         cfg = compose("train", [*SMALL, *overrides])
-    data = build_data(cfg)
-    return build_module(cfg, data, [data.features], data.label_count), data
+    data = build_data(cfg.data)
+    return build_module(*recipe(cfg), data, [data.features], data.label_count), data
 
 
 def test_weights_are_a_function_of_the_seed():
@@ -59,7 +61,7 @@ def test_evaluation_repeats_and_leaves_training_mode_off():
     [(40, 5, 5), (7, 5, 1), (9, 5, 3), (3, 5, 3), (1, 5, 1), (100, 1, 1), (12, 5, 4)],
 )
 def test_the_last_epoch_is_validated(epochs, interval, expected):
-    assert _validation_interval(epochs, interval) == expected
+    assert validation_interval(epochs, interval) == expected
     assert epochs % expected == 0
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from making import recipe
 from runs import Programs
 
 from lid_vae.data.base import DataModule
@@ -46,8 +47,8 @@ def make(*options: str, seeds: int = 3) -> tuple[list[VAEModule], DataModule]:
         cfgs = [
             compose("train", [*PINWHEEL, *options, "width=8", "choices=null", f"seed={seed}"]) for seed in range(seeds)
         ]
-    data = build_data(cfgs[0])
-    return [build_module(cfg, data, data.shape, data.label_count).double() for cfg in cfgs], data
+    data = build_data(cfgs[0].data)
+    return [build_module(*recipe(cfg), data, data.shape, data.label_count).double() for cfg in cfgs], data
 
 
 def count_alone(monkeypatch):
