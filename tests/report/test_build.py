@@ -36,6 +36,7 @@ def table(runs):
             rows += [f"{step},-9,{-5 + step / 100 + 0.1 * seed},{step / 100}" for step in range(0, 300, 50)]
             (place / "metrics.csv").write_text("\n".join(rows) + "\n49,-8,,\n")
     (runs.place("lidgmvae", 0) / "latents.png").write_bytes(PIXEL)
+    runs.expect(gmvae="0-3", lidgmvae="0-3")
     (runs.place("gmvae", 3) / "failed.json").write_text(json.dumps({"error": "a_b & 5 % of <i>x</i> | \\y {z} $1 #2"}))
     return runs
 
