@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import bench  # noqa: F401  puts the repository on the path
 import matplotlib.pyplot as plt
 import numpy as np
 
