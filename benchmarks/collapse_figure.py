@@ -9,10 +9,12 @@ import os
 import sys
 from pathlib import Path
 
+import bench  # noqa: F401  puts the repository on the path
 import matplotlib.pyplot as plt
 import numpy as np
 
 from lid_vae.files import read_json
+from lid_vae.module.display_name import display_name
 from lid_vae.module.drawing import draw_clouds, draw_heat_map, draw_images
 from lid_vae.module.portrait import take_portrait
 from lid_vae.run.evaluation import load_run
@@ -29,10 +31,11 @@ def principal(points: np.ndarray) -> np.ndarray:
 def main(checkpoints: list[str], target: str) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(10, 6.4), layout="constrained")
     for row, checkpoint in zip(axes, checkpoints, strict=True):
-        module, data, _, _ = load_run(Path(checkpoint), os.environ.get("LID_VAE_DATA", "data"), "cpu")
+        module, data, _, description = load_run(Path(checkpoint), os.environ.get("LID_VAE_DATA", "data"), "cpu")
+        module.description = description
         portrait = take_portrait(module, data, "test", 3000)
         z = read_json(Path(checkpoint).parents[1] / "result.json")["latent"]["z"]
-        row[0].set_ylabel(f"{module.promise.variant}\nAU {z['au']:.1f}   KL(z) {z['kl']:.2f}   MI(z) {z['mi']:.2f}")
+        row[0].set_ylabel(f"{display_name(module)}\nAU {z['au']:.1f}   KL(z) {z['kl']:.2f}   MI(z) {z['mi']:.2f}")
         draw_clouds(row[0], principal(portrait.u_BM), portrait.class_B)
         row[0].set_xticks([])
         row[0].set_yticks([])

@@ -2,8 +2,8 @@
 
     python benchmarks/curves.py --threads 1 --plot benchmarks/reports/curves.png
 
-One size grows at a time from the same base. The exponent is the slope of log(time) over log(size) across the upper half
-of the sizes: 0 where overhead rules, 1 where the cost is proportional.
+One size grows at a time from the same base, over its ``--points`` smallest values. The exponent is the slope of
+log(time) over log(size) across the upper half of the sizes: 0 where overhead rules, 1 where the cost is proportional.
 """
 
 from collections.abc import Callable
@@ -64,11 +64,11 @@ def exponent(points: list[tuple[float, float]]) -> float:
     return sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / sum((x - x_mean) ** 2 for x in xs)
 
 
-def curve(model: str, name: str, rounds: int) -> list[tuple[float, float]]:
+def curve(model: str, name: str, rounds: int, points: int) -> list[tuple[float, float]]:
     """Processor seconds of a step at each size, the sizes taking turns."""
     more: Callable[[int], dict[str, int]] = lambda size: {**BASE, name: size}  # noqa: E731
     mixture = ("family.mixture=enumerate",) if name == "categories" else ()
-    steps = {str(size): forward_backward(model, **more(size), options=mixture) for size in SIZES[name]}
+    steps = {str(size): forward_backward(model, **more(size), options=mixture) for size in SIZES[name][:points]}
     return [(float(size), found.processor) for size, found in take_turns(steps, rounds).items()]
 
 
@@ -88,12 +88,18 @@ def plot(curves: dict[tuple[str, str], list[tuple[float, float]]], path: Path) -
 
 
 def main() -> None:
-    parser = options_of(__doc__, rounds=7)
+    parser = options_of(__doc__, rounds=7, points=5)
     parser.add_argument("--plot", type=Path, help="also draw the curves into this file")
     options = parser.parse_args()
+    if options.points < 3:
+        parser.error("An exponent needs two points in the upper half: --points 3 or more.")
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    curves = {(model, name): curve(model, name, options.rounds) for name in SIZES for model in ("gmvae", "lidgmvae")}
+    curves = {
+        (model, name): curve(model, name, options.rounds, options.points)
+        for name in SIZES
+        for model in ("gmvae", "lidgmvae")
+    }
     rows = []
     for (model, name), points in curves.items():
         times = ", ".join(f"{1e3 * y:.1f}" for _, y in points)

@@ -5,11 +5,13 @@
 
 Each is a command of its own and leaves the same files; they take turns, and of each the least of the rounds counts. On
 a machine that others use, compare processor seconds, at one thread: threads that wait for each other use the processor.
+``--options`` are more options of the runs, separated by spaces.
 """
 
 import argparse
 import json
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +43,7 @@ def cost(options: argparse.Namespace, way: list[str]) -> Cost:
     """Of one command, whose files go to a folder that is removed."""
     with tempfile.TemporaryDirectory() as folder:
         overrides = [f"model={options.model}", f"data={options.data}", f"paths.runs={folder}", *way]
+        overrides += shlex.split(options.options)
         if options.epochs:
             overrides.append(f"trainer.max_epochs={options.epochs}")
         seeds = f"seed=0-{options.seeds - 1}"
@@ -51,7 +54,8 @@ def cost(options: argparse.Namespace, way: list[str]) -> Cost:
 
 
 def main() -> None:
-    options = options_of(__doc__, model="lidgmvae", data="pinwheel", seeds=10, epochs=0, rounds=1).parse_args()
+    parser = options_of(__doc__, model="lidgmvae", data="pinwheel", seeds=10, epochs=0, rounds=1, options="")
+    options = parser.parse_args()
     found: dict[str, list[Cost]] = {name: [] for name in ways(options)}
     for _ in range(options.rounds):
         for name, way in ways(options).items():
@@ -63,12 +67,13 @@ def main() -> None:
         ratios = [f"{c.wall / base.wall:.2f}", f"{c.processor / base.processor:.2f}"]
         rows.append([name, f"{c.wall:.1f}", f"{c.processor:.1f}", f"{c.training:.1f}", *ratios])
     header = ["seeds", "wall, s", "processor, s", "of the wall, to the end of training", "wall, ratio"]
+    sizes = f"with {options.options}" if options.options else "at default width"
     epochs = options.epochs or "its own number of"
     publish(
         "Ten seeds from the command to the table" if options.seeds == 10 else f"{options.seeds} seeds from end to end",
         options,
         [
-            f"{options.model} on {options.data} at default width, {options.seeds} seeds, {epochs} epochs; the least of "
+            f"{options.model} on {options.data} {sizes}, {options.seeds} seeds, {epochs} epochs; the least of "
             f"{options.rounds} rounds.",
             "",
             *table([*header, "processor, ratio"], rows),

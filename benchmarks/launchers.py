@@ -50,10 +50,10 @@ def cluster(launchers: list[str]) -> Iterator[dict[str, str]]:
             slurm.stop()
 
 
-def seconds(launcher: str, jobs: int, environment: dict[str, str]) -> float:
-    """Of a sweep from start to end; the less of two."""
+def seconds(launcher: str, jobs: int, rounds: int, environment: dict[str, str]) -> float:
+    """Of a sweep from start to end; the least of some."""
     times = []
-    for _ in range(2):
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             words = [*RUN, f"paths.runs={folder}", f"hydra/launcher={launcher}", *MORE.get(launcher, ())]
             start = time.perf_counter()
@@ -68,13 +68,15 @@ def seconds(launcher: str, jobs: int, environment: dict[str, str]) -> float:
 
 
 def main() -> None:
-    parser = options_of(__doc__, jobs=6)
+    parser = options_of(__doc__, jobs=6, rounds=2)
     parser.add_argument("--launchers", nargs="+", default=["basic", "joblib", "submitit_local", "ray"])
     options = parser.parse_args()
+    if options.jobs < 2:
+        parser.error("What each further run takes needs a further run: --jobs 2 or more.")
     found = {}
     with cluster(options.launchers) as environment:
         for launcher in options.launchers:
-            one, many = seconds(launcher, 1, environment), seconds(launcher, options.jobs, environment)
+            one, many = (seconds(launcher, jobs, options.rounds, environment) for jobs in (1, options.jobs))
             found[launcher] = one, (many - one) / (options.jobs - 1)
     base = found.get("basic", (0.0, 0.0))
     rows = [
@@ -82,7 +84,8 @@ def main() -> None:
         for name, (one, each) in found.items()
     ]
     header = ["launcher", "sweep of one run, s", "each further run, s", "a sweep over basic", "a run over basic"]
-    publish("Launchers", options, [f"One run, then {options.jobs}; the less of two.", "", *table(header, rows)])
+    note = f"One run, then {options.jobs}; the least of {options.rounds} rounds."
+    publish("Launchers", options, [note, "", *table(header, rows)])
 
 
 if __name__ == "__main__":

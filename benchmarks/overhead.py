@@ -2,6 +2,7 @@
 
     python benchmarks/overhead.py --threads 1
     python benchmarks/overhead.py --threads 1 --whole       # 5,000 samples of 10,000 images too: many minutes
+    python benchmarks/overhead.py --quick                   # the smallest of each kind, on digits: whether it runs
 
 Each measurement is a process of its own. Lightning's share of a step is in benchmarks/seeds.py.
 """
@@ -40,7 +41,7 @@ keep_freed_memory()
 print(held("VmHWM") - resident, time.process_time())
 """
 EVALUATION = """
-cfgs = configurations(["model={model}", "data=mnist", "width={width}"], {seeds})
+cfgs = configurations(["model={model}", "data={data}", "width={width}"], {seeds})
 data = build_data(cfgs[0].data)
 made = modules(cfgs, data)
 evaluators = [Evaluator(module.vae, module.infer, {samples}, data.label_count, by_dimension=True) for module in made]
@@ -69,6 +70,7 @@ EVALUATIONS = (
     *((5, 1000, seeds, "vae", 512) for seeds in (1, 10)),
 )
 WHOLE = (5000, 10_000, 1, "vae", 16)
+QUICK = ((5, 20, 2, "vae", 16),)
 
 
 def process(body: str, threads: int) -> tuple[float, float]:
@@ -79,41 +81,50 @@ def process(body: str, threads: int) -> tuple[float, float]:
     return float(memory), float(seconds)
 
 
-def command(*arguments: str) -> tuple[float, float]:
-    """Wall-clock and processor seconds of a command; the least of three."""
-    times = [process_seconds(arguments) for _ in range(3)]
+def command(*arguments: str, rounds: int) -> tuple[float, float]:
+    """Wall-clock and processor seconds of a command; the least of some."""
+    times = [process_seconds(arguments) for _ in range(rounds)]
     return min(wall for wall, _ in times), min(used for _, used in times)
 
 
 def main() -> None:
     parser = options_of(__doc__)
     parser.add_argument("--whole", action="store_true", help="also 5,000 samples of 10,000 images (narrow)")
+    parser.add_argument("--quick", action="store_true", help="the smallest of each kind, on digits")
     options = parser.parse_args()
-    starts = {
-        "python -c 'import torch'": command("-c", "import torch"),
-        "python -c 'import pytorch_lightning'": command("-c", "import pytorch_lightning"),
-        "python train.py --help": command("train.py", "--help"),
-        "python -c 'import lid_vae.run.fit'": command("-c", "import lid_vae.run.fit"),
+    rounds, images = (1, "digits") if options.quick else (3, "mnist")
+    commands = {
+        "python -c 'import torch'": ("-c", "import torch"),
+        "python -c 'import pytorch_lightning'": ("-c", "import pytorch_lightning"),
+        "python train.py --help": ("train.py", "--help"),
+        "python -c 'import lid_vae.run.fit'": ("-c", "import lid_vae.run.fit"),
     }
-    lines = ["Start-up, seconds (least of three):", ""]
+    starts = {name: command(*words, rounds=rounds) for name, words in commands.items()}
+    lines = [f"Start-up, seconds (least of {rounds}):", ""]
     lines += table(
         ["command", "wall", "processor"], [[f"`{c}`", f"{w:.1f}", f"{p:.1f}"] for c, (w, p) in starts.items()]
     )
     nothing, _ = process("", options.threads)
     rows = []
-    for data in ("pinwheel", "mnist"):
-        for seeds in (1, 10):
+    for data in (images,) if options.quick else ("pinwheel", images):
+        for seeds in (2,) if options.quick else (1, 10):
             memory, _ = process(STACK.format(data=data, seeds=seeds), options.threads)
             rows.append([data, seeds, f"{memory:.0f}", f"{memory - nothing:.0f}"])
     lines += ["", f"Peak memory of LIDGMVAE's training steps, MiB; {nothing:.0f} with the program loaded:", ""]
     lines += table(["data", "seeds in the stack", "peak", "above the program"], rows)
     rows = []
-    for samples, examples, seeds, model, width in (*EVALUATIONS, *([WHOLE] if options.whole else [])):
-        body = EVALUATION.format(samples=samples, examples=examples, seeds=seeds, model=model, width=width)
+    evaluations = QUICK if options.quick else EVALUATIONS
+    for samples, examples, seeds, model, width in (*evaluations, *([WHOLE] if options.whole else [])):
+        body = EVALUATION.format(data=images, samples=samples, examples=examples, seeds=seeds, model=model, width=width)
         memory, seconds = process(body, options.threads)
         rows.append([f"{samples:,}", f"{examples:,}", seeds, model, width, f"{memory:.0f}", f"{seconds:.0f}"])
     header = ["importance samples", "examples", "seeds", "model", "width", "MiB", "processor seconds"]
-    lines += ["", "Peak memory of the evaluation on MNIST, above what data and model hold:", "", *table(header, rows)]
+    lines += [
+        "",
+        f"Peak memory of the evaluation on {images}, above what data and model hold:",
+        "",
+        *table(header, rows),
+    ]
     publish("Start-up and peak memory", options, lines)
 
 

@@ -1,13 +1,15 @@
-"""Examples per second of training on MNIST, beside pythae's trainer and a bare PyTorch loop with a DataLoader.
+"""Examples per second of training on images, beside pythae's trainer and a bare PyTorch loop with a DataLoader.
 
     pip install pythae && LID_VAE_DATA=... python benchmarks/peers.py
     python benchmarks/peers.py --device cuda
+    python benchmarks/peers.py --data digits --turns 3 --seeds 2        # a quick look
 
 One architecture for all, pythae's default MLP: 784 - 512 - (10, 10) and 10 - 512 - 784 with ReLU, batch 100, Adam,
 Bernoulli likelihood of grey values. Ten seeds are one stack here and ten runs one after the other elsewhere. Each
-trains five batches at a turn; medians over the turns.
+trains five batches at a turn; medians over the turns. Where pythae is not installed, ratios are to the bare loop.
 """
 
+import importlib.util
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,19 +25,21 @@ from lid_vae.run.build import build_data
 from lid_vae.sweep.seed_callbacks import SeedCallbacks
 from lid_vae.train.seed_data import SeedData
 
-BATCH, LATENT, WIDTH, PIXELS = 100, 10, 512, 784
+BATCH, LATENT, WIDTH = 100, 10, 512
 BATCHES = 5  # of a turn
 SAMPLES = 10  # of the importance-weighted bound
+PYTHAE = importlib.util.find_spec("pythae") is not None
+PEER = "pythae" if PYTHAE else "bare loop"  # with which all are compared
 
 
 class BareVAE(nn.Module):
     """The same network, written down as in a tutorial."""
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, pixels: int, samples: int) -> None:
         super().__init__()
         self.samples = samples
-        self.encoder = nn.Sequential(nn.Linear(PIXELS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 2 * LATENT))
-        self.decoder = nn.Sequential(nn.Linear(LATENT, WIDTH), nn.ReLU(), nn.Linear(WIDTH, PIXELS))
+        self.encoder = nn.Sequential(nn.Linear(pixels, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 2 * LATENT))
+        self.decoder = nn.Sequential(nn.Linear(LATENT, WIDTH), nn.ReLU(), nn.Linear(WIDTH, pixels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Minus the bound, the mean over the batch."""
@@ -53,7 +57,7 @@ class BareVAE(nn.Module):
 
 def bare(x: torch.Tensor, samples: int, device: torch.device) -> Step:
     """A loop with a DataLoader, batch after batch."""
-    model = BareVAE(samples).to(device)
+    model = BareVAE(x.shape[1], samples).to(device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     loader = DataLoader(TensorDataset(x[: BATCH * BATCHES]), batch_size=BATCH, shuffle=True)
 
@@ -67,7 +71,7 @@ def bare(x: torch.Tensor, samples: int, device: torch.device) -> Step:
     return step
 
 
-def pythae(x: torch.Tensor, samples: int, device: torch.device) -> Step:
+def pythae(x: torch.Tensor, shape: tuple[int, int], samples: int, device: torch.device) -> Step:
     """An epoch of pythae's trainer over as many batches."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -75,9 +79,9 @@ def pythae(x: torch.Tensor, samples: int, device: torch.device) -> Step:
         from pythae.models import IWAE, VAE, IWAEConfig, VAEConfig
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    shape = {"input_dim": (1, 28, 28), "latent_dim": LATENT, "reconstruction_loss": "bce"}
-    model = VAE(VAEConfig(**shape)) if samples == 1 else IWAE(IWAEConfig(**shape, number_samples=samples))
-    images = x[: BATCH * BATCHES].view(-1, 1, 28, 28)
+    sizes = {"input_dim": (1, *shape), "latent_dim": LATENT, "reconstruction_loss": "bce"}
+    model = VAE(VAEConfig(**sizes)) if samples == 1 else IWAE(IWAEConfig(**sizes, number_samples=samples))
+    images = x[: BATCH * BATCHES].view(-1, 1, *shape)
     trainer = BaseTrainer(
         model,
         BaseDataset(images, torch.zeros(len(images))),
@@ -94,20 +98,20 @@ def pythae(x: torch.Tensor, samples: int, device: torch.device) -> Step:
     return lambda: trainer.train_step(1)
 
 
-def measure(samples: int, turns: int, seeds: int, device: torch.device) -> Mapping[str, tuple[float, float]]:
+def measure(name: str, samples: int, turns: int, seeds: int, device: torch.device) -> Mapping[str, tuple[float, float]]:
     """Examples per second and per processor second (on a GPU per second too) of each, from turns of five batches."""
     objective = "objective=elbo" if samples == 1 else f"objective=importance_weighted objective.samples={samples}"
     options = (
-        f"model=vae data=mnist data.binarise=none data.batch_size={BATCH} family=gaussian latent_dimension={LATENT} "
+        f"model=vae data={name} data.binarise=none data.batch_size={BATCH} family=gaussian latent_dimension={LATENT} "
     )
     options += f"width={WIDTH} map.depth=1 map.hidden_layers=1 encoder.hidden_layers=1 gradient_clip=null {objective}"
     cfgs = configurations(options.split(), seeds)
     data = build_data(cfgs[0].data)
     x = data.training_array()
-    others: Callable[[], Mapping[str, Step]] = lambda: {  # noqa: E731
-        "bare loop": bare(x, samples, device),
-        "pythae": pythae(x, samples, device),
-    }
+    peers: dict[str, Callable[[], Step]] = {"bare loop": lambda: bare(x, samples, device)}
+    if PYTHAE:
+        peers["pythae"] = lambda: pythae(x, data.image_shape, samples, device)
+    others: Callable[[], Mapping[str, Step]] = lambda: {who: peers[who]() for who in peers}  # noqa: E731
     alone = by_lightning(
         modules(cfgs[:1], data, device)[0], data, turns, TakingTurns("ours, one seed", others, BATCHES)
     )
@@ -115,12 +119,12 @@ def measure(samples: int, turns: int, seeds: int, device: torch.device) -> Mappi
     module = ensemble(cfgs, data, device)
     together = f"ours, {seeds} seeds"
     stream = SeedData(data, [member.module.seed for member in module.members])
-    ten = TakingTurns(together, lambda: {"pythae again": pythae(x, samples, device)}, BATCHES)
+    ten = TakingTurns(together, lambda: {"peer again": peers[PEER]()}, BATCHES)
     both = by_lightning(module, stream, turns, ten, SeedCallbacks(module.members))
-    # Against the pythae of its own turns, since the machine may have changed its mind meanwhile.
+    # Against the peer of its own turns, since the machine may have changed its mind meanwhile.
     wall, processor = (
         seeds * ours * before / again
-        for ours, before, again in zip(speed(both[together]), found["pythae"], speed(both["pythae again"]), strict=True)
+        for ours, before, again in zip(speed(both[together]), found[PEER], speed(both["peer again"]), strict=True)
     )
     found[together] = wall, processor
     return found
@@ -132,17 +136,20 @@ def speed(seconds: Seconds) -> tuple[float, float]:
 
 
 def main() -> None:
-    options = options_of(__doc__, turns=40, seeds=10).parse_args()
+    options = options_of(__doc__, turns=40, seeds=10, data="mnist").parse_args()
     device = begin(options)
     clocks = ["second", "processor second"] if device.type == "cpu" else ["second"]
     rows = []
     for name, samples in (("VAE", 1), (f"IWAE, {SAMPLES} samples", SAMPLES)):
-        found = measure(samples, options.turns, options.seeds, device)
+        found = measure(options.data, samples, options.turns, options.seeds, device)
         for who, speeds in found.items():
-            cells = [(f"{each:.0f}", f"{each / peer:.2f}") for each, peer in zip(speeds, found["pythae"], strict=True)]
+            cells = [(f"{each:.0f}", f"{each / peer:.2f}") for each, peer in zip(speeds, found[PEER], strict=True)]
             rows.append([name, who, *(cell for pair in cells[: len(clocks)] for cell in pair)])
-    header = [word for clock in clocks for word in (f"examples per {clock}", "over pythae")]
-    publish("Training on MNIST beside pythae", options, table(["model", "trainer", *header], rows))
+    header = [word for clock in clocks for word in (f"examples per {clock}", f"over {PEER}")]
+    lines = table(["model", "trainer", *header], rows)
+    if not PYTHAE:
+        lines += ["", "pythae is not installed, and has no part here: pip install pythae."]
+    publish(f"Training on {options.data} beside pythae", options, lines)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,13 @@ def results(precision: str, model: str, seeds: int, epochs: int, threads: int) -
 
 
 def main() -> None:
-    options = options_of(__doc__, seeds=3, epochs=30).parse_args()
+    parser = options_of(__doc__, seeds=3, epochs=30)
+    parser.add_argument("--models", nargs="+", default=["gmvae", "lidgmvae"])
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS)
+    options = parser.parse_args()
     rows = []
-    for model in ("gmvae", "lidgmvae"):
-        for precision in PRECISIONS:
+    for model in options.models:
+        for precision in options.precisions:
             found = results(precision, model, options.seeds, options.epochs, options.threads)
             cells = [
                 ("LL", [run["ll"]["mean"] for run in found], 2),

@@ -57,7 +57,7 @@ def step_of(vae: VAE, symbols: int, batch: int, length: int) -> Step:
 
 def speed(options: argparse.Namespace) -> list[str]:
     rows = []
-    for symbols in (10_000, 20_000):
+    for symbols in options.vocabularies or (10_000, 20_000):
         steps = {
             name: step_of(build(name, symbols, options.width), symbols, options.batch, options.length) for name in MAPS
         }
@@ -75,8 +75,8 @@ def speed(options: argparse.Namespace) -> list[str]:
 
 def memory(options: argparse.Namespace) -> list[str]:
     rows = []
-    for symbols in (5_000, 10_000, 20_000):
-        for length in (20, 40, 80):
+    for symbols in options.vocabularies or (5_000, 10_000, 20_000):
+        for length in options.lengths:
             rows.append([f"{symbols:,}", length, *(peak(name, symbols, length, options) for name in MEASURED)])
     return [
         f"Most resident memory, MiB, of a process that takes three training steps: width {options.width}, "
@@ -95,6 +95,8 @@ def peak(name: str, symbols: int, length: int, options: argparse.Namespace) -> i
 
 def main() -> None:
     parser = options_of(__doc__, width=256, batch=32, length=22, rounds=10, memory=0, symbols=10_000, one="")
+    parser.add_argument("--vocabularies", type=int, nargs="+", help="the sizes V, in place of those that are usual")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[20, 40, 80], help="the lengths T for --memory")
     options = parser.parse_args()
     begin(options)
     if options.one:

@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from lid_vae.command_line import main
 
-__all__ = ["MEASURES", "TINY", "Outcome", "Programs", "digest", "measures", "read_metrics"]
+__all__ = ["MEASURES", "TINY", "Outcome", "Programs", "digest", "measures", "read_metrics", "without_reader"]
 
 TINY = (
     "data.per_class=60",
@@ -111,3 +114,17 @@ def digest(folder: Path) -> dict[str, bytes]:
 def read_metrics(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def without_reader(*words: str) -> "subprocess.CompletedProcess[str]":
+    """``python <words>`` with a standard output whose reader has gone, as ``| head`` goes; errors are kept.
+
+    The output is held back, as Python does by itself where it is no terminal: some of it fails at the very end.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as output:
+        return subprocess.run(
+            [sys.executable, *words], stdout=output, stderr=subprocess.PIPE, env=environment, check=False, text=True
+        )

@@ -76,13 +76,27 @@ def run(conf, monkeypatch, capfd):
     def go(*arguments, body=lambda cfg: 0.0):
         seen = []
 
-        def train(cfg):
-            seen.append(OmegaConf.to_container(cfg))
-            return body(cfg)
+        def plan_run(cfg, presets, *, sweep, overrides):
+            seeds = OmegaConf.to_container(cfg).get("seed")
+            seeds = seeds if isinstance(seeds, list) else [seeds]
+            members = [types.SimpleNamespace(seed=seed, folder=conf.parent / f"seed-{seed}") for seed in seeds]
+            return types.SimpleNamespace(cfg=cfg, members=members, overrides=overrides)
 
-        experiment = types.ModuleType("lid_vae.run.fit")
-        experiment.train = train
-        monkeypatch.setitem(sys.modules, "lid_vae.run.fit", experiment)
+        def attempt(cfg):
+            seen.append(OmegaConf.to_container(cfg))
+            try:
+                return body(cfg)
+            except Exception as error:
+                return error
+
+        def train(plan):
+            seeds = [member.seed for member in plan.members]
+            return {seed: attempt(OmegaConf.merge(plan.cfg, {"seed": seed})) for seed in seeds}
+
+        fit = types.ModuleType("lid_vae.run.fit")
+        fit.train = train
+        monkeypatch.setitem(sys.modules, "lid_vae.run.fit", fit)
+        monkeypatch.setattr("lid_vae.command_line.program.plan_run", plan_run)
         status = 0
         try:
             main("train", ["train.py", *arguments], conf)
@@ -121,6 +135,8 @@ def parse(override):
         ("-m data.train_size=1000,2000 data.kind=a,b-c", "-m data.train_size=1000,2000 data.kind=a,b-c"),
         ("data.kind=a,b", "data.kind='a,b'"),
         ("-m ckpt=a,b paths.runs=1,2", "-m ckpt='a,b' paths.runs='1,2'"),
+        ("-m hydra/sweeper=optuna seed=0-2", "-m hydra/sweeper=optuna seed=[0,1,2]"),
+        ("seed=[0,2]", "seed=[0,2]"),
         ("-m ckpt=choice(a,b)", "-m ckpt=choice(a,b)"),
         ("ckpt=choice(a,b)", "ckpt='choice(a,b)'"),
         ("ckpt=123 interpolate=true ckpt=null", "ckpt='123' interpolate='true' ckpt=null"),
@@ -215,7 +231,7 @@ def test_the_users_own_command(run):
 def test_a_seed_range_in_a_file(run):
     status, seen, _, _ = run("experiment=sweep", "model=gmvae,lidgmvae", "-m")
     assert status == 0
-    assert [cfg["seed"] for cfg in seen] == [0, 0, 1, 1, 2, 2, 7, 7]
+    assert [cfg["seed"] for cfg in seen] == [0, 1, 2, 7, 0, 1, 2, 7]
     assert [cfg["seed"] for cfg in run("experiment=sweep", "-m", "seed=5")[1]] == [5]
     status, seen, _, err = run("experiment=sweep")
     assert (status, len(seen)) == (0, 1)
@@ -398,7 +414,8 @@ def test_an_unwritable_folder_is_named(run):
 def test_jobs_and_failures_travel_between_processes():
     job = Job("train", ("train.py", "seed=1"), None)
     assert pickle.loads(pickle.dumps(job)) == job
-    assert str(pickle.loads(pickle.dumps(RunFailed("a line")))) == "a line"
+    failure = pickle.loads(pickle.dumps(RunFailed("a line", {3: "a line"})))
+    assert (str(failure), failure.seeds) == ("a line", {3: "a line"})
 
 
 def test_cfg_job(run):

@@ -44,7 +44,8 @@ def rewrite(argv: Sequence[str]) -> list[str]:
     shown = next((flag for flag in flags if flag.partition("=")[0] in ("--cfg", "-c", "--info", "-i")), None)
     if shown and multirun:
         raise UserError(f"{shown} shows the configuration of one run. Leave out -m, and give one value to each option.")
-    return flags + [_rewrite_override(override, multirun) for override in overrides]
+    foreign = any(re.fullmatch(r"\+*hydra/sweeper=(?!lid_vae$).*", override) for override in overrides)
+    return flags + [_rewrite_override(override, multirun, foreign) for override in overrides]
 
 
 def is_multirun(flags: Sequence[str], overrides: Sequence[str]) -> bool:
@@ -80,13 +81,13 @@ def _unknown_flag(word: str) -> str:
     return f"{word} is not a flag. {hint} --help lists the options."
 
 
-def _rewrite_override(override: str, multirun: bool) -> str:
+def _rewrite_override(override: str, multirun: bool, foreign: bool) -> str:
     key, equals, value = override.partition("=")
     name = key.lstrip("+").strip()
     if not equals or key.startswith("~"):
         return override
     if name == "seed":
-        return f"{key}={_seed(value, multirun)}"
+        return f"{key}={_seed(value, multirun, foreign)}"
     if name == "interpolate":
         return override if value == "null" else f"{key}={_quote(_without_interpolation(value))}"
     if _TEXT.fullmatch(name) or name.startswith("data."):
@@ -98,10 +99,16 @@ def _rewrite_override(override: str, multirun: bool) -> str:
     return override
 
 
-def _seed(value: str, multirun: bool) -> str:
+def _seed(value: str, multirun: bool, foreign: bool) -> str:
+    """``foreign``: another sweeper is to see one run of several seeds, not several values to choose from."""
     if seed_range.is_seed_range(value):
-        value_for_hydra = seed_range.sweep_text(seed_range.parse(value))
-    elif re.fullmatch(r"\s*\d+\s*", value, re.ASCII) or "(" in value or value.startswith("${"):
+        seeds = seed_range.parse(value)
+        value_for_hydra = f"[{','.join(map(str, seeds))}]" if foreign else seed_range.sweep_text(seeds)
+    elif (
+        re.fullmatch(r"\s*(\d+|\[\s*\d+\s*(,\s*\d+\s*)*\])\s*", value, re.ASCII)
+        or "(" in value
+        or value.startswith("${")
+    ):
         value_for_hydra = value
     else:
         raise UserError(f"seed={value} is not a seed. Write a whole number from 0, or with -m a range: -m seed=0-9.")

@@ -13,6 +13,7 @@ from lid_vae.data.base import DataModule
 from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.likelihood.base import VectorLikelihood
+from lid_vae.module.display_name import display_name
 from lid_vae.module.posterior_mean import average
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
@@ -123,7 +124,7 @@ def take_portrait(
         prior_NM, category = _prior_draws(prior, len(x), rng)
         vectors = _vectors(module, data.image_shape, x, w_BM, prior, prior_NM, category, rng)
         return Portrait(
-            title=f"{module.promise.variant} on {data.name}, step {module.step}, {len(x)} examples ({split})",
+            title=f"{display_name(module)} on {data.name}, step {module.step}, {len(x)} examples ({split})",
             support=prior.support,
             label_B=None if y is None else _array(y),
             label_count=data.label_count or 0,

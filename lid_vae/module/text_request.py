@@ -12,6 +12,7 @@ from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.data.text_file import decode_text, read_text
 from lid_vae.errors import UserError
 from lid_vae.module.decoding import DRAWN, decoder
+from lid_vae.module.display_name import display_name
 from lid_vae.module.posterior_mean import posterior_mean
 from lid_vae.module.texts import Section, Texts, between, decoded, prior_spread, sampled
 from lid_vae.noise import derive_seed
@@ -63,7 +64,7 @@ class TextRequest:
                 passage += [f"  {sentence}" for sentence in islice(found, len(line))]
         if passages:
             sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
-        title = f"{module.promise.variant} on {data.name}"
+        title = f"{display_name(module)} on {data.name}"
         return Texts(title, prior_spread(module, data).verdict() if self.sample else "", sections)
 
 

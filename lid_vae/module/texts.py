@@ -11,6 +11,7 @@ from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
 from lid_vae.module.decoding import Decode, decoder
+from lid_vae.module.display_name import display_name
 from lid_vae.module.posterior_mean import posterior_mean
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
@@ -117,7 +118,7 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
     pairs = list(zip(original, said[: len(again)], strict=False))
     paths = [said[len(again) + STEPS * k :][:STEPS] for k in range(len(lines))]
     return Texts(
-        f"{module.promise.variant} on {data.name}, step {module.step} ({split})",
+        f"{display_name(module)} on {data.name}, step {module.step} ({split})",
         _spread(module, from_prior).verdict(),
         [
             Section(
@@ -174,7 +175,7 @@ def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
     likelihood = module.vae.likelihood
     if not isinstance(likelihood, AutoregressiveLikelihood):
         raise UserError(
-            f"Sentences need a model of sequences, and this is a {module.promise.variant} of vectors. Its samples and "
+            f"Sentences need a model of sequences, and this is a {display_name(module)} of vectors. Its samples and "
             "reconstructions are in the picture latents.png beside its result."
         )
     return likelihood

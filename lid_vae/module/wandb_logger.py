@@ -28,23 +28,26 @@ def wandb_logger(
 
     The run is named after the last two parts of ``folder`` (``<model>-<data>-<family>/seed-<n>``) and grouped by the
     part before them, the experiment. Its configuration is ``<folder>/config.yaml``. A run that resumes from
-    ``<folder>/checkpoints/last.ckpt`` continues the same wandb run. ``WANDB_MODE`` is respected; where it is not set,
-    a run without a login, or whose server does not answer, is recorded offline (``wandb sync`` sends it later).
+    ``<folder>/checkpoints/last.ckpt`` continues the same wandb run, whose id stands in ``<folder>/wandb/run-id``. Under
+    ``wandb agent`` the project, the entity and the id are the agent's, one id for each command that it starts.
+    ``WANDB_MODE`` is respected; where it is not set, a run without a login, or whose server does not answer, is
+    recorded offline (``wandb sync`` sends it later).
     Raises ``UserError`` for ``WANDB_MODE=online`` without a login.
     """
     import wandb  # two seconds, so only where asked for
 
     place = Path(folder).resolve()
     settings = wandb.setup().settings
+    project = os.environ.get("WANDB_PROJECT") or project
+    # Of a run in a sweep of wandb's own these are the agent's, and others would be ignored with a warning.
+    own = {} if settings.sweep_id else {"project": project, "entity": entity, "id": _run_id(place)}
     options: dict[str, Any] = {
-        "project": os.environ.get("WANDB_PROJECT") or project,
-        "entity": entity,
+        **own,
         "name": f"{place.parent.name}/{place.name}",
         "group": place.parent.parent.name,
         "tags": [str(tag) for tag in tags],
         "config": _config(place),
         "dir": str(place),
-        "id": _run_id(place),
         "resume": "allow",
         # Seeds of a sweep share a process: every one its own run, and no capture of the terminal.
         "settings": wandb.Settings(reinit="create_new", console="off", quiet=True),
@@ -55,9 +58,10 @@ def wandb_logger(
     except wandb.errors.CommError as error:
         warnings.warn(f"wandb records offline, as its server does not answer: {error}", stacklevel=2)
         run = wandb.init(mode="offline", **options)
+    write_atomic(_stored_id(place), f"{run.id}\n")
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    return WandbLogger(experiment=run, save_dir=str(place), project=options["project"])
+    return WandbLogger(experiment=run, save_dir=str(place), project=project)
 
 
 def _mode(asked: str | None, logged_in: bool) -> Any:
@@ -87,12 +91,14 @@ def _logged_in(base_url: str, api_key: str | None) -> bool:
 
 def _run_id(folder: Path) -> str:
     """The id of the wandb run that this run continues, else a new one: a forced or restarted run begins afresh."""
-    path = folder / "wandb" / "run-id"
-    if path.exists() and (folder / "checkpoints" / "last.ckpt").exists():
-        return path.read_text().strip()
-    identity = uuid4().hex[:12]
-    write_atomic(path, identity + "\n")
-    return identity
+    if _stored_id(folder).exists() and (folder / "checkpoints" / "last.ckpt").exists():
+        return _stored_id(folder).read_text().strip()
+    return uuid4().hex[:12]
+
+
+def _stored_id(folder: Path) -> Path:
+    """The file with the id of the run's wandb run, as wandb has it."""
+    return folder / "wandb" / "run-id"
 
 
 def _config(folder: Path) -> Any:

@@ -8,6 +8,7 @@ from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.prior.matrix_exponential import matrix_exponential
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ComponentCode", "regular_code"]
@@ -50,7 +51,7 @@ class ComponentCode(nn.Module):
     def forward(self) -> Float[Tensor, "K M"]:
         if self.kind == "learned":
             return self.weight
-        rotation = torch.linalg.matrix_exp(self.skew - self.skew.mT)
+        rotation = matrix_exponential(self.skew - self.skew.mT)
         return self.points @ rotation * (self.floor + positive(self.raw_size))
 
     @torch.no_grad()

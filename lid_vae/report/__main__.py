@@ -17,6 +17,7 @@ from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
 from lid_vae.report.build import build
 from lid_vae.report.classical_options import check_whole
+from lid_vae.report.terminal import discard_output
 from lid_vae.run.store import CONF
 
 __all__ = ["main"]
@@ -40,7 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments = [full_choice(argument) for argument in rewrite(typed)]
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         sys.argv, os.environ[FULL_ERROR] = [PROGRAM, *arguments], "1"
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="report")(Job(before[1] == "1"))()
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="report")(Job(before[1] == "1"))()
+        finally:
+            sys.stdout.flush()  # Hydra exits after its help, which may still be held back
+    except BrokenPipeError:  # --help | head
+        discard_output()
     except Exception as error:
         text = None
         if isinstance(error, ConfigCompositionException | OverrideParseException):
@@ -102,10 +108,10 @@ def draw(cfg: DictConfig) -> Sequence[str]:
             outcome = hydra.utils.instantiate(cfg.figure, _convert_="all").draw(Path(cfg.output), cfg.seed)
     finally:
         torch.set_num_threads(threads)
-    if outcome.text:
-        print(outcome.text)
-    for path in outcome.files:
-        print(path)
+    try:
+        print("\n".join(filter(None, [outcome.text, *map(str, outcome.files)])), flush=True)
+    except BrokenPipeError:  # the files are there, and what went wrong is still to be said
+        discard_output()
     for problem in outcome.problems:
         print(f"{PROGRAM}: {problem}", file=sys.stderr)
     return outcome.problems

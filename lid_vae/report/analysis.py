@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from lid_vae.report import paper
 from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
-from lid_vae.report.results import REFERENCES, Row, Study, Table
 from lid_vae.report.statistics import Summary, bonferroni, paired_p_values, summarise
+from lid_vae.report.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
 
 __all__ = ["Analysed", "Cell", "Line", "analyse"]
 
 
 # Settings by which a row finds its reference, where there are several.
-LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers", "batch_size")
+LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers", "batch_size", "steps")
 
 
 @dataclass
@@ -87,22 +87,13 @@ def analyse(study: Study) -> list[Analysed]:
 
 def _begin(table: Table) -> Analysed:
     item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
-    seeds = table.seeds
     for row in table.rows:
         times = [seconds(result) for result in row.results.values()]
         known = [time for time in times if time is not None]
-        item.lines.append(Line(row, {}, len(seeds), sum(known) if known and len(known) == len(times) else None))
-        item.notes += _absences(row, seeds)
+        total = sum(known) if known and len(known) == len(times) else None
+        item.lines.append(Line(row, {}, len(row.expected), total))
+        item.notes += [f"{row.label}: {told}." for told in say_missing(row.missing)]
     return item
-
-
-def _absences(row: Row, seeds: Sequence[int]) -> list[str]:
-    """Which of ``seeds`` are missing in a row, and why."""
-    reasons: dict[str, list[int]] = {}
-    for seed in seeds:
-        if seed not in row.results:
-            reasons.setdefault(row.missing.get(seed, "not run"), []).append(seed)
-    return [f"{row.label}: {_seeds(seeds)} {reason.rstrip('.')}." for reason, seeds in reasons.items()]
 
 
 def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
@@ -164,7 +155,9 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
             )
         elif fit[0].seeds != row.seeds:
             apart = sorted(set(fit[0].seeds) ^ set(row.seeds))
-            item.notes.append(f"{row.label}: no paired test, as only one of it and {fit[0].label} has {_seeds(apart)}.")
+            item.notes.append(
+                f"{row.label}: no paired test, as only one of it and {fit[0].label} has {say_seeds(apart)}."
+            )
         elif len(row.seeds) > 1:
             pairs.append((line, fit[0]))
     return pairs
@@ -172,15 +165,3 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
 
 def _settings(row: Row, names: Sequence[str]) -> tuple[object, ...]:
     return tuple(row.setting(name) for name in names)
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    """``seeds 0-3, 7``."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    text = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"seed{'s' if len(seeds) > 1 else ''} {text}"

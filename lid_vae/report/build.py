@@ -12,7 +12,7 @@ from lid_vae.report.page import page
 from lid_vae.report.pictures import depth_figure, png
 from lid_vae.report.results import read
 from lid_vae.report.table import markdown, rows_csv, runs_csv
-from lid_vae.report.terminal import print_tables
+from lid_vae.report.terminal import Terminal, print_tables
 
 __all__ = ["build"]
 
@@ -25,7 +25,7 @@ def build(folders: Sequence[Path], output: Path | None = None, console: Console 
     """
     study = read(folders)
     items = analyse(study)
-    console = Console() if console is None else console
+    console = Terminal() if console is None else console
     print_tables(items, console)
     for note in study.notes:
         console.print(note, markup=False, highlight=False)

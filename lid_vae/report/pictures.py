@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lid_vae.report.analysis import Analysed, Line
-from lid_vae.report.results import Row
+from lid_vae.report.study import Row
 
 __all__ = ["Picture", "Text", "depth_figure", "pictures", "png", "texts"]
 
@@ -67,7 +67,7 @@ def depth_figure(item: Analysed) -> Figure | None:
     """AU, accuracy and LL against the number of maps, a line for each model; None where no model has two depths."""
     models: dict[str, list[Line]] = {}
     for line in item.lines:
-        if line.row.setting("depth") is not None:
+        if line.row.results and line.row.setting("depth") is not None:
             models.setdefault(line.row.model, []).append(line)
     models = {model: lines for model, lines in models.items() if len({line.row.setting("depth") for line in lines}) > 1}
     if not models or item.table.is_search:

@@ -3,16 +3,19 @@
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lid_vae.errors import UserError
+from lid_vae.report.configured import same_data
+from lid_vae.report.naming import label
+from lid_vae.report.study import REFERENCES, Row, Study, Table, say_missing
 from lid_vae.run.store import FAILURE
+from lid_vae.sweep.manifest import expected_seeds
 
-__all__ = ["REFERENCES", "Row", "Study", "Table", "read"]
+__all__ = ["read"]
 
 # The order of the paper's Table 2; other models stand before the last, against which all are tested.
 ORDER = (
@@ -25,96 +28,16 @@ ORDER = (
     "lagging_vae",
     "beta_vae",
 )
-REFERENCES = ("lidgmvae", "lidsvae")
-# What tells rows of one model apart, with its name in a label.
-SETTINGS = {
-    "family": "family",
-    "mixture": "mixture",
-    "map": "map",
-    "depth": "depth",
-    "hidden_layers": "layers",
-    "width": "width",
-    "objective": "objective",
-    "inference": "inference",
-    "learning_rate": "rate",
-    "batch_size": "batch",
-}
 PASSED_OVER = {"checkpoints", "tensorboard", "wandb", "report"}
 # Experiment, data, size of the training set, split, checkpoint, S.
 Key = tuple[str, str, int | None, str, str, int]
 _SEED = re.compile(r"seed-(\d+)")
 
 
-@dataclass
-class Row:
-    """One configuration: ``results[seed]`` as read from the file, ``missing[seed]`` why there is none."""
-
-    place: Path
-    model: str
-    label: str = ""
-    results: dict[int, dict[str, Any]] = field(default_factory=dict)
-    missing: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted(self.results)
-
-    def setting(self, name: str) -> Any:
-        """A setting that all runs of the row share; None where no run tells."""
-        return next((result.get(name) for result in self.results.values()), None)
-
-    def run_folder(self, seed: int) -> Path:
-        return self.place / f"seed-{seed}"
-
-
-@dataclass
-class Table:
-    """Rows measured alike: one experiment, data set, training-set size, split, checkpoint and S."""
-
-    experiment: str
-    data: str
-    train_size: int | None
-    split: str
-    checkpoint: str
-    samples: int
-    rows: list[Row]
-
-    @property
-    def seeds(self) -> list[int]:
-        """Every seed that any row has or should have."""
-        return sorted({seed for row in self.rows for seed in (*row.results, *row.missing)})
-
-    @property
-    def references(self) -> list[Row]:
-        """The rows that others are tested against."""
-        return [row for row in self.rows if row.model in REFERENCES and row.results]
-
-    @property
-    def first(self) -> dict[str, Any]:
-        return next(result for row in self.rows for result in row.results.values())
-
-    @property
-    def of_training(self) -> bool:
-        """Whether runs measured this at the end of their training, so that a missing one has its place here."""
-        return any("seconds" in result for row in self.rows for result in row.results.values())
-
-    @property
-    def is_search(self) -> bool:
-        return self.experiment.endswith("_search")
-
-
-@dataclass
-class Study:
-    """All tables below some folders, and notes on what could not be used."""
-
-    tables: list[Table]
-    notes: list[str]
-
-
 def read(folders: Sequence[Path]) -> Study:
     """Every ``result.json`` and ``evaluation-*.json`` below ``folders``.
 
-    A damaged file, a failed and an unfinished run are noted and counted as missing in their rows.
+    A damaged file, a failed and an unfinished run, and one that a sweep was to do, count as missing in their rows.
     Raises ``UserError`` for a folder that does not exist or holds no result.
     """
     groups: dict[Key, dict[Path, Row]] = {}
@@ -128,11 +51,12 @@ def read(folders: Sequence[Path]) -> Study:
             _read_run(path, names, groups, missing, notes)
         if sum(map(len, groups.values())) == damaged:
             raise UserError(_nothing(folder, notes[before:], missing))
+    _expect(folders, groups, missing)
     tables = [Table(*key, list(rows.values())) for key, rows in groups.items()]
     _place_missing(tables, missing, notes)
     for table in tables:
         table.rows.sort(key=_row_order)
-        _label(table.rows)
+        label(table.rows)
     return Study(sorted(tables, key=_table_order), notes)
 
 
@@ -195,44 +119,53 @@ def _key(result: Mapping[str, Any]) -> Key:
     )
 
 
+def _expect(
+    folders: Sequence[Path], groups: Mapping[Key, Mapping[Path, Row]], missing: dict[Path, dict[int, str]]
+) -> None:
+    """Adds to ``missing`` the runs below ``folders`` that a sweep was to do and nobody has begun."""
+    known: dict[Path, set[int]] = {place: set(seeds) for place, seeds in missing.items()}
+    for rows in groups.values():
+        for place, row in rows.items():
+            known.setdefault(place, set()).update(row.results)
+    for experiment in dict.fromkeys(place.parent for place in list(known)):
+        for name, seeds in expected_seeds(experiment).items():
+            place = experiment / name
+            if any(folder == place or folder in place.parents for folder in folders):
+                for seed in sorted(seeds - known.get(place, set())):
+                    missing.setdefault(place, {})[seed] = "not run"
+
+
 def _place_missing(tables: Sequence[Table], missing: Mapping[Path, dict[int, str]], notes: list[str]) -> None:
-    """Into their rows; a configuration without any result gets a row in the tables of its experiment and data."""
+    """Into their rows; a configuration without any result gets a row in the table that its result would stand in."""
     for place, seeds in missing.items():
-        homes = [row for table in tables for row in table.rows if row.place == place and table.of_training]
+        homes = [row for table in tables for row in table.rows if row.place == place and row.trained]
         if not homes:
             model, data = [*place.name.split("-"), ""][:2]
-            for table in tables:
-                if table.of_training and (table.experiment, table.data) == (place.parent.name, data):
-                    homes.append(Row(place, model))
-                    table.rows.append(homes[-1])
+            row = Row(place, model)
+            row.model = str(row.setting("model") or model)
+            experiment, data = row.setting("experiment") or place.parent.name, row.setting("data") or data
+            tabled = [t for t in tables if (t.experiment, t.data) == (experiment, data)]
+            fitting = [table for table in tabled if any(one.trained for one in table.rows) and _fits(row, table)]
+            if row.config is None and len(fitting) > 1:
+                fitting = []  # nothing says in which
+            for table in fitting:
+                if all(one.place != place for one in table.rows):
+                    table.rows.append(replace(row, missing={}))
+                homes += [one for one in table.rows if one.place == place]
         for row in homes:
             row.missing.update({seed: why for seed, why in seeds.items() if seed not in row.results})
         if not homes:
-            listed = "; ".join(f"seed {seed} {why}" for seed, why in sorted(seeds.items()))
-            notes.append(f"{place} holds no result: {listed}.")
+            notes.append(f"{place} holds no result: {'; '.join(say_missing(seeds))}.")
 
 
-def _label(rows: Sequence[Row]) -> None:
-    """The model's name, with the settings in which it differs from other rows of that model.
-
-    A row that has not the setting at all, such as a linear map a depth, is told apart by what it has instead.
-    """
-    values: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        for name in SETTINGS if row.results else ():
-            if row.setting(name) is not None:
-                values.setdefault(row.model, {}).setdefault(name, set()).add(str(row.setting(name)))
-    for row in rows:
-        parts = [
-            f"{SETTINGS[name]} {row.setting(name)}"
-            for name, known in values.get(row.model, {}).items()
-            if len(known) > 1 and row.setting(name) is not None
-        ]
-        row.label = ", ".join([row.model, *parts]) if row.results else row.place.name
-    times = Counter(row.label for row in rows)
-    for row in rows:
-        if times[row.label] > 1:
-            row.label = row.place.name
+def _fits(row: Row, table: Table) -> bool:
+    """Whether a row without results is of the same splits and S as a table's, as far as is known."""
+    if row.config is None:
+        return True
+    if row.setting("samples") not in (None, table.samples):
+        return False
+    other = next((one.config for one in table.rows if one.config is not None), None)
+    return other is None or same_data(row.config, other)
 
 
 def _row_order(row: Row) -> tuple[Any, ...]:

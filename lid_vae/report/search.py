@@ -1,18 +1,19 @@
 """The learning rate of each model, by the mean validation bound of its search's runs and by nothing else."""
 
+from collections.abc import Sequence
 from statistics import mean
 
 from lid_vae.report.analysis import Analysed
-from lid_vae.report.results import Row
+from lid_vae.report.study import Row
 
 __all__ = ["choices", "chosen_rates"]
 
 
 def chosen_rates(item: Analysed) -> dict[str, float]:
     """The best rate of each model that has several; of equal ones the smallest. An unfinished rate is not eligible."""
-    seeds = item.table.seeds
     best: dict[str, tuple[float, float]] = {}
     for model, rows in _searched(item).items():
+        seeds = _seeds(rows)
         for row in sorted(rows, key=_rate):
             if row.seeds != seeds:
                 continue
@@ -27,11 +28,11 @@ def choices(item: Analysed) -> list[str]:
     searched = _searched(item)
     if not searched:
         return []
-    chosen, seeds = chosen_rates(item), item.table.seeds
+    chosen = chosen_rates(item)
     listed = "; ".join(f"{model}: {rate:g}" for model, rate in chosen.items()) or "none"
     sentences = [f"Best learning rates by the mean validation bound over seeds, no test data: {listed}."]
     for model, rows in searched.items():
-        rates = sorted(_rate(row) for row in rows)
+        rates, seeds = sorted(_rate(row) for row in rows), _seeds(rows)
         if model not in chosen:
             sentences.append(f"{model}: no rate is finished on all seeds, so none is chosen.")
         elif chosen[model] in (rates[0], rates[-1]):
@@ -55,6 +56,11 @@ def _searched(item: Analysed) -> dict[str, list[Row]]:
         if len({_rate(row) for row in rows}) == len(rows) > 1
         and all(len({str(row.setting(name)) for row in rows}) == 1 for name in other)
     }
+
+
+def _seeds(rows: Sequence[Row]) -> list[int]:
+    """Those of all rates together: rates are compared on equal seeds."""
+    return sorted({seed for row in rows for seed in row.expected})
 
 
 def _rate(row: Row) -> float:

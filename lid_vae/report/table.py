@@ -76,14 +76,14 @@ def runs_csv(items: Sequence[Analysed]) -> str:
     keys = list(dict.fromkeys(measure.key for item in items for measure in item.measures))
     writer.writerow(["experiment", "data", "split", "samples", "row", "seed", "state", *keys, "seconds"])
     for item in items:
-        table, seeds = item.table, item.table.seeds
+        table = item.table
         readers = {measure.key: measure.read for measure in item.measures}
         for line in item.lines:
-            for seed in seeds:
+            for seed in line.row.expected:
                 place = [table.experiment, table.data, table.split, table.samples, line.row.label, seed]
                 result = line.row.results.get(seed)
                 if result is None:
-                    writer.writerow([*place, line.row.missing.get(seed, "not run"), *([None] * (len(keys) + 1))])
+                    writer.writerow([*place, line.row.missing[seed], *([None] * (len(keys) + 1))])
                     continue
                 values = [readers[key](result) if key in readers else None for key in keys]
                 writer.writerow([*place, "finished", *values, seconds(result)])

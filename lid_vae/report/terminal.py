@@ -1,5 +1,7 @@
 """Tables on a terminal of any width: columns that do not fit stand in a second table below the first."""
 
+import os
+import sys
 from collections.abc import Sequence
 from textwrap import wrap
 
@@ -12,16 +14,29 @@ from lid_vae.report.analysis import Analysed
 from lid_vae.report.table import grid
 from lid_vae.report.wording import caption
 
-__all__ = ["print_tables", "render"]
+__all__ = ["Terminal", "discard_output", "print_tables", "render"]
 
 # Of a column beside its text: a space on either side.
 GAP = 2
 MOST = 40
 
 
-def print_tables(items: Sequence[Analysed], console: Console | None = None) -> None:
+class Terminal(Console):
+    """Standard output; what is printed after its reader has gone (``| head``) is lost, and nothing else is."""
+
+    def on_broken_pipe(self) -> None:
+        """In place of ending the program, whose files are still to be written."""
+        self.quiet = True
+        discard_output()
+
+
+def discard_output() -> None:
+    """For when the reader of standard output has gone: Python would complain once more when it closes the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_tables(items: Sequence[Analysed], console: Console) -> None:
     """Up to forty tables; the files hold them all."""
-    console = Console() if console is None else console
     for item in items[:MOST]:
         console.print(render(item, console.width))
     if len(items) > MOST:

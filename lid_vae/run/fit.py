@@ -252,9 +252,7 @@ def _fit(
 class _Position(AtomicCheckpointIO):
     """Gives Lightning the position in training from the checkpoint of a member; the members hold the rest."""
 
-    def __init__(
-        self, checkpoint: dict[str, Any] | None, training: Ensemble, callbacks: Sequence[pl.Callback]
-    ) -> None:
+    def __init__(self, checkpoint: dict[str, Any] | None, training: Ensemble, callbacks: Sequence[pl.Callback]) -> None:
         super().__init__()
         self.checkpoint, self.training = checkpoint, training
         self.keys = {callback.state_key for callback in callbacks}

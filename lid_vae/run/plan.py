@@ -12,7 +12,7 @@ from lid_vae.errors import UserError
 from lid_vae.run.names import current
 from lid_vae.run.store import Presets, locate, without_hydra
 
-__all__ = ["DeviceOptions", "MemberPlan", "Parts", "RunPlan", "check_whole", "labels_of", "plan_run", "seeds_of"]
+__all__ = ["DeviceOptions", "MemberPlan", "Parts", "RunPlan", "check_whole", "labels_of", "plan_run", "select"]
 
 Node = Mapping[str, Any]
 """A recipe: the ``_target_`` to call, and its arguments."""
@@ -28,6 +28,23 @@ LEAST = {
     "width": 1,
     "latent_dimension": 1,
     "categories": 1,
+}
+# Where what results say of a configuration stands in it.
+LABELS = {
+    "model": "choices.model",
+    "data": "choices.data",
+    "family": "choices.family",
+    "mixture": "family.mixture",
+    "map": "choices.map",
+    "depth": "map.depth",
+    "objective": "choices.objective",
+    "inference": "choices.inference",
+    "posterior": "choices.posterior",
+    "batch_size": "data.batch_size",
+    "scale": "data.scale",
+    "learning_rate": "optimizer.lr",
+    "width": "width",
+    "hidden_layers": "map.hidden_layers",
 }
 # Those under ``trainer`` that Lightning is not told.
 OWN_TRAINER_OPTIONS = ("matmul_precision", "compile", "check_val_every_n_epoch")
@@ -176,25 +193,16 @@ def plan_run(
 
 
 def labels_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What results say of a resolved configuration."""
-    choices = config["choices"]
-    return {
-        "model": choices["model"],
-        "experiment": config["experiment_name"] or choices["experiment"] or "default",
-        "data": choices["data"],
-        "family": choices["family"],
-        "mixture": config["family"].get("mixture"),
-        "map": choices["map"],
-        "depth": config["map"].get("depth"),
-        "objective": choices["objective"],
-        "inference": choices["inference"],
-        "posterior": choices.get("posterior"),
-        "batch_size": config["data"]["batch_size"],
-        "scale": config["data"].get("scale"),
-        "learning_rate": config["optimizer"].get("lr"),
-        "width": config["width"],
-        "hidden_layers": config["map"].get("hidden_layers"),
-    }
+    """What results say of a resolved configuration; what it does not have is None."""
+    labels = {name: select(config, path) for name, path in LABELS.items()}
+    return {**labels, "experiment": config.get("experiment_name") or select(config, "choices.experiment") or "default"}
+
+
+def select(config: Any, path: str) -> Any:
+    """The value of the option of that name; None where there is none."""
+    for key in path.split("."):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
 
 
 def seeds_of(cfg: DictConfig) -> list[int]:

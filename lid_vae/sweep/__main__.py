@@ -23,10 +23,10 @@ left by the command as it was.
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the status of each folder. Exit status: 0; 1 after an error, told in a paragraph."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return
     try:
+        if not words or words[0] in ("-h", "--help"):
+            print(USAGE, end="", flush=True)
+            return
         if words[0] != "status" or len(words) < 2:
             raise UserError(f"{' '.join(words)} is not understood. Write: {PROGRAM} status <folder>")
         for word in words[1:]:

@@ -26,8 +26,8 @@ from unittest.mock import patch
 import torch
 
 from lid_vae.command_line import main
-from lid_vae.module import VAEModule
-from lid_vae.sweep.stack import Stack
+from lid_vae.train import VAEModule
+from lid_vae.train.stack import Stack
 
 REVISION = Path(__file__).resolve().parent / "8b0afb5"
 # Checkpoints name the folder that they were written to: one of nobody's own, and not where they are read.
@@ -109,7 +109,7 @@ def interrupted(command: str, where: int | None) -> int:
         advance(self, step, steps)
 
     if where is None:
-        with patch("lid_vae.experiment._draw", stop):
+        with patch("lid_vae.run.fit._draw", stop):
             return start("train", command)
     if "-m" in command:
         with patch.object(Stack, "advance", stacked):

@@ -114,7 +114,7 @@ def run_folder(root, seed, resumed=False):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(f"seed: {seed}\nlatent_dimension: 2\ntwice: ${{latent_dimension}}\n")
     if resumed:
-        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints").mkdir(exist_ok=True)
         (folder / "checkpoints" / "last.ckpt").touch()
     return folder
 
@@ -311,15 +311,45 @@ def test_two_seeds_in_one_process_are_two_wandb_runs_each_finished(tmp_path, wan
     assert wandb.run is None
 
 
-def test_wandb_run_goes_on_where_the_run_resumes_and_is_new_where_it_begins_again(tmp_path):
+def test_wandb_run_goes_on_where_the_run_resumes_and_is_new_where_it_begins_again(tmp_path, wandb_offline):
+    def begin(folder):
+        logger = wandb_module.wandb_logger(str(folder))
+        finish_loggers([logger], RESULT)
+        return logger.experiment.id
+
     folder = run_folder(tmp_path, 0)
-    first = wandb_module._run_id(folder)
-    assert wandb_module._run_id(folder) != first, "without a checkpoint the run begins again"
-    second = (folder / "wandb" / "run-id").read_text().strip()
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "last.ckpt").touch()
-    assert wandb_module._run_id(folder) == second
-    assert wandb_module._run_id(run_folder(tmp_path, 1, resumed=True)) != second
+    first = begin(folder)
+    second = begin(folder)
+    assert second != first, "without a checkpoint the run begins again"
+    run_folder(tmp_path, 0, resumed=True)
+    assert begin(folder) == second
+    assert begin(run_folder(tmp_path, 1, resumed=True)) not in (first, second)
+
+
+def test_wandb_run_of_an_agent_goes_on_outside_of_it(tmp_path, wandb_offline, capfd):
+    """``wandb agent`` tells a run its id by the environment, and no other is heeded: that one is to be continued."""
+    import wandb
+
+    folder = run_folder(tmp_path, 0, resumed=True)
+    wandb_offline.delenv("WANDB_SILENT")
+    wandb_offline.setenv("WANDB_MODE", "offline")
+
+    def begin(agent):
+        for name, value in {"WANDB_SWEEP_ID": agent and "sweep1", "WANDB_RUN_ID": agent}.items():
+            wandb_offline.setenv(name, value) if value else wandb_offline.delenv(name, raising=False)
+        wandb.teardown()  # it reads the environment once
+        logger = wandb_module.wandb_logger(str(folder))
+        finish_loggers([logger], RESULT)
+        return logger.experiment.id, logger.experiment.sweep_id
+
+    try:
+        assert begin("agent1") == ("agent1", "sweep1")
+        assert begin(None) == ("agent1", None), "the same run, begun again by hand"
+        assert begin("agent2") == ("agent2", "sweep1")
+        assert begin(None) == ("agent2", None)
+    finally:
+        wandb.teardown()
+    assert "Ignoring" not in "".join(capfd.readouterr()), "wandb's warnings of what an agent overrules"
 
 
 def test_wandb_disabled_writes_nothing(tmp_path, wandb_offline):
@@ -337,6 +367,8 @@ def test_wandb_records_offline_where_its_server_does_not_answer(tmp_path, wandb_
     modes = []
 
     class Run:
+        id = "offline1"
+
         def define_metric(self, *_, **__):
             pass
 

@@ -2,14 +2,17 @@
 
 import io
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from runs import Programs
 
 from lid_vae.distribution import FlowGaussian
+from lid_vae.module.display_name import NAMES
 from lid_vae.module.drawing import NAMED, colours, draw_clouds, draw_heat_map, draw_images, png, render
 from lid_vae.module.panels import panels
 from lid_vae.module.pictures import draw_portrait, draw_run
@@ -237,3 +240,38 @@ def test_a_png_shows_what_savefig_would():
     with Image.open(ours) as mine, Image.open(theirs) as other:
         assert mine.info["dpi"] == pytest.approx(other.info["dpi"])
         assert np.array_equal(np.asarray(mine), np.asarray(other.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("description", "name"),
+    [
+        ({}, "GMVAE"),
+        ({"config": {"choices": None}}, "GMVAE"),
+        ({"config": {"choices": {"model": "gmvae", "objective": "free_bits"}}}, "GMVAE"),
+        ({"config": {"choices": {"model": "classical"}}}, "GMVAE"),
+        ({"config": {"choices": {"model": "beta_vae"}}}, "beta-VAE"),
+        ({"config": {"choices": {"model": "my_own"}}}, "my_own"),
+    ],
+)
+def test_the_title_says_what_was_asked_for(make, description, name):
+    module, data = make("data=pinwheel", "model=beta_vae")
+    module.description = description
+    assert take_portrait(module, data, "test", 20).title.startswith(f"{name} on pinwheel, step 0, ")
+
+
+def test_every_model_has_a_display_name():
+    conf = Path(__file__).parents[2] / "conf" / "model"
+    assert {*NAMES, "classical"} == {path.stem for path in conf.glob("*.yaml")}
+
+
+@pytest.mark.parametrize(("model", "name"), [("beta_vae", "beta-VAE"), ("gmvae", "GMVAE")])
+def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, model, name):
+    titles = []
+
+    def draw(portrait):
+        titles.append(portrait.title)
+        return draw_portrait(portrait)
+
+    monkeypatch.setattr("lid_vae.module.pictures.draw_portrait", draw)
+    Programs(tmp_path).train(f"model={model}", "trainer.max_epochs=1")
+    assert [title.partition(" on ")[0] for title in titles] == [name]

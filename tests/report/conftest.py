@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 
 class Runs:
@@ -48,6 +49,32 @@ class Runs:
         path = self.place(model, seed, tag) / file
         path.write_text(json.dumps(result))
         return path
+
+    def configure(self, model: str, seed: int, *, tag: str = "", **given: Any) -> None:
+        """The ``config.yaml`` that a run stores when it begins; ``given`` are options, with __ for the dot."""
+        config: dict[str, Any] = {
+            "seed": seed,
+            "samples": 100,
+            "width": 16,
+            "experiment_name": None,
+            "optimizer": {"lr": 0.003},
+            "map": {"depth": 2},
+            "trainer": {"max_epochs": 40, "devices": 1},
+            "data": {"root": "data", "train_size": None},
+            "choices": {"model": model, "data": self.data, "experiment": self.experiment},
+        }
+        for option, value in given.items():
+            node, _, key = option.rpartition("__")
+            (config[node] if node else config)[key] = value
+        (self.place(model, seed, tag) / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def expect(self, **seeds: str) -> None:
+        """What a sweep was to do: ``gmvae="0-9"``, ``gmvae__tag="0-9"``."""
+        names = {}
+        for key, text in seeds.items():
+            model, _, tag = key.partition("__")
+            names[f"{model}-{self.data}-realnvp" + (f"-{tag}" if tag else "")] = text
+        (self.folder / "sweep.json").write_text(json.dumps({"runs": names}))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
+from runs import without_reader
 
 from lid_vae.report.__main__ import main
 from lid_vae.report.build import build
@@ -35,6 +36,7 @@ def table(runs):
             rows += [f"{step},-9,{-5 + step / 100 + 0.1 * seed},{step / 100}" for step in range(0, 300, 50)]
             (place / "metrics.csv").write_text("\n".join(rows) + "\n49,-8,,\n")
     (runs.place("lidgmvae", 0) / "latents.png").write_bytes(PIXEL)
+    runs.expect(gmvae="0-3", lidgmvae="0-3")
     (runs.place("gmvae", 3) / "failed.json").write_text(json.dumps({"error": "a_b & 5 % of <i>x</i> | \\y {z} $1 #2"}))
     return runs
 
@@ -155,6 +157,22 @@ def test_the_command_and_where_it_writes(table, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path / "absent")])
     assert "absent is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["--help"], None),
+        (["--cfg", "job"], None),
+        (["<folder>"], "report/report.html"),
+        (["figure=theorem_1", "output=<folder>"], "theorem-1.pdf"),
+    ],
+)
+def test_the_command_ends_quietly_where_its_reader_has_gone(table, words, file):
+    """``| head -1``: no traceback, and the files are written all the same."""
+    done = without_reader("-m", "lid_vae.report", *(word.replace("<folder>", str(table.folder)) for word in words))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file is None or (table.folder / file).exists()
 
 
 def test_a_report_is_no_part_of_the_next(table):

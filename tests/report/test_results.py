@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from runs import Programs
 
 from lid_vae.errors import UserError
 from lid_vae.report.analysis import analyse
+from lid_vae.report.configured import differences, read_config, settings
 from lid_vae.report.results import read
 from lid_vae.report.search import choices, chosen_rates
+from lid_vae.report.table import runs_csv
 from lid_vae.report.wording import caption
 
 MODELS = ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae")
@@ -87,6 +90,7 @@ def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
         if seed != 2:
             runs.write("gmvae", seed)
         runs.write("sa_vae", seed)
+    runs.expect(gmvae="0-3", lidgmvae="0-3", sa_vae="0-3")
     (item,) = analyse(read([runs.folder]))
     found = lines(item)
     assert found["gmvae"].count == "3 of 4"
@@ -104,6 +108,7 @@ def test_missing_failed_and_half_written_runs_are_named(runs):
     (runs.place("gmvae", 2) / "failed.json").write_text(json.dumps({"error": "The sky fell."}))
     damaged = runs.write("gmvae", 3, -100.0)
     damaged.write_text(damaged.read_text()[:80])
+    runs.expect(gmvae="0-4", lidgmvae="0-4")
     study = read([runs.folder])
     (item,) = analyse(study)
     line = lines(item)["gmvae"]
@@ -124,10 +129,112 @@ def test_a_model_whose_runs_all_failed_keeps_its_row(runs):
     runs.write("lidgmvae", 0)
     (runs.place("gmvae", 0, "abcd1234") / "failed.json").write_text('{"error": "No memory."}')
     (item,) = analyse(read([runs.folder]))
-    line = lines(item)["gmvae-pinwheel-realnvp-abcd1234"]
+    line = lines(item)["gmvae"]
     assert line.count == "0 of 1"
     assert line.cells["ll"].summary is None
-    assert item.notes == ["gmvae-pinwheel-realnvp-abcd1234: seed 0 failed: No memory."]
+    assert item.notes == ["gmvae: seed 0 failed: No memory."]
+
+
+def test_an_unfinished_run_bears_the_name_that_it_will_have(runs):
+    """Its configuration, which it stores when it begins, tells what a result would tell; a folder's name is a hash."""
+    for depth in (1, 2):
+        runs.write("lidgmvae", 0, tag=f"l{depth}", depth=depth)
+        runs.configure("gmvae", 0, tag=f"g{depth}", map__depth=depth)
+    before = [line.row.label for line in analyse(read([runs.folder]))[0].lines]
+    for depth in (1, 2):
+        runs.write("gmvae", 0, tag=f"g{depth}", depth=depth)
+    (item,) = analyse(read([runs.folder]))
+    assert before == [line.row.label for line in item.lines]
+    assert before == ["gmvae, depth 1", "gmvae, depth 2", "lidgmvae, depth 1", "lidgmvae, depth 2"]
+
+
+def test_an_unfinished_run_without_a_configuration_is_told_from_a_finished_one_by_its_folder(runs):
+    runs.write("gmvae", 0)
+    runs.place("gmvae", 1, "abcd1234")
+    (runs.place("gmvae", 2, "abcd1234") / "config.yaml").write_text("half: [writ")
+    (item,) = analyse(read([runs.folder]))
+    assert set(lines(item)) == {"gmvae", "gmvae-pinwheel-realnvp-abcd1234"}
+    assert item.notes == ["gmvae-pinwheel-realnvp-abcd1234: seeds 1-2 unfinished."]
+
+
+def test_budgets_of_one_experiment_have_rows_and_seeds_of_their_own(runs):
+    """Three seeds of five epochs are no missing seeds of the run of three epochs, nor its reference."""
+    for epochs, seeds in ((3, [0]), (5, [0, 1, 2])):
+        for model, ll in (("gmvae", -3.0), ("lidgmvae", -2.0)):
+            for seed in seeds:
+                runs.write(model, seed, ll - epochs, tag=f"e{epochs}", steps=10 * epochs)
+                runs.configure(model, seed, tag=f"e{epochs}", trainer__max_epochs=epochs, trainer__devices=epochs)
+    (item,) = analyse(read([runs.folder]))
+    counts = {name: line.count for name, line in lines(item).items()}
+    assert counts == {
+        "gmvae, epochs 3": "1",
+        "gmvae, epochs 5": "3",
+        "lidgmvae, epochs 3": "1",
+        "lidgmvae, epochs 5": "3",
+    }
+    assert item.notes == []
+    assert [line.cells["ll"].difference for line in item.lines] == [None, -1.0, None, None]
+    rows = runs_csv([item]).splitlines()
+    assert len(rows) == 1 + 8
+    assert not any("not run" in row for row in rows)
+
+
+def test_each_configuration_expects_the_seeds_that_a_sweep_was_to_do(runs):
+    runs.write("lidgmvae", 0, tag="a", depth=1)
+    runs.write("lidgmvae", 0, tag="b", depth=2)
+    runs.write("lidgmvae", 7, tag="b", depth=2)
+    runs.expect(lidgmvae__a="0-2", lidgmvae__b="0", gmvae="0-1")
+    (item,) = analyse(read([runs.folder]))
+    assert {name: line.count for name, line in lines(item).items()} == {
+        "gmvae": "0 of 2",
+        "lidgmvae, depth 1": "1 of 3",
+        "lidgmvae, depth 2": "2",
+    }
+    assert item.notes == ["gmvae: seeds 0-1 not run.", "lidgmvae, depth 1: seeds 1-2 not run."]
+    (item,) = analyse(read([runs.folder / "lidgmvae-pinwheel-realnvp-b"]))
+    assert item.notes == [], "the report on a configuration tells of no other"
+
+
+def test_an_unfinished_run_stands_in_the_table_of_its_training_set(runs):
+    for size in (100, 200):
+        runs.write("lidgmvae", 0, tag=f"l{size}", train_size=size)
+        runs.configure("lidgmvae", 0, tag=f"l{size}", data__train_size=size)
+        runs.configure("gmvae", 0, tag=f"g{size}", data__train_size=size)
+    runs.configure("gmvae", 1, tag="g300", data__train_size=300)
+    runs.configure("gmvae", 1, tag="s", data__train_size=100, samples=5)
+    study = read([runs.folder])
+    for table, size in zip(study.tables, (100, 200), strict=True):
+        assert table.train_size == size
+        assert [(row.label, row.place.name[-4:]) for row in table.rows] == [
+            ("gmvae", f"g{size}"),
+            ("lidgmvae", f"l{size}"),
+        ]
+    assert [note.partition(" holds no result: ")[2] for note in study.notes] == ["seed 1 unfinished."] * 2
+
+
+@pytest.mark.parametrize("overrides", [["model=lidgmvae", "depth=3"], ["model=vae", "family=gaussian"]])
+def test_a_configuration_says_what_its_result_says(tmp_path, overrides):
+    outcome = Programs(tmp_path).train("trainer.max_epochs=1", *overrides)
+    config = read_config(outcome.folder.parent)
+    told = settings(config)
+    assert told.pop("samples") == outcome.result["ll"]["samples"]
+    assert told == {name: outcome.result[name] for name in told}
+
+
+def test_options_that_differ_are_told_once(tmp_path):
+    """A width reaches many parts, a choice many options, and where a run stood makes no difference."""
+    one = {
+        "width": 8,
+        "map": {"width": 8, "kind": "a"},
+        "posterior": {"x": 1},
+        "choices": {"posterior": "p"},
+        "seed": 0,
+    }
+    two = {"width": 9, "map": {"width": 9, "kind": "a"}, "posterior": None, "choices": {"posterior": None}, "seed": 1}
+    three = {**one, "trainer": {"max_epochs": 3}, "encoder": {"_target_": "lid_vae.posterior.MLPEncoder"}}
+    assert differences([one, two]) == [{"posterior": "p", "width": 8}, {"posterior": None, "width": 9}]
+    assert differences([one, three])[1] == {"encoder": "MLPEncoder", "max_epochs": 3}
+    assert differences([one, {**one, "seed": 5, "paths": {"runs": "elsewhere"}}]) == [{}, {}]
 
 
 def test_a_measure_that_one_run_lacks_is_left_out(runs):

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, replace
 
 import pytest
-from runs import Programs
+from runs import Programs, without_reader
 
 from lid_vae.sweep.__main__ import main
 from lid_vae.sweep.lock import Owner, claim, lock_path
@@ -99,3 +99,10 @@ def test_ten_thousand_runs_in_seconds(tmp_path, capsys):
     lines = told(capsys, tmp_path / "sweep")
     assert lines == [f"{tmp_path / 'sweep'}: 10000 runs: 10000 finished"]
     assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("words", [["--help"], ["status", "<folder>"]])
+def test_the_command_ends_quietly_where_its_reader_has_gone(tmp_path, words):
+    fill(tmp_path / "default" / "vae-pinwheel-realnvp", 0, "config.yaml", "seed: 0")
+    done = without_reader("-m", "lid_vae.sweep", *(word.replace("<folder>", str(tmp_path)) for word in words))
+    assert (done.returncode, done.stderr) == (0, "")

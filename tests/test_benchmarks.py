@@ -1,0 +1,113 @@
+"""Every benchmark runs as one would start it, at its smallest size, and its tables hold finite numbers."""
+
+import importlib.util
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import Programs
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+# Of a run that takes a moment.
+TINY = "data.per_class=60 data.valid_size=50 data.test_size=60 trainer.max_epochs=1 width=8 samples=4 logger=none"
+SMALLEST = {
+    "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
+    "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
+    "kills": "kills=1 epochs=5 seed=57",  # whose first moment comes early
+    "launchers": "--jobs 2 --rounds 1 --launchers basic",
+    "overhead": "--threads 1 --quick",
+    "peers": "--threads 1 --data digits --turns 1 --seeds 2",
+    "precision": "--threads 1 --seeds 1 --epochs 1 --models gmvae --precisions 32-true",
+    "roofline": "--threads 1 --width 8 --batch 8 --rounds 1 --seeds 2",
+    "seeds": "--threads 1 --models gmvae --seeds 2 --steps 2",
+    "status": "configurations=4 seeds=2",
+    "step_cost": "--threads 1 --width 8 --batch 8 --hidden-layers 1 --rounds 1",
+    "text_step": "--threads 1 --width 8 --batch 2 --length 5 --rounds 1 --vocabularies 50",
+    "text_step --memory": "--threads 1 --width 8 --batch 2 --memory 1 --vocabularies 50 --lengths 5",
+    "workers": f"'options=model=gmvae {TINY}' seeds=0 workers=1",
+}
+QUICK = {"seeds", "step_cost", "text_step"}
+NO_BENCHMARKS = {"bench", "collapse_figure"}  # what they share; a figure of trained models, below
+
+
+def run(name: str, words: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{name.partition(' ')[0]}.py"), *shlex.split(words)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def tables(report: str) -> list[list[list[str]]]:
+    """The cells of each Markdown table, without its heading."""
+    found = re.findall(r"^\|.*\|\n\|[-:| ]+\|\n((?:\|.*\|\n)+)", report, flags=re.MULTILINE)
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines()] for body in found]
+
+
+def numbers(row: list[str]) -> list[float]:
+    """Those after the row's name; a cell may hold several, and a unit."""
+    words = [word.strip("%") for cell in row[1:] for word in re.split(r", | ", cell.replace(",0", "0"))]
+    found = []
+    for word in words:
+        try:
+            found.append(float(word))
+        except ValueError:
+            continue
+    return found
+
+
+def check(report: str) -> list[list[list[str]]]:
+    found = tables(report)
+    assert found, report
+    for row in (row for rows in found for row in rows):
+        assert numbers(row), row
+        assert all(map(math.isfinite, numbers(row))), row
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in SMALLEST]
+)
+def test_a_benchmark_gives_its_table(name: str, tmp_path: Path) -> None:
+    check(run(name, SMALLEST[name], tmp_path))
+    assert name != "curves" or (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.slow
+def test_peers_have_rows_of_their_own(tmp_path: Path) -> None:
+    if importlib.util.find_spec("pythae") is None:
+        pytest.skip("pythae is not installed: pip install pythae")
+    (rows,) = check(run("peers", SMALLEST["peers"], tmp_path))
+    assert [row[1] for row in rows].count("pythae") == 2
+
+
+@pytest.mark.slow
+def test_the_figure_of_collapse_is_drawn(tmp_path: Path) -> None:
+    programs = Programs(tmp_path)
+    best = [programs.train(f"model={model}").folder / "checkpoints" / "best.ckpt" for model in ("gmvae", "lidgmvae")]
+    run("collapse_figure", shlex.join([*map(str, best), "figure.png"]), tmp_path)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_every_benchmark_is_run_here() -> None:
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")}
+    assert scripts == NO_BENCHMARKS | {name.partition(" ")[0] for name in SMALLEST}
+
+
+def test_a_table_with_a_number_that_is_none_is_noticed() -> None:
+    report = "| a | b |\n|---|---:|\n| x | {} |\n"
+    assert check(report.format("1,024")) == [[["x", "1,024"]]]
+    assert numbers(["1", "1.0, 2.5", "+3.1%", "5 of 6"]) == [1.0, 2.5, 3.1, 5.0, 6.0]
+    for bad in ("nan", "inf", "", "none"):
+        with pytest.raises(AssertionError):
+            check(report.format(bad))
