@@ -7,7 +7,7 @@ from torch import nn
 
 from lid_vae.classical.ppca import PPCA
 from lid_vae.distribution import Approximation, Exponential, FlowGaussian
-from lid_vae.inference import Bound, Inference
+from lid_vae.inference import Inference
 from lid_vae.likelihood import BernoulliLikelihood, GaussianLikelihood
 from lid_vae.map import MLP, BrenierMap, GradientNetwork, LinearMap, Map
 from lid_vae.map.monotone import MonotoneMap
@@ -17,6 +17,7 @@ from lid_vae.objective import Objective
 from lid_vae.posterior import AmortizedPosterior, Encoder, MLPEncoder, RealNVP, gaussian_family, realnvp_family
 from lid_vae.posterior.amortized import SCALE_FLOOR, UNIT
 from lid_vae.prior import ExponentialFamilyMixture, StandardNormalPrior
+from lid_vae.train.step import Bound
 from lid_vae.vae import VAE
 
 __all__ = [
@@ -136,7 +137,7 @@ def data(vae: VAE, count: int = 5, key: object = 0) -> torch.Tensor:
 
 
 def bound_of(inference: Inference, objective: Objective, vae: VAE) -> Bound:
-    """What ``inference.update`` minimises: the objective of each example under the strategy's q."""
+    """What a step maximises: the objective of each example under the strategy's q."""
 
     def bound(x: torch.Tensor, noise: torch.Tensor, chosen: torch.Tensor | None = None) -> torch.Tensor:
         return objective(vae, x, inference.posterior(vae, objective, x, noise), noise)

@@ -1,6 +1,6 @@
 """Small models of every kind, on small data of every kind, and short training runs of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
 from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.binarise import Unbinarised
@@ -16,6 +17,8 @@ from lid_vae.lightning import prepare_lightning
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.plan import Parts
+from lid_vae.train.ensemble import Ensemble, MemberData
+from lid_vae.train.member import Hook, Member
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Table", "make", "recipe", "run"]
@@ -87,10 +90,16 @@ def make() -> Callable[..., Made]:
 
 @pytest.fixture
 def run() -> Callable[..., pl.Trainer]:
-    """Trains for some epochs with callbacks and loggers, nothing else written."""
+    """Trains for some epochs with callbacks, nothing else written; with hooks or loggers as a member of a run."""
 
     def fit(
-        made: Made, epochs: int = 2, bar: bool = True, ckpt_path: Path | None = None, **options: object
+        made: Made,
+        epochs: int = 2,
+        bar: bool = True,
+        ckpt_path: Path | None = None,
+        hooks: Sequence[Hook] = (),
+        loggers: Sequence[Logger] = (),
+        **options: object,
     ) -> pl.Trainer:
         prepare_lightning()
         trainer = pl.Trainer(
@@ -103,7 +112,11 @@ def run() -> Callable[..., pl.Trainer]:
             inference_mode=False,
             **options,
         )
-        trainer.fit(made[0], datamodule=made[1], ckpt_path=ckpt_path)
+        if hooks or loggers:
+            training = Ensemble([Member(made[0], hooks, loggers)], made[1])
+            trainer.fit(training, MemberData(made[1], [made[0].seed]), ckpt_path=ckpt_path)
+        else:
+            trainer.fit(made[0], datamodule=made[1], ckpt_path=ckpt_path)
         return trainer
 
     return fit

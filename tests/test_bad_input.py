@@ -7,7 +7,8 @@ import pytest
 import torch
 from runs import TINY, Programs, digest, measures
 
-from lid_vae.inference import Amortized
+from lid_vae.train.ensemble import Ensemble
+from lid_vae.train.step import take_step
 
 OPTIONS = [
     ("trainer.max_epochs=0", "trainer.max_epochs=0 must be a whole number, at least 1"),
@@ -104,15 +105,15 @@ def test_a_bound_that_is_not_finite(programs, options):
 
 
 def test_an_infinite_value_in_the_middle(programs, monkeypatch):
-    update, times = Amortized.update, []
+    times = []
 
-    def spoilt(self, *arguments):
-        value = update(self, *arguments)
+    def spoilt(*arguments):
+        value = take_step(*arguments)
         times.append(1)
         return value / 0 if len(times) == 12 else value
 
     with monkeypatch.context() as patch:
-        patch.setattr(Amortized, "update", spoilt)
+        patch.setattr("lid_vae.train.training.take_step", spoilt)
         message = programs.train().paragraph
     assert "inf at step 11" in message
     (last,) = programs.folder.rglob("last.ckpt")
@@ -184,22 +185,16 @@ def test_a_full_disk_when_evaluating(programs, monkeypatch):
 
 
 def test_a_failed_run_does_not_hide_the_other_seeds(programs, monkeypatch):
-    update = Amortized.update
+    training_step = Ensemble.training_step
 
-    def spoilt(self, vae, objective, x, noise, *rest):
-        value = update(self, vae, objective, x, noise, *rest)
-        return value * float("nan") if os.environ.get("SPOIL") else value
+    def step(self, batch, index):
+        with monkeypatch.context() as patch:
+            if self.seed == "1":
+                spoilt = lambda *arguments: take_step(*arguments) * float("nan")  # noqa: E731
+                patch.setattr("lid_vae.train.training.take_step", spoilt)
+            training_step(self, batch, index)
 
-    monkeypatch.setattr(Amortized, "update", spoilt)
-    from lid_vae import experiment
-
-    train = experiment.train
-
-    def one(cfg):
-        monkeypatch.setenv("SPOIL", "1" if cfg.seed == 1 else "")
-        return train(cfg)
-
-    monkeypatch.setattr(experiment, "train", one)
+    monkeypatch.setattr(Ensemble, "training_step", step)
     outcome = programs.train("-m", "seed=0-2", "trainer.max_epochs=1", "hydra/launcher=basic")
     assert outcome.status == 1
     assert "1 of 3 runs failed; the others are finished:" in outcome.err

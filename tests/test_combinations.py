@@ -16,6 +16,7 @@ from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.record import evaluate_split
+from lid_vae.train.step import take_step
 
 CONF = str(Path(__file__).parents[1] / "conf")
 MODELS = ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"]
@@ -66,16 +67,16 @@ def two_steps(overrides: list[str], data_name: str) -> dict:
                 parameter += 0.5
     before = [parameter.detach().clone() for parameter in module.parameter_group("all")]
 
-    def minimise(loss, group, chosen=None):
-        groups[group].zero_grad()
+    def minimise(loss, update):
+        groups[update.group].zero_grad()
         loss.backward()
-        groups[group].step()
+        groups[update.group].step()
 
-    def draw(number):
+    def extra(number):
         return data.stream().batch(0, draw=number).x, noise
 
     for _ in range(2):  # the flow's inner weights move from the second step on: its output layer starts at zero
-        value = module.inference.update(module, batch.x, noise, minimise, draw)
+        value = take_step(module.inference.updates(), module, minimise, batch.x, noise, extra)
     assert value.shape == (len(batch.x),)
     assert torch.isfinite(value).all()
     moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]

@@ -19,6 +19,7 @@ from lid_vae.checkpoint import load_checkpoint
 from lid_vae.interruption import SIGNALS, Stopped, interruptible
 from lid_vae.sweep.lock import claim
 from lid_vae.train import VAEModule
+from lid_vae.train.ensemble import Ensemble
 from lid_vae.train.last_step import LastStep
 from lid_vae.train.stack import Stack
 
@@ -50,16 +51,16 @@ def unchanged_handlers():
 def signal_at(monkeypatch, where, signum):
     """Sends this process a signal in the middle of a step, of a validation or of the evaluation."""
     if where == "validation":
-        validation_step = VAEModule.validation_step
+        validation_step = Ensemble.validation_step
 
         def step(self, batch, index):
             if self.step == 2 * PER_EPOCH:
                 os.kill(os.getpid(), signum)
             validation_step(self, batch, index)
 
-        monkeypatch.setattr(VAEModule, "validation_step", step)
+        monkeypatch.setattr(Ensemble, "validation_step", step)
     elif where == "evaluation":
-        monkeypatch.setattr("lid_vae.run.fit._draw", lambda *_: os.kill(os.getpid(), signum))
+        monkeypatch.setattr("lid_vae.run.finish._draw", lambda *_: os.kill(os.getpid(), signum))
     else:
         noise = VAEModule.noise
 
@@ -348,7 +349,7 @@ def test_a_lost_share_is_named(programs):
         monkeypatch.setattr("lid_vae.files.open", gone, raising=False)
         monkeypatch.setattr(Path, "unlink", gone)
 
-    training_step = VAEModule.training_step
+    training_step = Ensemble.training_step
     with pytest.MonkeyPatch.context() as patch:
 
         def step(self, batch, index):
@@ -356,7 +357,7 @@ def test_a_lost_share_is_named(programs):
                 away(patch)
             return training_step(self, batch, index)
 
-        patch.setattr(VAEModule, "training_step", step)
+        patch.setattr(Ensemble, "training_step", step)
         stopped = programs.train("trainer.max_epochs=4", "logger=none", "trainer.log_every_n_steps=1000")
     assert stopped.status == 1
     assert "Check that the disk or network share is there" in stopped.err

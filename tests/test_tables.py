@@ -11,7 +11,7 @@ from runs import Programs
 
 from lid_vae.errors import UserError
 from lid_vae.run.store import config_hash, resolve
-from lid_vae.train.vae_module import VAEModule
+from lid_vae.train.ensemble import Ensemble
 
 CONF = Path(__file__).parents[1] / "conf"
 TABLES = ["table2_pinwheel", "table2_mnist", "table_fashion_mnist", "table_omniglot", "table_digits"]
@@ -122,18 +122,20 @@ def test_a_sweep_survives_a_failure_and_ends_with_the_table(tmp_path, monkeypatc
     options += ("hydra/launcher=basic",)
     fails = []
 
-    def step(self, batch, batch_index, training_step=VAEModule.training_step):
-        if fails and self.seed == 1 and self.promise.variant == "GMVAE":
+    def step(self, batch, batch_index, training_step=Ensemble.training_step):
+        (module,) = (member.module for member in self.members)
+        if fails and module.seed == 1 and module.promise.variant == "GMVAE":
             raise UserError("The sky fell.\nOn our heads.")
         return training_step(self, batch, batch_index)
 
-    monkeypatch.setattr(VAEModule, "training_step", step)
+    monkeypatch.setattr(Ensemble, "training_step", step)
     fails.append(True)
     outcome = programs.train(*options)
     assert outcome.status == 1
     assert "1 of 4 runs failed; the others are finished:" in outcome.err
-    assert "seed=1 model=gmvae" in outcome.err
-    assert ": The sky fell." in outcome.err.splitlines()[-2]
+    failure = outcome.err.splitlines()[-2]
+    assert "model=gmvae" in failure
+    assert "seed=1: The sky fell." in failure
     folder = tmp_path / "runs" / "table2_pinwheel"
     (failure,) = folder.rglob("failed.json")
     assert failure.parent.name == "seed-1"

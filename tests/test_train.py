@@ -163,14 +163,14 @@ def test_a_seed_decides_the_run_bit_for_bit(programs, tmp_path):
 
 
 def test_the_presets_alone_need_no_hash_in_the_name(programs, monkeypatch):
-    """Without training: the folder is known once the data are asked for."""
+    """Without training: the folder is known once the run is to begin."""
     named = []
 
-    def stop(cfg):
-        named.append(cfg.paths.run)
+    def stop(plan, member, locks):
+        named.append(str(member.folder))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lid_vae.run.fit.build_data", stop)
+    monkeypatch.setattr("lid_vae.run.fit._enter", stop)
     for options in (["seed=0"], ["seed=3"], ["model=gmvae"], ["trainer.max_epochs=7"], ["optimizer.lr=0.5"]):
         assert programs.train(*options, tiny=()).status == 130
     runs = programs.folder / "runs" / "default"
@@ -183,11 +183,11 @@ def test_the_presets_alone_need_no_hash_in_the_name(programs, monkeypatch):
 def named_folders(programs, monkeypatch, options):
     named = []
 
-    def stop(cfg):
-        named.append(cfg.paths.run)
+    def stop(plan, member, locks):
+        named.append(str(member.folder))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lid_vae.run.fit.build_data", stop)
+    monkeypatch.setattr("lid_vae.run.fit._enter", stop)
     for option in options:
         assert programs.train(option).status == 130
     return named

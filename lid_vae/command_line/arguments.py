@@ -34,6 +34,7 @@ _FLAGS: dict[str, int | str] = {
     **dict.fromkeys(["--info", "-i"], "?"),
 }
 _TEXT = re.compile(r"ckpt|interpolate_file|text|paths\..+")
+_SEEDS = re.compile(r"\s*(\d+|\[\s*\d+\s*(,\s*\d+\s*)*\])\s*", re.ASCII)
 _PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
@@ -104,11 +105,7 @@ def _seed(value: str, multirun: bool, foreign: bool) -> str:
     if seed_range.is_seed_range(value):
         seeds = seed_range.parse(value)
         value_for_hydra = f"[{','.join(map(str, seeds))}]" if foreign else seed_range.sweep_text(seeds)
-    elif (
-        re.fullmatch(r"\s*(\d+|\[\s*\d+\s*(,\s*\d+\s*)*\])\s*", value, re.ASCII)
-        or "(" in value
-        or value.startswith("${")
-    ):
+    elif _SEEDS.fullmatch(value) or "(" in value or value.startswith("${"):
         value_for_hydra = value
     else:
         raise UserError(f"seed={value} is not a seed. Write a whole number from 0, or with -m a range: -m seed=0-9.")

@@ -218,6 +218,8 @@ def seeds_of(cfg: DictConfig) -> list[int]:
 
 def check_options(cfg: DictConfig) -> None:
     """Refuses by ``UserError`` what would be noticed only after training, or never."""
+    for name in sorted(OmegaConf.missing_keys(cfg)):
+        raise UserError(f"The option {name} has no value. Give it one: {name}=<value>.")
     for name, least in LEAST.items():
         check_whole(name, OmegaConf.select(cfg, name), least)
     if cfg.ensemble.size is not None:

@@ -6,9 +6,10 @@ from builders import bound_of, data, make_vae
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.inference import Aggressive
+from lid_vae.inference import Aggressive, Update
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
+from lid_vae.train.step import take_step
 
 
 class Scripted(ELBO):
@@ -29,11 +30,11 @@ def run(inference: Aggressive, objective: ELBO) -> list[str]:
     noise = vae.posterior.draw_noise(1, len(x), generator("aggressive"))
     groups: list[str] = []
 
-    def minimise(loss: torch.Tensor, group: str, chosen: torch.Tensor) -> None:
-        assert bool(chosen)
-        groups.append(group)
+    def minimise(loss: torch.Tensor, update: Update) -> None:
+        assert update.members is None
+        groups.append(update.group)
 
-    inference.update(bound_of(inference, objective, vae), x, noise, minimise, lambda number: (x, noise))
+    take_step(inference.updates(), bound_of(inference, objective, vae), minimise, x, noise, lambda number: (x, noise))
     return groups
 
 
@@ -99,17 +100,17 @@ def test_inner_steps_use_fresh_batches_and_move_the_posterior_alone():
     }
     drawn: list[int] = []
 
-    def minimise(loss: torch.Tensor, group: str, chosen: torch.Tensor) -> None:
+    def minimise(loss: torch.Tensor, update: Update) -> None:
         nn.Module.zero_grad(vae)
         loss.backward()
-        optimizers[group].step()
+        optimizers[update.group].step()
 
-    def draw(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def extra(number: int) -> tuple[torch.Tensor, torch.Tensor]:
         drawn.append(number)
         return x, noise
 
     inference = Aggressive(window=1, most=3)
-    inference.update(bound_of(inference, ELBO(), vae), x, noise, minimise, draw)
+    take_step(inference.updates(), bound_of(inference, ELBO(), vae), minimise, x, noise, extra)
     assert drawn == list(range(1, len(drawn) + 1))
     moved = {name.split(".")[0] for name, value in vae.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"posterior"}

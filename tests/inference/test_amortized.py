@@ -4,8 +4,9 @@ import pytest
 import torch
 from builders import COMBINATIONS, bound_of, data, infer, make_vae
 
-from lid_vae.inference import Amortized
+from lid_vae.inference import Amortized, Update
 from lid_vae.objective import ELBO
+from lid_vae.train.step import take_step
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
 
@@ -27,13 +28,13 @@ def test_one_joint_step_on_the_negative_mean_bound(prior: str, mixture: str, fam
     q, noise = infer(vae, x, 2)
     losses = []
 
-    def minimise(loss: torch.Tensor, group: str) -> None:
-        losses.append((group, loss))
+    def minimise(loss: torch.Tensor, update: Update) -> None:
+        losses.append((update.group, loss))
 
-    def draw(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def extra(number: int) -> tuple[torch.Tensor, torch.Tensor]:
         raise AssertionError("amortised inference needs no extra batches")
 
-    value = inference.update(bound_of(inference, objective, vae), x, noise, minimise, draw)
+    value = take_step(inference.updates(), bound_of(inference, objective, vae), minimise, x, noise, extra)
     torch.testing.assert_close(value, objective(vae, x, q, noise))
     assert not value.requires_grad
     ((group, loss),) = losses
@@ -59,14 +60,14 @@ def test_steps_raise_the_bound() -> None:
     x = data(vae, 64)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-2)
 
-    def minimise(loss: torch.Tensor, group: str) -> None:
+    def minimise(loss: torch.Tensor, update: Update) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     bound = bound_of(inference, objective, vae)
     bounds = [
-        float(inference.update(bound, x, infer(vae, x, 1, step)[1], minimise, lambda number: (x, x)).mean())
+        float(take_step(inference.updates(), bound, minimise, x, infer(vae, x, 1, step)[1], lambda _: (x, x)).mean())
         for step in range(60)
     ]
     assert sum(bounds[-10:]) / 10 > sum(bounds[:10]) / 10 + 0.5

@@ -61,12 +61,11 @@ def weights(module) -> list[torch.Tensor]:
 
 def test_a_run_is_bit_for_bit_the_same_with_and_without_its_pictures(make, run, tmp_path):
     results, measures = [], []
-    for callbacks in ([], [Panels(every=1, examples=20)]):
+    for hooks in ([], [Panels(every=1, examples=20)]):
         torch.manual_seed(0)
         made = make("data=pinwheel")
-        trainer = run(
-            made, 2, False, callbacks=callbacks, logger=TensorBoardLogger(str(tmp_path / str(len(callbacks))))
-        )
+        loggers = [TensorBoardLogger(str(tmp_path / str(len(hooks))))]
+        trainer = run(made, 2, False, hooks=hooks, loggers=loggers, logger=False)
         results.append([*weights(made[0]), torch.random.get_rng_state()])
         measures.append({name: float(value) for name, value in trainer.callback_metrics.items()})
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
@@ -77,7 +76,7 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_its_pictures(make, run, 
 
 def test_panels_come_every_few_validations_and_go_on_counting_after_a_resume(make, run, tmp_path):
     made, panels = make("data=pinwheel"), Panels(every=2, examples=20)
-    run(made, 5, False, callbacks=[panels], logger=TensorBoardLogger(str(tmp_path)))
+    run(made, 5, False, hooks=[panels], loggers=[TensorBoardLogger(str(tmp_path))], logger=False)
     assert images(tmp_path) == {f"valid/{name}": [8, 16] for name in ("latents", "samples", "usage")}
     resumed = Panels(every=2)
     resumed.load_state_dict(panels.state_dict())
@@ -86,9 +85,10 @@ def test_panels_come_every_few_validations_and_go_on_counting_after_a_resume(mak
 
 def test_models_of_text_are_shown_as_text_and_train_the_same(make, run, tmp_path):
     results = []
-    for number, callbacks in enumerate(([], [Panels(every=2, examples=20)])):
+    for number, hooks in enumerate(([], [Panels(every=2, examples=20)])):
         made = make("data=synthetic_text", "model=lidsvae", "likelihood.word_dropout=0.2")
-        run(made, 2, False, callbacks=callbacks, logger=TensorBoardLogger(str(tmp_path / str(number))))
+        loggers = [TensorBoardLogger(str(tmp_path / str(number)))]
+        run(made, 2, False, hooks=hooks, loggers=loggers, logger=False)
         results.append([*weights(made[0]), torch.random.get_rng_state()])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert images(tmp_path / "0") == {}
@@ -107,8 +107,8 @@ def test_no_pictures_where_nobody_takes_them(make, run, monkeypatch):
         raise AssertionError("a picture was made for nobody")
 
     monkeypatch.setattr("lid_vae.module.callbacks.take_portrait", refuse)
-    run(make("data=pinwheel"), 1, False, callbacks=[Panels(every=1)], logger=False)
-    run(make("data=pinwheel"), 1, False, callbacks=[Panels(every=0)], logger=False)
+    run(make("data=pinwheel"), 1, False, hooks=[Panels(every=1)], logger=False)
+    run(make("data=pinwheel"), 1, False, hooks=[Panels(every=0)], logger=False)
 
 
 def test_panels_of_nothing_are_refused():

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from PIL import Image
 from pytorch_lightning.loggers import Logger
@@ -23,6 +24,8 @@ from lid_vae.module.loggers import final_metrics, finish_loggers, finished_on_er
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
 from lid_vae.module.texts import Section, Texts
 from lid_vae.run.fit import train
+from lid_vae.run.plan import plan_run
+from lid_vae.run.store import own_presets
 
 CONF = str(Path(__file__).parents[2] / "conf")
 RESULT = {
@@ -65,14 +68,6 @@ class Recorder(Logger):
 
 def train_with_recorder(root, *overrides):
     """``train.py`` with a ``Recorder`` for its only logger."""
-    names = {
-        "model": "lidgmvae",
-        "data": "pinwheel",
-        "family": "realnvp",
-        "map": "brenier",
-        "prior": "gaussian_mixture",
-    }
-    others = {"objective": "elbo", "inference": "amortized", "experiment": "null", "posterior": "null"}
     sizes = [
         "width=16",
         "data.per_class=60",
@@ -81,21 +76,20 @@ def train_with_recorder(root, *overrides):
         "data.batch_size=64",
         "samples=2",
     ]
-    with initialize_config_dir(CONF, version_base="1.3"):
-        cfg = compose(
-            "train",
-            [
-                *(f"choices.{group}={name}" for group, name in (names | others).items()),
-                *sizes,
-                f"paths.runs={root}",
-                "~logger.tensorboard",
-                f"+logger.recorder._target_={__name__}.Recorder",
-                "trainer.enable_progress_bar=false",
-                "trainer.accelerator=cpu",
-                *overrides,
-            ],
-        )
-    return train(cfg)
+    options = [
+        *sizes,
+        f"paths.runs={root}",
+        "~logger.tensorboard",
+        f"+logger.recorder._target_={__name__}.Recorder",
+        "trainer.enable_progress_bar=false",
+        "trainer.accelerator=cpu",
+        *overrides,
+    ]
+    plan = plan_run(own_presets().loader.load_configuration("train", options, RunMode.RUN))
+    (outcome,) = train(plan).values()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def rows(folder):
@@ -232,7 +226,7 @@ def test_loggers_end_with_success_or_failure(tmp_path, picture):
 def test_a_run_ends_its_loggers_with_the_results(tmp_path, capsys):
     train_with_recorder(tmp_path, "trainer.max_epochs=1", "callbacks.panels.every=0")
     assert Recorder.latest.images == [("picture", 4)]
-    assert Recorder.latest.ends[-1] == "success"
+    assert Recorder.latest.ends == ["success"]
     assert next(tmp_path.rglob("latents.png")).stat().st_size > 10_000
 
 
@@ -240,10 +234,10 @@ def test_a_run_that_fails_ends_its_loggers(tmp_path, monkeypatch):
     def fail(*_):
         raise UserError("out of luck")
 
-    monkeypatch.setattr("lid_vae.run.fit.evaluate_split", fail)
+    monkeypatch.setattr("lid_vae.run.finish.evaluate_split", fail)
     with pytest.raises(UserError, match="out of luck"):
         train_with_recorder(tmp_path, "trainer.max_epochs=1")
-    assert Recorder.latest.ends == ["success", "failed"], "Lightning's, after the fit, and the end of the run"
+    assert Recorder.latest.ends == ["failed"]
     assert not list(tmp_path.rglob("result.json"))
 
 
@@ -267,6 +261,7 @@ def test_wandb_is_imported_only_where_asked_for(tmp_path):
     program = """
 import sys
 from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 from hydra.utils import instantiate
 import lid_vae.run.fit, lid_vae.module.callbacks, lid_vae.module.pictures
 with initialize_config_dir(sys.argv[1], version_base="1.3"):

@@ -14,7 +14,7 @@ from lid_vae.measure.look import Ruler
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.record import evaluate_split, split_evaluator
 from lid_vae.run.store import CONF
-from lid_vae.sweep.seed_measures import evaluate_seeds
+from lid_vae.run.finish import evaluate_together
 from lid_vae.train import VAEModule, seed_looks
 from lid_vae.train.seed_looks import SeedLooks, seeds_at_once
 from lid_vae.train.stack import Stack
@@ -78,7 +78,7 @@ def test_together_as_alone(options, monkeypatch):
     expected = [evaluate_split(module, data, "valid", SAMPLES) for module in modules]
     assert expected[0]["elbo"] != expected[1]["elbo"]
     alone = count_alone(monkeypatch)
-    found = evaluate_seeds(modules, data, "valid", SAMPLES)
+    found = evaluate_together(modules, data, "valid", SAMPLES)
     assert alone == []
     assert_equal(dict(enumerate(found)), dict(enumerate(expected)))
 
@@ -92,7 +92,7 @@ def test_as_many_at_once_as_memory_is_meant_for(monkeypatch):
     monkeypatch.setattr(
         Stack, "look", lambda self, function, chosen: seen.append(chosen) or look(self, function, chosen)
     )
-    found = evaluate_seeds(modules, data, "test", SAMPLES)
+    found = evaluate_together(modules, data, "test", SAMPLES)
     assert_equal(dict(enumerate(found)), dict(enumerate(expected)))
     # of batches of 32 rows, two seeds at a time; of the last, which has 18, three
     assert [chosen.indices(5)[:2] for chosen in seen] == [(0, 2), (2, 4), (4, 5), (0, 3), (3, 5)]
@@ -115,7 +115,7 @@ def test_what_cannot_be_done_together_is_done_alone(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(Stack, "look", fail)
-    assert evaluate_seeds(modules, data, "valid", SAMPLES) == expected
+    assert evaluate_together(modules, data, "valid", SAMPLES) == expected
 
 
 def test_an_annealed_objective_that_stands_elsewhere_is_in_the_way_of_sa_vae(monkeypatch):
@@ -123,7 +123,7 @@ def test_an_annealed_objective_that_stands_elsewhere_is_in_the_way_of_sa_vae(mon
     modules[1].objective.advance(50, 100)
     expected = [evaluate_split(module, data, "valid", SAMPLES) for module in modules]
     alone = count_alone(monkeypatch)
-    assert evaluate_seeds(modules, data, "valid", SAMPLES) == expected
+    assert evaluate_together(modules, data, "valid", SAMPLES) == expected
     assert len(alone) == 9
 
 
@@ -140,7 +140,7 @@ def test_an_error_of_one_seed_is_its_own(monkeypatch):
         update(self, category, label)
 
     monkeypatch.setattr(ClusterAccuracy, "update", failing)
-    found = evaluate_seeds(modules, data, "valid", SAMPLES)
+    found = evaluate_together(modules, data, "valid", SAMPLES)
     assert isinstance(found[1], UserError)
     assert_equal({0: found[0], 2: found[2]}, {0: expected[0], 2: expected[2]})
 
@@ -160,7 +160,7 @@ def test_a_seed_that_cannot_be_measured_leaves_the_others(fault, tmp_path, monke
     """Measured together, as on a GPU."""
     monkeypatch.undo()  # these points are in single precision
     programs = Programs(tmp_path)
-    monkeypatch.setattr("lid_vae.sweep.seed_measures._measured_together", lambda modules, data, samples: 2)
+    monkeypatch.setattr("lid_vae.run.finish._measured_together", lambda modules, data, samples: 2)
     if fault == "restore":
         restore = VAEModule.restore
 

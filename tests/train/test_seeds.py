@@ -14,6 +14,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
 from lid_vae.train import VAEModule
 from lid_vae.train.stack import Stack, obstacle
+from lid_vae.train.step import take_step
 
 SEEDS = (0, 1, 2)
 EXACT = ("trainer.precision=64-true", "trainer.max_epochs=13")  # 52 steps
@@ -179,18 +180,17 @@ def test_seeds_of_the_aggressive_loop_stop_each_by_itself():
         inference.register_buffer(name, torch.stack([buffer] * 3))
     inference.active[2] = False
     script = iter([[1.0, 1.0, 0.0], [2.0, 0.5, 0.0], [1.5, 9.0, 0.0], *[[0.0] * 3] * 5])
-    steps = []
-
-    asked = []
+    steps, asked = [], []
 
     def bound(x, noise, chosen):
-        asked.append(None if chosen is None else chosen.tolist())
+        asked.append(chosen.tolist())
         return torch.tensor(next(script)).unsqueeze(-1)
 
-    def minimise(loss, group, chosen):
-        steps.append((group, chosen.tolist()))
+    def minimise(loss, update):
+        steps.append((update.group, update.members.tolist()))
 
-    inference.update(bound, torch.zeros(3, 1, 1), torch.zeros(3, 1), minimise, lambda number: (None, None))
+    x, noise = torch.zeros(3, 1, 1), torch.zeros(3, 1)
+    take_step(inference.updates(), bound, minimise, x, noise, lambda number: (x, noise))
     assert steps == [
         ("posterior", [True, True, False]),
         ("posterior", [True, True, False]),
@@ -269,13 +269,12 @@ def test_an_ensemble_goes_on_where_it_was(programs, where):
 
 def test_an_lstm_is_an_obstacle(make):
     module, data = make("data=synthetic_text", "model=svae")
-    assert (
-        obstacle(module, next(iter(data.batches("valid", 4))).x) == "LSTM (likelihood.lstm) has no rule for vectorising"
-    )
+    x = next(iter(data.batches("valid", 4))).x
+    assert obstacle(module, x) == "LSTM (likelihood.history.lstm) has no rule for vectorising"
 
 
 def test_what_does_not_vectorise_is_trained_seed_after_seed(programs, monkeypatch):
-    monkeypatch.setattr("lid_vae.sweep.seed_ensemble.obstacle", lambda module, x: "an LSTM is in the way")
+    monkeypatch.setattr("lid_vae.run.fit.obstacle", lambda module, x: "an LSTM is in the way")
     run = programs.train("-m", "model=vae", "seed=0-1", "trainer.max_epochs=1")
     assert run.status == 0, run.err
     assert "Seeds 0-1 train one after the other: an LSTM is in the way." in run.out
@@ -346,14 +345,14 @@ def test_short_memory_halves_the_stack(programs, monkeypatch):
 
 
 def test_an_error_in_one_seeds_validation_is_its_own(programs, monkeypatch):
-    validation_step = VAEModule.validation_step
+    calibrate = VAEModule.calibrate
 
-    def failing(self, batch, index):
+    def failing(self, data):
         if self.seed == 1:
             raise UserError("The sky fell.")
-        validation_step(self, batch, index)
+        calibrate(self, data)
 
-    monkeypatch.setattr(VAEModule, "validation_step", failing)
+    monkeypatch.setattr(VAEModule, "calibrate", failing)
     run = programs.train("-m", "model=gmvae", "seed=0-2", "trainer.max_epochs=1")
     assert run.status == 1
     assert "1 of 3 runs failed; the others are finished" in run.err

@@ -4,7 +4,7 @@ import pytest
 import pytorch_lightning as pl
 
 from lid_vae.train import stopwatch
-from lid_vae.train.stopwatch import Stopwatch
+from lid_vae.train.stopwatch import Elapsed, Stopwatch
 
 TRAINER, MODULE = object.__new__(pl.Trainer), pl.LightningModule()
 
@@ -29,23 +29,27 @@ def epoch(watch, clock, steps, seconds, validation):
 
 def test_validation_is_no_part_of_a_step(clock):
     watch = Stopwatch()
-    assert watch.seconds_per_step() is None
+    elapsed = Elapsed(watch)
+    assert elapsed.seconds_per_step() is None
     epoch(watch, clock, 4, 0.5, validation=10)
     epoch(watch, clock, 2, 2.0, validation=0)
-    assert watch.seconds_per_step() == pytest.approx(1.0)
-    assert watch.elapsed() == pytest.approx(16.0)
+    assert elapsed.seconds_per_step() == pytest.approx(1.0)
+    assert elapsed.seconds() == pytest.approx(16.0)
     watch.on_train_end(TRAINER, MODULE)
     clock[0] += 100
-    assert watch.elapsed() == pytest.approx(16.0), "what comes after training is no part of it"
+    assert elapsed.seconds() == pytest.approx(16.0), "what comes after training is no part of it"
 
 
 def test_a_resumed_run_goes_on_counting(clock):
-    first = Stopwatch()
-    epoch(first, clock, 4, 0.5, validation=1)
+    watch = Stopwatch()
+    first = Elapsed(watch)
+    epoch(watch, clock, 4, 0.5, validation=1)
     state = first.state_dict()
     clock[0] += 1000
-    second = Stopwatch()
+    watch = Stopwatch()
+    second, other = Elapsed(watch), Elapsed(watch)
     second.load_state_dict(state)
-    epoch(second, clock, 4, 1.5, validation=0)
+    epoch(watch, clock, 4, 1.5, validation=0)
     assert second.seconds_per_step() == pytest.approx(1.0)
-    assert second.elapsed() == pytest.approx(9.0)
+    assert second.seconds() == pytest.approx(9.0)
+    assert other.seconds() == pytest.approx(6.0), "a sibling has its own past"
