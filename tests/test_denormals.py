@@ -4,8 +4,8 @@ import pytest
 import torch
 from runs import Programs
 
-from lid_vae import experiment
 from lid_vae.denormals import denormals_flushed
+from lid_vae.run import fit
 
 
 def smallest() -> float:
@@ -37,13 +37,13 @@ def test_normal_numbers_are_as_they_were():
 @pytest.mark.parametrize("sweep", [(), ("-m", "seed=0-1")])
 def test_a_run_flushes_them(tmp_path, monkeypatch, sweep):
     seen = []
-    original = experiment.Run.build
+    original = fit.build_module
 
-    def build(self, data):
+    def build(*arguments):
         seen.append(smallest())
-        return original(self, data)
+        return original(*arguments)
 
-    monkeypatch.setattr(experiment.Run, "build", build)
+    monkeypatch.setattr(fit, "build_module", build)
     outcome = Programs(tmp_path).train(*sweep)
     assert outcome.status == 0, outcome.err
     assert set(seen) == {0.0}

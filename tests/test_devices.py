@@ -4,8 +4,6 @@ PyTorch's ``meta`` device stands for a GPU, where reading a number stops the que
 all, and an operation on it and on a tensor left on the CPU is refused.
 """
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -15,7 +13,8 @@ from test_combinations import CONF, INFERENCES, SMALL
 from lid_vae.data.split import Batch
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
-from lid_vae.sweep.ensemble_module import EnsembleModule
+from lid_vae.train.ensemble import Ensemble
+from lid_vae.train.member import Member
 from lid_vae.train.vae_module import VAEModule
 
 STEPS = INFERENCES[:2]  # the inner loop of Lagging VAE has to see its bound
@@ -35,15 +34,13 @@ MODELS = [
 
 
 class Bench:
-    """What a module asks of a trainer in a step, and no more."""
+    """What a training asks of a trainer in a step, and no more."""
 
-    def __init__(self) -> None:
-        self.log_every_n_steps = 50
-        self.precision_plugin = SimpleNamespace(convert_module=lambda module: module)
+    log_every_n_steps = 50
 
 
-def modules(overrides: str, data: str, count: int, monkeypatch) -> tuple[list[VAEModule], Batch]:
-    """``count`` modules, still on the CPU, and a batch on meta, where their noise comes from too."""
+def training(overrides: str, data: str, count: int, monkeypatch) -> tuple[Ensemble, Batch]:
+    """Of ``count`` members on meta, ready for a step in its middle, with a batch there, where their noise is too."""
     with initialize_config_dir(CONF, version_base="1.3"):
         cfg = compose(
             "train",
@@ -55,50 +52,33 @@ def modules(overrides: str, data: str, count: int, monkeypatch) -> tuple[list[VA
     batch = Batch(*(None if part is None else part.to("meta") for part in source.stream().batch(0)))
     noise = built[0].vae.posterior.draw_noise(built[0].objective.samples, len(batch.x), generator("test")).to("meta")
     monkeypatch.setattr(VAEModule, "noise", lambda *_: noise)  # there are no generators on meta
-    for kind in (VAEModule, EnsembleModule):
-        monkeypatch.setattr(kind, "manual_backward", lambda self, loss, **options: loss.backward(**options))
-    return built, batch
+    monkeypatch.setattr(Ensemble, "manual_backward", lambda self, loss, **options: loss.backward(**options))
+    made = Ensemble([Member(module) for module in built], source).to("meta")
+    made._trainer = Bench()
+    optimizers = made.configure_optimizers()
+    made._bound = made.together.forward
+    made._optimizers = dict(zip(made.together.inference.groups, optimizers, strict=True))
+    made._before_step = []
+    made.step, made.steps = 60, 100
+    return made, batch if count == 1 else Batch(torch.stack([batch.x] * count), None, batch.index)
+
+
+def assert_only_a_logged_step_reads_a_number(made: Ensemble, batch: Batch) -> None:
+    made.training_step(batch, 0)
+    assert made.step == 61
+    assert [member.module.step for member in made.members] == [61] * len(made.members)
+    made.step = 99  # a step that is logged
+    with pytest.raises(RuntimeError, match="meta tensor"):
+        made.training_step(batch, 0)
 
 
 @pytest.mark.parametrize("inference", STEPS, ids=["amortized", "semi_amortized"])
 @pytest.mark.parametrize(("model", "data"), [("model=lidgmvae", "pinwheel"), *((model, "digits") for model in MODELS)])
 def test_a_step_of_one_run(model, data, inference, monkeypatch):
-    (module,), batch = modules(f"{model} {inference}", data, 1, monkeypatch)
-    module.to("meta")
-    module._trainer = Bench()
-    optimizers = module.configure_optimizers()
-    for optimizer in optimizers:
-        optimizer.param_groups[0]["initial_lr"] = 1e-3
-    module._optimizers = dict(zip(module.inference.groups, optimizers, strict=True))
-    module._stepped = {"all": module.parameter_group("all")}
-    module.step, module.steps = 60, 100
-    module.training_step(batch, 0)
-    assert module.step == 61
-    module.step = 99  # a step that is logged: here a number is read
-    with pytest.raises(RuntimeError, match="meta tensor"):
-        module.training_step(batch, 0)
+    assert_only_a_logged_step_reads_a_number(*training(f"{model} {inference}", data, 1, monkeypatch))
 
 
 @pytest.mark.parametrize("inference", STEPS, ids=["amortized", "semi_amortized"])
 @pytest.mark.parametrize("model", ["model=vae", *MODELS[3:8], "model=lidgmvae map=gradient_network"])
 def test_a_step_of_three_seeds(model, inference, monkeypatch):
-    built, batch = modules(f"{model} {inference}", "digits", 3, monkeypatch)
-    members = [
-        SimpleNamespace(module=module, trainer=SimpleNamespace(steppers=[]), checkpoint=None, training=True)
-        for module in built
-    ]
-    ensemble = EnsembleModule(members).to("meta")
-    ensemble._trainer = Bench()
-    optimizers = ensemble.configure_optimizers()
-    ensemble.bound = ensemble.stack.forward
-    ensemble._optimizers = {
-        group: SimpleNamespace(optimizer=optimizer, param_groups=optimizer.param_groups, step=optimizer.step)
-        for group, optimizer in zip(ensemble.stack.inference.groups, optimizers, strict=True)
-    }
-    ensemble.step, ensemble.steps = 60, 100
-    together = Batch(torch.stack([batch.x] * 3), None, batch.index)
-    ensemble.training_step(together, 0)
-    assert [member.module.step for member in members] == [61] * 3
-    ensemble.step = 99
-    with pytest.raises(RuntimeError, match="meta tensor"):
-        ensemble.training_step(together, 0)
+    assert_only_a_logged_step_reads_a_number(*training(f"{model} {inference}", "digits", 3, monkeypatch))

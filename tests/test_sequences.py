@@ -23,6 +23,8 @@ from lid_vae.prior import StandardNormalPrior
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.record import evaluate_split
 from lid_vae.symbols import PADDING
+from lid_vae.train.ensemble import Ensemble
+from lid_vae.train.step import take_step
 from lid_vae.vae import VAE
 
 SMALL = (
@@ -73,18 +75,18 @@ def test_strategies_objectives_and_families_take_sequences(row) -> None:
                 parameter += 0.5
     before = [parameter.detach().clone() for parameter in module.parameter_group("all")]
 
-    def minimise(loss, group, chosen=None):
-        groups[group].zero_grad()
+    def minimise(loss, update):
+        groups[update.group].zero_grad()
         loss.backward()
-        groups[group].step()
+        groups[update.group].step()
 
-    def draw(number):
+    def extra(number):
         x = data.stream().batch(0, draw=number).x
         return x, module.vae.posterior.draw_noise(module.objective.samples, len(x), generator("test", number))
 
     with torch.random.fork_rng(devices=[]):
         for _ in range(2):
-            value = module.inference.update(module, batch.x, noise, minimise, draw)
+            value = take_step(module.inference.updates(), module, minimise, batch.x, noise, extra)
     assert torch.isfinite(value).all()
     moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]
     assert all(moved), "training moves every parameter"
@@ -194,9 +196,7 @@ def test_a_run_resumes_bit_for_bit_dropout_and_all(tmp_path, monkeypatch) -> Non
     options = (*RUN, "model=lidsvae", "likelihood.word_dropout=0.3", "likelihood.dropout=0.2", "encoder.dropout=0.2")
     whole = Programs(tmp_path / "whole").train(*options, tiny=())
     halved = Programs(tmp_path / "halved")
-    from lid_vae.train import VAEModule
-
-    training_step = VAEModule.training_step
+    training_step = Ensemble.training_step
 
     def broken(self, batch, batch_index):
         if self.step == 4:
@@ -204,7 +204,7 @@ def test_a_run_resumes_bit_for_bit_dropout_and_all(tmp_path, monkeypatch) -> Non
         return training_step(self, batch, batch_index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(VAEModule, "training_step", broken)
+        patch.setattr(Ensemble, "training_step", broken)
         assert halved.train(*options, tiny=()).status != 0
     torch.rand(7)  # whatever else the process draws
     again = halved.train(*options, tiny=())

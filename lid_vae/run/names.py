@@ -9,9 +9,10 @@ _CLASSES = ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE")
 # The name that a part had when the hashes of its runs were first written, and the one that it has now.
 _MOVED = {
     **{f"lid_vae.module.{name}": f"lid_vae.train.{name}" for name in _CLASSES},
-    "lid_vae.train.lipschitz_annealing.LipschitzAnnealing": "lid_vae.train.lipschitz_annealing.LipschitzAnnealing",
-    "lid_vae.train.restart.Restart": "lid_vae.train.restart.Restart",
-    "lid_vae.train.progress.progress": "lid_vae.train.progress.progress",
+    **{
+        f"lid_vae.module.{name}": f"lid_vae.train.{name}"
+        for name in ("lipschitz_annealing.LipschitzAnnealing", "restart.Restart", "progress.progress")
+    },
 }
 _KEEPER = "pytorch_lightning.callbacks.ModelCheckpoint"
 # Of a part of today: the first name, and options that it had then and has no more.

@@ -82,6 +82,8 @@ class Training(pl.LightningModule, ABC):
         optimizers = self.optimizers()
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         self._optimizers: dict[Group, Any] = dict(zip(self.together.inference.groups, listed, strict=True))
+        found = [(m, [hook for hook in m.hooks if isinstance(hook, BeforeStep)]) for m in self.members]
+        self._before_step = [(member, hooks) for member, hooks in found if hooks]
         for place, member in enumerate(self.members):
             member.module.steps = self.steps
             member.data = self.data
@@ -94,10 +96,10 @@ class Training(pl.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         step, lead = self.step, self.members[0].module
-        for member in self.living:
-            with self._apart(member):
-                for hook in member.hooks:
-                    if isinstance(hook, BeforeStep):
+        for member, hooks in self._before_step:
+            if member.lives:
+                with self._apart(member):
+                    for hook in hooks:
                         hook.before_step(member)
         self.together.advance(step, self.steps)
         factor = lead.schedule(step, self.steps)

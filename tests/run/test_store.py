@@ -1,22 +1,24 @@
 """Runs that differ in anything that matters never share a folder; the same run finds its own."""
 
 import json
+import re
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from lid_vae.run.store import (
+    Presets,
     config_hash,
     describe,
     is_finished,
-    preset_config,
+    own_presets,
     resolve,
     run_folder,
 )
@@ -129,8 +131,8 @@ def conf(tmp_path):
         "train.yaml": """
 defaults: [_self_, {data: pinwheel}, {model: vae}, {family: gaussian}, {experiment: null}]
 seed: 0
-name: "${hydra:runtime.choices.model}"
 trainer: {max_epochs: 3}
+choices: {model: "${hydra:runtime.choices.model}", family: "${hydra:runtime.choices.family}"}
 """,
         "data/pinwheel.yaml": "{train_size: null, train_seed: '${seed}'}",
         "data/mnist.yaml": "{train_size: 60000}",
@@ -148,39 +150,67 @@ trainer: {max_epochs: 3}
 CHOICES = {"model": "gmvae", "data": "mnist", "family": "gaussian", "experiment": None, "hydra/launcher": "basic"}
 
 
-def test_preset_outside_a_program(conf):
-    before = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    config = preset_config(CHOICES, conf=conf)
+def singletons():
+    return GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+
+
+def test_presets_outside_a_program(conf):
+    before = singletons()
+    presets = own_presets(conf)
+    config = presets.config(CHOICES)
     assert config["model"] == {"depth": 3}
     assert config["data"] == {"train_size": 60000}
-    assert config["name"] == "gmvae"
+    assert config["choices"] == {"model": "gmvae", "family": "gaussian"}
     assert config["trainer"] == {"max_epochs": 3}
     assert "hydra" not in config
-    assert (GlobalHydra.instance().hydra, HydraConfig.instance().cfg) == before
-    assert preset_config({**CHOICES, "experiment": "long"}, conf=conf)["trainer"] == {"max_epochs": 9}
+    assert presets.config({**CHOICES, "experiment": "long"})["trainer"] == {"max_epochs": 9}
+    assert singletons() == before, "Hydra's global state is left as it was"
 
 
-def test_preset_inside_a_program_and_in_its_child_processes(conf):
-    """A joblib child gets Hydra's singletons pickled, and no call to initialize."""
-    expected = preset_config(CHOICES, conf=conf)
+def test_presets_inside_a_program(conf):
+    expected = own_presets(conf).config(CHOICES)
     with initialize_config_dir(str(conf), version_base="1.3"):
         running = compose("train", ["trainer.max_epochs=5", "seed=4", "model=gmvae"], return_hydra_config=True)
-        HydraConfig.instance().set_config(running)
-        hydra = GlobalHydra.instance().hydra
-        try:
-            assert preset_config(CHOICES) == expected
-            assert GlobalHydra.instance().hydra is hydra
-            assert HydraConfig.get().runtime.choices.data == "pinwheel"
-            state, here = Singleton.get_state(), dict(Singleton._instances)
-            try:
-                Singleton.set_state(state)
-                assert preset_config(CHOICES) == expected
-            finally:
-                Singleton._instances = here
-            # Only trainer.max_epochs matters of what this run changed; the seed does not.
-            resolved = resolve(running)
-            assert config_hash(resolved) != config_hash(preset_config(HydraConfig.get().runtime.choices))
-            resolved["trainer"]["max_epochs"] = 3
-            assert config_hash(resolved) == config_hash(preset_config(HydraConfig.get().runtime.choices))
-        finally:
-            HydraConfig.instance().cfg = None
+        presets = Presets.of(GlobalHydra.instance().config_loader(), running.hydra)
+        assert presets.config(CHOICES) == expected
+        # Only trainer.max_epochs matters of what this run changed; the seed does not.
+        resolved, choices = resolve(running), running.hydra.runtime.choices
+        assert config_hash(resolved) != config_hash(presets.config(choices))
+        resolved["trainer"]["max_epochs"] = 3
+        assert config_hash(resolved) == config_hash(presets.config(choices))
+
+
+MOVED = [
+    ("lid_vae.train.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),
+    ("lid_vae.train.restart.Restart", "lid_vae.module.restart.Restart", {"share": 0.2}),
+    (
+        "lid_vae.train.hooks.Best",
+        "pytorch_lightning.callbacks.ModelCheckpoint",
+        {"filename": "best", "monitor": "valid/bound", "mode": "max"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("now", "first", "options"), MOVED)
+def test_a_part_that_has_moved_leaves_the_hash_as_it_was(now, first, options):
+    dropped = {"enable_version_counter": False} if "Checkpoint" in first else {}
+    assert config_hash({"x": [{"_target_": now, **options}]}) == config_hash(
+        {"x": [{"_target_": first, **options, **dropped}]}
+    )
+    assert config_hash({"x": {"_target_": now, **options}}) != config_hash({"x": {"_target_": "another", **options}})
+
+
+def test_hydras_singletons_are_set_nowhere():
+    """A configuration is filled in from its own node ``hydra``; no process swaps the state of a running program."""
+    package = Path(__file__).parents[2] / "lid_vae"
+    for path in package.rglob("*.py"):
+        source = path.read_text()
+        assert not re.search(r"set_config\(|Singleton|\.instance\(\)\.cfg\s*=", source), path
+
+
+def test_below_the_plan_nothing_takes_a_configuration():
+    package = Path(__file__).parents[2] / "lid_vae"
+    above = {"run/plan.py", "run/store.py", "run/evaluation.py", "sweep/sweeper.py", "sweep/launcher.py"}
+    above |= {"sweep/chunk.py", "sweep/manifest.py", "command_line/program.py", "report/__main__.py"}
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if "DictConfig" in path.read_text()}
+    assert found <= above

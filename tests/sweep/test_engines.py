@@ -14,8 +14,8 @@ from runs import TINY, measures
 from slurm import OneNodeSlurm, missing
 
 from lid_vae.files import read_json
-from lid_vae.sweep.chunk import divide
 from lid_vae.sweep.joblib_pool import visible_devices
+from lid_vae.sweep.sweeper import divide
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = (*TINY, "model=gmvae", "-m", "seed=0-3")

@@ -12,9 +12,9 @@ from lid_vae.diagnostic import ClusterAccuracy
 from lid_vae.errors import UserError
 from lid_vae.measure.look import Ruler
 from lid_vae.run.build import build_data, build_module
+from lid_vae.run.finish import evaluate_together
 from lid_vae.run.record import evaluate_split, split_evaluator
 from lid_vae.run.store import CONF
-from lid_vae.run.finish import evaluate_together
 from lid_vae.train import VAEModule, seed_looks
 from lid_vae.train.seed_looks import SeedLooks, seeds_at_once
 from lid_vae.train.stack import Stack
