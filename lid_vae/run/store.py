@@ -80,7 +80,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
     config = copy.deepcopy(config)
     with read_write(config), open_dict(config):
         chosen = OmegaConf.select(config, "hydra.runtime.choices")
-        if chosen is not None and "choices" in config:
+        if chosen is not None and config.get("choices") is not None:
             for name in config.choices:
                 config.choices[name] = chosen.get(name)
         config.pop("hydra", None)
