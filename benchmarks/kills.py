@@ -32,7 +32,7 @@ from lid_vae.checkpoint import load_checkpoint
 
 RUN = (
     "model=gmvae", "data.per_class=60", "data.valid_size=50", "data.test_size=60", "data.batch_size=64", "width=8",
-    "samples=100", "trainer.check_val_every_n_epoch=1", "trainer.log_every_n_steps=1", "logger=default",
+    "samples=100", "trainer.log_every_n_steps=1", "logger=default",
 )  # fmt: skip
 # What a result says of its making: how long it took, what was called, and how many were left to train then.
 MAKING = ("seconds", "seconds_per_step", "command", "seeds_together")
@@ -52,6 +52,8 @@ class Runs:
 
     def start(self, folder: Path, *more: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, str(ROOT / "train.py"), *RUN, f"trainer.max_epochs={self.epochs}", *more]
+        # With a validation after every four steps, kills fell between the checkpoints of all stacks, and none was left.
+        command += [f"trainer.check_val_every_n_epoch={1 if self.seeds == 1 else 4}"]
         command += [f"paths.runs={folder}", *(["-m", f"seed=0-{self.seeds - 1}"] if self.seeds > 1 else [])]
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -224,17 +226,16 @@ def only(folder: Path, name: str) -> Path:
 
 def describe(tally: Tally, seeds: int) -> list[str]:
     kills, moments = len(tally.moments), tally.moments
-    middle = "at random moments"
-    writing = "a third when a half-written file was seen after one"
+    where = "in the midst of writing a file"
     if seeds > 1:
-        writing += " or, in every second run, when one seed's checkpoint was written and another's was not"
+        where += " or, in every second run, between the checkpoints of two seeds"
     lines = [
         f"{'Stacks of ' + str(seeds) + ' seeds' if seeds > 1 else 'Runs of one seed'}, survived: {kills} of {kills}.",
         "",
-        f"`kill -9`, {kills} times in {tally.runs} runs, each begun again until it was finished: a third {middle}, "
-        f"{writing}, a third {middle} of the evaluation. After every kill all checkpoints, JSON files and "
-        f"`metrics.csv` were read and found whole. `result.json` (less {', '.join(MAKING)}) and `metrics.csv` of every "
-        "seed were held against those of an undisturbed run.",
+        f"`kill -9`, {kills} times in {tally.runs} runs, each begun again until it was finished. Aimed, in turn until "
+        f"the run had come to its end, at a random moment, {where}, and at a random moment of the evaluation. After every "
+        "kill all checkpoints, JSON files and `metrics.csv` were read and found whole. `result.json` (less "
+        f"{', '.join(MAKING)}) and `metrics.csv` of every seed were held against those of an undisturbed run.",
         "",
         *table(["the killed run was at", "kills"], [[name, moments.count(name)] for name in sorted(set(moments))]),
         "",

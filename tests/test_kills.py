@@ -22,5 +22,4 @@ def test_random_kills(tmp_path, monkeypatch, seeds, kills):
     tally = module.compare(tmp_path, kills, 20, random.Random(1), seeds)
     assert len(tally.moments) == kills
     assert tally.equal + len(tally.apart) == seeds * tally.runs
-    assert tally.equal >= seeds
     assert f"survived: {kills} of {kills}" in module.describe(tally, seeds)[0]
