@@ -233,8 +233,8 @@ def describe(tally: Tally, seeds: int) -> list[str]:
         f"{'Stacks of ' + str(seeds) + ' seeds' if seeds > 1 else 'Runs of one seed'}, survived: {kills} of {kills}.",
         "",
         f"`kill -9`, {kills} times in {tally.runs} runs, each begun again until it was finished. Aimed, in turn until "
-        f"the run had come to its end, at a random moment, {where}, and at a random moment of the evaluation. After every "
-        "kill all checkpoints, JSON files and `metrics.csv` were read and found whole. `result.json` (less "
+        f"the run had come to its end, at a random moment, {where}, and at a random moment of the evaluation. After "
+        "every kill all checkpoints, JSON files and `metrics.csv` were read and found whole. `result.json` (less "
         f"{', '.join(MAKING)}) and `metrics.csv` of every seed were held against those of an undisturbed run.",
         "",
         *table(["the killed run was at", "kills"], [[name, moments.count(name)] for name in sorted(set(moments))]),
