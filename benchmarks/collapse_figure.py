@@ -31,8 +31,7 @@ def principal(points: np.ndarray) -> np.ndarray:
 def main(checkpoints: list[str], target: str) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(10, 6.4), layout="constrained")
     for row, checkpoint in zip(axes, checkpoints, strict=True):
-        module, data, _, description = load_run(Path(checkpoint), os.environ.get("LID_VAE_DATA", "data"), "cpu")
-        module.description = description
+        module, data, *_ = load_run(Path(checkpoint), os.environ.get("LID_VAE_DATA", "data"), "cpu")
         portrait = take_portrait(module, data, "test", 3000)
         z = read_json(Path(checkpoint).parents[1] / "result.json")["latent"]["z"]
         row[0].set_ylabel(f"{display_name(module)}\nAU {z['au']:.1f}   KL(z) {z['kl']:.2f}   MI(z) {z['mi']:.2f}")

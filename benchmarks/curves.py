@@ -13,13 +13,12 @@ from pathlib import Path
 
 import torch
 from bench import Step, options_of, publish, table, take_turns
-from hydra import compose, initialize_config_dir
+from seeds import configurations, together
 
 from lid_vae.memory import keep_freed_memory
 from lid_vae.noise import generator
 from lid_vae.run.build import build_module
-from lid_vae.run.store import CONF
-from lid_vae.train.stack import Stack
+from lid_vae.run.plan import Parts
 
 BASE = {"width": 128, "batch": 512, "dimension": 64, "latent": 8, "categories": 10, "layers": 2, "maps": 2, "seeds": 1}
 SIZES = {
@@ -35,24 +34,20 @@ def forward_backward(
     model: str, *, width: int, batch: int, dimension: int, latent: int, categories: int, layers: int, maps: int,
     seeds: int, options: tuple[str, ...] = (), device: torch.device | str = "cpu",
 ) -> Step:  # fmt: skip
-    """The bound of a batch and its gradient, on binary data of noise, for ``seeds`` stacked seeds."""
+    """The bound of a batch and its gradient, on binary data of noise, for ``seeds`` that train together."""
     settings = [
-        f"model={model}", "data=digits", "choices=null", f"width={width}", f"latent_dimension={latent}",
+        f"model={model}", "data=digits", "gradient_clip=null", f"width={width}", f"latent_dimension={latent}",
         f"categories={categories}", "extra_categories=true", f"map.depth={maps}", f"map.hidden_layers={layers}",
         "map.lift=random" if model == "lidgmvae" else "map=mlp", *options,
     ]  # fmt: skip
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfgs = [compose("train", [*settings, f"seed={seed}"]) for seed in range(seeds)]
-    made = [build_module(*recipe(cfg), None, [dimension], None) for cfg in cfgs]
+    configs = configurations(settings, seeds)
+    made = together([build_module(Parts.of(c), c["seed"], None, [dimension], None).to(device) for c in configs])
     rng = generator("benchmark")
     x = torch.bernoulli(torch.full((seeds, batch, dimension), 0.3), generator=rng).to(device)
-    noise = torch.stack([module.vae.posterior.draw_noise(1, batch, rng) for module in made]).to(device)
-    stack = Stack([module.to(device) for module in made])
+    x, noise = x if seeds > 1 else x[0], made.noise(0, 0, batch)
 
     def step() -> None:
-        for leaf in stack.parameters.values():
-            leaf.grad = None
-        (-stack.forward(x, noise).mean(-1)).sum().backward()
+        made.differentiate(-made.forward(x, noise).mean(-1), "all", torch.autograd.backward)
 
     return step
 

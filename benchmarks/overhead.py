@@ -17,7 +17,7 @@ import ctypes, sys, time
 sys.path[:0] = [{root!r}, {root!r} + "/benchmarks"]
 import torch
 torch.set_num_threads({threads})
-from seeds import configurations, modules, ensemble, stacked
+from seeds import bare, configurations, modules
 from lid_vae.run.build import build_data
 from lid_vae.memory import keep_freed_memory
 from lid_vae.measure.evaluator import Evaluator
@@ -41,9 +41,9 @@ keep_freed_memory()
 print(held("VmHWM") - resident, time.process_time())
 """
 EVALUATION = """
-cfgs = configurations(["model={model}", "data={data}", "width={width}"], {seeds})
-data = build_data(cfgs[0].data)
-made = modules(cfgs, data)
+configs = configurations(["model={model}", "data={data}", "width={width}"], {seeds})
+data = build_data(configs[0]["data"])
+made = modules(configs, data)
 evaluators = [Evaluator(module.vae, module.infer, {samples}, data.label_count, by_dimension=True) for module in made]
 if len(made) > 1:
     SeedLooks(Stack(made), dict(enumerate(evaluators)))
@@ -58,8 +58,8 @@ for evaluator in evaluators:
     evaluator.compute()
 """
 STACK = """
-cfgs = configurations(["model=lidgmvae", "data={data}"], {seeds})
-step = stacked(cfgs, build_data(cfgs[0].data))
+configs = configurations(["model=lidgmvae", "data={data}"], {seeds})
+step = bare(configs, build_data(configs[0]["data"]))
 for _ in range(3):
     step()
 """

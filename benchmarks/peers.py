@@ -17,13 +17,11 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F
 from bench import Seconds, Step, TakingTurns, begin, by_lightning, options_of, publish, table
-from seeds import configurations, ensemble, modules
+from seeds import configurations, ensemble
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lid_vae.run.build import build_data
-from lid_vae.sweep.seed_callbacks import SeedCallbacks
-from lid_vae.train.seed_data import SeedData
 
 BATCH, LATENT, WIDTH = 100, 10, 512
 BATCHES = 5  # of a turn
@@ -105,22 +103,18 @@ def measure(name: str, samples: int, turns: int, seeds: int, device: torch.devic
         f"model=vae data={name} data.binarise=none data.batch_size={BATCH} family=gaussian latent_dimension={LATENT} "
     )
     options += f"width={WIDTH} map.depth=1 map.hidden_layers=1 encoder.hidden_layers=1 gradient_clip=null {objective}"
-    cfgs = configurations(options.split(), seeds)
-    data = build_data(cfgs[0].data)
+    configs = configurations(options.split(), seeds)
+    data = build_data(configs[0]["data"])
     x = data.training_array()
     peers: dict[str, Callable[[], Step]] = {"bare loop": lambda: bare(x, samples, device)}
     if PYTHAE:
         peers["pythae"] = lambda: pythae(x, data.image_shape, samples, device)
-    others: Callable[[], Mapping[str, Step]] = lambda: {who: peers[who]() for who in peers}  # noqa: E731
-    alone = by_lightning(
-        modules(cfgs[:1], data, device)[0], data, turns, TakingTurns("ours, one seed", others, BATCHES)
-    )
+    one = TakingTurns("ours, one seed", lambda: {who: peers[who]() for who in peers}, BATCHES)
+    alone = by_lightning(*ensemble(configs[:1], data, device), turns, one)
     found = {name: speed(seconds) for name, seconds in alone.items()}
-    module = ensemble(cfgs, data, device)
     together = f"ours, {seeds} seeds"
-    stream = SeedData(data, [member.module.seed for member in module.members])
     ten = TakingTurns(together, lambda: {"peer again": peers[PEER]()}, BATCHES)
-    both = by_lightning(module, stream, turns, ten, SeedCallbacks(module.members))
+    both = by_lightning(*ensemble(configs, data, device), turns, ten)
     # Against the peer of its own turns, since the machine may have changed its mind meanwhile.
     wall, processor = (
         seeds * ours * before / again

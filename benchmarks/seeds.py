@@ -5,101 +5,103 @@ python benchmarks/seeds.py --models gmvae --threads 1 --steps 10
 python benchmarks/seeds.py --data mnist --device cuda       # medians of wall-clock time in place of processor time
 """
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from bench import Seconds, Step, TakingTurns, begin, by_lightning, options_of, publish, table
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
-from lid_vae.data.array_data_module import ArrayDataModule
+from lid_vae.data.base import DataModule
+from lid_vae.inference.base import Update
 from lid_vae.run.build import build_data, build_module
-from lid_vae.run.store import CONF
-from lid_vae.sweep.ensemble_module import EnsembleModule
-from lid_vae.sweep.seed_callbacks import SeedCallbacks
-from lid_vae.sweep.seed_trainer import Member, SeedTrainer
-from lid_vae.train.seed_data import SeedData
+from lid_vae.run.plan import Parts
+from lid_vae.run.store import own_presets, without_hydra
+from lid_vae.shapes import Tensor
+from lid_vae.train.ensemble import Ensemble, MemberData
+from lid_vae.train.member import Member
+from lid_vae.train.stack import Stack
+from lid_vae.train.step import take_step
+from lid_vae.train.together import Alone, Together
 from lid_vae.train.vae_module import VAEModule
 
 CPU = torch.device("cpu")
+Config = Mapping[str, Any]
 
 
-def configurations(options: list[str], seeds: int) -> list[DictConfig]:
-    """The configurations of seeds 0, 1, ..."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("train", [*options, f"seed={seed}", "choices=null"]) for seed in range(seeds)]
+def configurations(options: Sequence[str], seeds: int) -> list[Config]:
+    """The resolved configurations of seeds 0, 1, ..., as plain values."""
+    loader = own_presets().loader
+    composed = [loader.load_configuration("train", [*options, f"seed={seed}"], RunMode.RUN) for seed in range(seeds)]
+    return [OmegaConf.to_container(without_hydra(cfg), resolve=True) for cfg in composed]  # type: ignore[misc]
 
 
-def modules(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device = CPU) -> list[VAEModule]:
+def modules(configs: Sequence[Config], data: DataModule, device: torch.device = CPU) -> list[VAEModule]:
     """On ``device``, and the data with them: they begin from the data's directions, on the CPU."""
     data.to_device(CPU)
-    shape = list(data.image_shape or (data.features,))
-    made = [build_module(*recipe(cfg), data, shape, data.label_count).to(device) for cfg in cfgs]
+    made = [build_module(Parts.of(c), c["seed"], data, data.shape, data.label_count).to(device) for c in configs]
     data.to_device(device)
     return made
 
 
-def one_by_one(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device) -> Step:
-    """A bare loop over the seeds, each with its own data, noise, clipping and optimiser."""
-    made = modules(cfgs, data, device)
-    optimizers = [module.make_optimizer(module.parameters()) for module in made]
-    streams = [data.train_stream(module.seed) for module in made]
-
-    def step() -> None:
-        for module, optimizer, stream in zip(made, optimizers, streams, strict=True):
-            x = stream.batch(module.step).x
-            loss = -module(x, module.noise(module.step, 0, len(x))).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), module.gradient_clip or float("inf"))
-            optimizer.step()
-            module.step += 1
-
-    return step
+def together(made: Sequence[VAEModule]) -> Together:
+    """Modules as a training holds them: one alone, several stacked."""
+    return Alone(made[0]) if len(made) == 1 else Stack(made)
 
 
-def stacked(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device = CPU) -> Step:
-    """A bare loop over the same stack: data, noise, bound, backward, clipping and optimisers, without a Trainer."""
-    module = ensemble(cfgs, data, device).to(device)
-    module.trainer = pl.Trainer(
-        accelerator=device.type, logger=False, enable_progress_bar=False, enable_model_summary=False
-    )
-    (optimizer,) = module.configure_optimizers()
-    streams = SeedData(data, [member.module.seed for member in module.members]).streams()
-    leaves = module.stack.parameters
+def bare(configs: Sequence[Config], data: DataModule, device: torch.device = CPU) -> Step:
+    """A loop over the steps of one training: data, noise, bound, backward, clipping, optimiser, without a Trainer."""
+    made = together(modules(configs, data, device))
+    (optimizer,) = made.optimizers([None] * len(configs))
+    stream = MemberData(data, [config["seed"] for config in configs]).stream()
+    numbers = count()
 
-    def step() -> None:
-        x = streams.batch(module.step).x
-        noise = module._noise(module.step, 0, x.shape[1])
-        for leaf in leaves.values():
-            leaf.grad = None
-        (-module.stack.forward(x, noise).mean(-1)).sum().backward()
-        module._clip([leaves[name].grad for name in module.names["all"]])
+    def minimise(loss: Tensor, update: Update) -> None:
+        made.differentiate(loss, update.group, torch.autograd.backward)
         optimizer.step()
-        module.step += 1
+
+    def step() -> None:
+        number = next(numbers)
+
+        def batch(draw: int) -> tuple[Tensor, Tensor]:
+            found = stream.batch(number, draw)
+            return found.x, made.noise(number, draw, found.index.shape[-1])
+
+        take_step(made.inference.updates(), made.forward, minimise, *batch(0), batch)
 
     return step
 
 
-def ensemble(cfgs: list[DictConfig], data: ArrayDataModule, device: torch.device = CPU) -> EnsembleModule:
-    made = modules(cfgs, data, device)
-    return EnsembleModule([Member(module, SeedTrainer(module, data, [], [], Path()), None) for module in made])
+def one_by_one(configs: Sequence[Config], data: DataModule, device: torch.device = CPU) -> Step:
+    """The loops of these seeds, each a training of its own, in turn."""
+    steps = [bare([config], data, device) for config in configs]
+
+    def step() -> None:
+        for each in steps:
+            each()
+
+    return step
 
 
-def measure(cfgs: list[DictConfig], data: ArrayDataModule, steps: int, device: torch.device) -> dict[str, Seconds]:
+def ensemble(configs: Sequence[Config], data: DataModule, device: torch.device = CPU) -> tuple[Ensemble, MemberData]:
+    """The training that Lightning drives, and its data."""
+    members = [Member(module) for module in modules(configs, data, device)]
+    return Ensemble(members, data), MemberData(data, [config["seed"] for config in configs])
+
+
+def measure(configs: Sequence[Config], data: DataModule, steps: int, device: torch.device) -> dict[str, Seconds]:
     """One step of each candidate."""
-    module = ensemble(cfgs, data, device)
     turns = TakingTurns(
         "one stack, Lightning",
         lambda: {
-            "one stack, bare loop": stacked(cfgs, data, device),
-            "one by one, bare loop": one_by_one(cfgs, data, device),
-            "one seed, bare loop": one_by_one(cfgs[:1], data, device),
+            "one stack, bare loop": bare(configs, data, device),
+            "one by one, bare loop": one_by_one(configs, data, device),
+            "one seed, bare loop": bare(configs[:1], data, device),
         },
     )
-    seeds = SeedData(data, [member.module.seed for member in module.members])
-    return by_lightning(module, seeds, steps, turns, SeedCallbacks(module.members))
+    return by_lightning(*ensemble(configs, data, device), steps, turns)
 
 
 def main() -> None:
@@ -109,8 +111,8 @@ def main() -> None:
     device = begin(options)
     rows = []
     for model in options.models:
-        cfgs = configurations([f"model={model}", f"data={options.data}"], options.seeds)
-        found = measure(cfgs, build_data(cfgs[0].data), options.steps, device)
+        configs = configurations([f"model={model}", f"data={options.data}"], options.seeds)
+        found = measure(configs, build_data(configs[0]["data"]), options.steps, device)
         single, bare = found["one by one, bare loop"].processor, found["one stack, bare loop"].processor
         for name, seconds in found.items():
             over = f"{seconds.processor / bare - 1:+.1%}" if name == "one stack, Lightning" else ""

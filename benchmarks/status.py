@@ -1,4 +1,4 @@
-"""How long ``status`` and the report take on 10,000 runs: ``python benchmarks/status.py output=benchmarks/reports``.
+"""How long ``status`` and the report take on 10,000 runs: ``python benchmarks/status.py``.
 
 A folder of simulated runs is made from one real result: 1,000 configurations of ten seeds, a few of them failed,
 interrupted or never begun.
@@ -6,49 +6,34 @@ interrupted or never begun.
 
 import io
 import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import bench  # noqa: F401  puts the repository on the path
+from bench import options_of, process_seconds, publish, table
 from rich.console import Console
 
 from lid_vae.files import write_atomic
 from lid_vae.report.build import build
 from lid_vae.sweep.status import describe_states, read_states
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("data.per_class=60", "data.valid_size=50", "data.test_size=60", "trainer.max_epochs=1", "width=8", "samples=4")
 
 
-def main(words: list[str]) -> None:
-    options = {"configurations": "1000", "seeds": "10", "output": ""} | dict(word.split("=", 1) for word in words)
-    configurations, seeds = int(options["configurations"]), int(options["seeds"])
+def main() -> None:
+    options = options_of(__doc__, configurations=1000, seeds=10).parse_args()
+    configurations, seeds = options.configurations, options.seeds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "runs" / "simulated"
         files = simulate(folder, example(Path(name)), configurations, seeds)
         states, lines = timed(lambda: list(describe_states(folder, read_states(folder))))
         report, _ = timed(lambda: build([folder], folder / "report", Console(file=io.StringIO())))
-    text = (
-        f"# Status and report on {configurations * seeds:,} simulated runs\n\n"
-        f"{configurations:,} configurations of {seeds} seeds, {files:,} files read; the files in the page cache.\n\n"
-        "| | seconds |\n|---|---|\n"
-        f"| `python -m lid_vae.sweep status` | {states:.2f} |\n| `python -m lid_vae.report` | {report:.2f} |\n\n"
-        f"    {lines[0].partition(': ')[2]}\n\n"
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, imports apart.\n"
-    )
-    print(text)
-    if options["output"]:
-        path = Path(options["output"]) / f"{date.today()}-status.md"
-        write_atomic(path, f"{text}\nCommand: `python benchmarks/status.py {' '.join(words)}`\n")
-        print(path)
+    rows = [["`python -m lid_vae.sweep status`", f"{states:.2f}"], ["`python -m lid_vae.report`", f"{report:.2f}"]]
+    note = f"{configurations:,} configurations of {seeds} seeds, {files:,} files read; the files in the page cache."
+    said = [note, "", *table(["imports apart", "seconds"], rows), "", f"    {lines[0].partition(': ')[2]}"]
+    publish(f"Status and report on {configurations * seeds:,} simulated runs", options, said)
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -59,8 +44,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def example(folder: Path) -> dict[str, object]:
     """A real result, of a run that takes a moment."""
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, "logger=none", f"paths.runs={folder / 'example'}"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    process_seconds(["train.py", *SMALL, "logger=none", f"paths.runs={folder / 'example'}"])
     (path,) = (folder / "example").rglob("result.json")
     return json.loads(path.read_text())
 
@@ -89,4 +73,4 @@ def simulate(folder: Path, result: dict[str, object], configurations: int, seeds
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

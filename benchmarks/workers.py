@@ -1,62 +1,37 @@
-"""Two joblib workers over one on runs of equal length: ``python benchmarks/workers.py output=benchmarks/reports``.
+"""Two joblib workers over one on runs of equal length: ``python benchmarks/workers.py --threads 1``.
 
-Each worker has one thread. Wants a machine on which nothing else runs. ``options=`` are those of the runs, separated by
-spaces; ``seeds=`` is the range that each sweep runs.
+Each worker has ``--threads``. Wants a machine on which nothing else runs. ``--options`` are those of the runs,
+separated by spaces.
 """
 
-import os
-import platform
 import shlex
-import subprocess
-import sys
 import tempfile
-import time
-from datetime import date
-from pathlib import Path
 
-import bench  # noqa: F401  puts the repository on the path
+from bench import options_of, process_seconds, publish, table
 
-from lid_vae.files import write_atomic
-
-ROOT = Path(__file__).resolve().parents[1]
-DEFAULTS = {
-    "options": "model=lidsvae data=synthetic_text trainer.max_epochs=5",
-    "seeds": "0-3",
-    "workers": "1,2",
-    "output": "",
-}
+OPTIONS = "model=lidsvae data=synthetic_text trainer.max_epochs=5"
 
 
-def main(words: list[str]) -> None:
-    options = DEFAULTS | dict(word.split("=", 1) for word in words)
-    counts = [int(count) for count in options["workers"].split(",")]
-    with tempfile.TemporaryDirectory() as name:
-        sweep(Path(name) / "warm", options, 1, ["trainer.max_epochs=1", "seed=0"])  # data made, files in the page cache
-        seconds = {count: sweep(Path(name) / str(count), options, count, []) for count in counts}
-    rows = "".join(
-        f"| {count} | {seconds[count]:.1f} | {seconds[counts[0]] / seconds[count]:.2f} |\n" for count in counts
-    )
-    report = (
-        f"# joblib workers\n\n`python train.py {options['options']} -m seed={options['seeds']} hydra/launcher=joblib`, "
-        f"from start to end, one thread each.\n\n| workers | seconds | speed-up |\n|---|---|---|\n{rows}\n"
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}.\n"
-    )
-    print(report)
-    if options["output"]:
-        path = Path(options["output"]) / f"{date.today()}-workers.md"
-        write_atomic(path, f"{report}\nCommand: `python benchmarks/workers.py {shlex.join(words)}`\n")
-        print(path)
+def sweep(options: str, seeds: int, workers: int, threads: int, *more: str) -> float:
+    """Seconds of wall-clock time."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["train.py", *shlex.split(options), "-m", f"seed=0-{seeds - 1}" if seeds > 1 else "seed=0"]
+        command += ["hydra/launcher=joblib", f"hydra.launcher.workers={workers}", f"paths.runs={folder}"]
+        wall, _ = process_seconds([*command, "logger=none", "callbacks.panels.every=0", *more], threads)
+    return wall
 
 
-def sweep(folder: Path, options: dict[str, str], workers: int, more: list[str]) -> float:
-    """Seconds."""
-    command = [sys.executable, str(ROOT / "train.py"), *shlex.split(options["options"]), "-m"]
-    command += [f"seed={options['seeds']}", "hydra/launcher=joblib", f"hydra.launcher.workers={workers}"]
-    command += [f"paths.runs={folder}", "logger=none", "callbacks.panels.every=0", *more]
-    begun = time.perf_counter()
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+def main() -> None:
+    parser = options_of(__doc__, options=OPTIONS, seeds=4)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+    sweep(options.options, 1, 1, options.threads, "trainer.max_epochs=1")  # data made, files in the page cache
+    seconds = {workers: sweep(options.options, options.seeds, workers, options.threads) for workers in options.workers}
+    first = seconds[options.workers[0]]
+    rows = [[workers, f"{wall:.1f}", f"{first / wall:.2f}"] for workers, wall in seconds.items()]
+    note = f"{options.seeds} runs of {options.options}, from start to end, {options.threads} thread(s) each."
+    publish("joblib workers", options, [note, "", *table(["workers", "seconds", "speed-up"], rows)])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

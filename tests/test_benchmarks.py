@@ -18,20 +18,21 @@ TINY = "data.per_class=60 data.valid_size=50 data.test_size=60 trainer.max_epoch
 SMALLEST = {
     "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
-    "kills": "kills=1 epochs=5 seed=57",  # whose first moment comes early
+    "kills": "--threads 1 --kills 1 --epochs 5 --seed 57",  # whose first moment comes early
     "launchers": "--jobs 2 --rounds 1 --launchers basic",
+    "lines": "",
     "overhead": "--threads 1 --quick",
     "peers": "--threads 1 --data digits --turns 1 --seeds 2",
     "precision": "--threads 1 --seeds 1 --epochs 1 --models gmvae --precisions 32-true",
     "roofline": "--threads 1 --width 8 --batch 8 --rounds 1 --seeds 2",
     "seeds": "--threads 1 --models gmvae --seeds 2 --steps 2",
-    "status": "configurations=4 seeds=2",
+    "status": "--configurations 4 --seeds 2",
     "step_cost": "--threads 1 --width 8 --batch 8 --hidden-layers 1 --rounds 1",
     "text_step": "--threads 1 --width 8 --batch 2 --length 5 --rounds 1 --vocabularies 50",
     "text_step --memory": "--threads 1 --width 8 --batch 2 --memory 1 --vocabularies 50 --lengths 5",
-    "workers": f"'options=model=gmvae {TINY}' seeds=0 workers=1",
+    "workers": f"--threads 1 --options 'model=gmvae {TINY}' --seeds 1 --workers 1",
 }
-QUICK = {"seeds", "step_cost", "text_step"}
+QUICK = {"lines", "seeds", "step_cost", "text_step"}
 NO_BENCHMARKS = {"bench", "collapse_figure"}  # what they share; a figure of trained models, below
 
 
@@ -102,6 +103,38 @@ def test_the_figure_of_collapse_is_drawn(tmp_path: Path) -> None:
 def test_every_benchmark_is_run_here() -> None:
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")}
     assert scripts == NO_BENCHMARKS | {name.partition(" ")[0] for name in SMALLEST}
+
+
+def test_lines_of_code_are_those_that_hold_code(tmp_path: Path) -> None:
+    source = '''"""What it is,
+in two lines."""
+
+import os  # which counts
+
+
+class A:
+    """No."""
+
+    size = 1
+    """Nor this."""
+
+    # nor this
+    def area(
+        self,
+    ) -> str:
+        """No."""
+        return """two
+
+lines and an empty one"""
+'''
+    (tmp_path / "lid_vae" / "room").mkdir(parents=True)
+    (tmp_path / "lid_vae" / "room" / "a.py").write_text(source)
+    (tmp_path / "lid_vae" / "long.py").write_text("# a comment\n" * 351)
+    report = run("lines", shlex.quote(str(tmp_path)), tmp_path)
+    assert tables(report) == [
+        [["lid_vae", "1", "0", "351"], ["lid_vae/room", "1", "9", "20"], ["in total", "2", "9", "371"]]
+    ]
+    assert "Above 350 lines in all: lid_vae/long.py (351)." in report
 
 
 def test_a_table_with_a_number_that_is_none_is_noticed() -> None:
