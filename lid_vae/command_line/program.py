@@ -54,6 +54,7 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         with _process_state((typed[0], *arguments), "1"):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
+            sys.stdout.flush()  # where a reader has gone, this is the place to notice it
     except KeyboardInterrupt:
         print(f"{kind}.py: interrupted.", file=sys.stderr)
         raise SystemExit(130) from None

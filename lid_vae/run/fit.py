@@ -109,10 +109,11 @@ def finished_before(plan: RunPlan, member: MemberPlan) -> float | None:
 
 @dataclass(frozen=True)
 class Entry:
-    """A run to train, whose lock is held."""
+    """A run to train, whose lock is held; ``step`` is where it stands."""
 
     member: MemberPlan
     claim: Claim
+    step: int
 
 
 def _enter(plan: RunPlan, member: MemberPlan, locks: ExitStack) -> Entry | Outcome:
@@ -124,10 +125,13 @@ def _enter(plan: RunPlan, member: MemberPlan, locks: ExitStack) -> Entry | Outco
         if plan.failed_only and not (member.folder / FAILURE).exists():
             raise LeftAlone(f"{member.folder} has not failed: left alone by retry=failed.")
         held = locks.enter_context(claim(member.folder))
+        before = finished_before(plan, member)  # meanwhile, by another process
+        if before is not None:
+            return before
+        last = None if plan.force else _last_checkpoint(plan, member)
+        return Entry(member, held, 0 if last is None else last["lid_vae"]["step"])
     except UserError as error:
         return error
-    before = finished_before(plan, member)  # meanwhile, by another process
-    return Entry(member, held) if before is None else before
 
 
 def _groups(
@@ -142,9 +146,7 @@ def _groups(
             print(f"Seeds {seeds} train one after the other: {reason}.", flush=True)
     by_step: dict[int, list[Entry]] = {}
     for entry in entries:
-        last = entry.member.last
-        resumes = last.exists() and not plan.force
-        by_step.setdefault(load_checkpoint(last)["lid_vae"]["step"] if resumes else 0, []).append(entry)
+        by_step.setdefault(entry.step, []).append(entry)
     for same in by_step.values():
         size = 1 if reason is not None else plan.size or len(same)
         count = -(-len(same) // size)
@@ -282,7 +284,7 @@ def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
 
 def _begin(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None:
     """Makes the folder ready; the checkpoint from which to go on, if there is one."""
-    folder, last = member.folder, member.last
+    folder = member.folder
     if plan.force:
         superseded = superseded_by(folder)
         if (folder / "result.json").exists():  # waits until the forced run is finished too
@@ -294,15 +296,23 @@ def _begin(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None:
     (folder / FAILURE).unlink(missing_ok=True)
     remove_unfinished(folder)
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(member.config))))
-    if not last.exists():
+    checkpoint = _last_checkpoint(plan, member)
+    if checkpoint is not None:
+        print(f"Resuming from {member.last}", flush=True)
+    return checkpoint
+
+
+def _last_checkpoint(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None:
+    """From which a run goes on, if there is one. Raises ``UserError`` for a damaged one, or of another run."""
+    if not member.last.exists():
         return None
-    checkpoint = load_checkpoint(last)
+    checkpoint = load_checkpoint(member.last)
     found = checkpoint["lid_vae"]["config_hash"]
     if found != plan.digest:
         raise UserError(
-            f"{last} belongs to another configuration ({found}, not {plan.digest}). Move it away, or use force=true."
+            f"{member.last} belongs to another configuration ({found}, not {plan.digest}). Move it away, or use "
+            "force=true."
         )
-    print(f"Resuming from {last}", flush=True)
     return current_checkpoint(checkpoint)
 
 

@@ -73,6 +73,9 @@ class EarlyStopping:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.misses = state["best"], state["misses"]
 
+    def before_fit(self, member: Member) -> None:
+        member.stopped = self.misses >= self.patience  # where a run goes on that has only to be measured
+
     def validated(self, member: Member) -> None:
         value = self.sign * _value(member, self.monitor, self.sign, "callbacks.early_stopping")
         if value > self.best + self.min_delta:

@@ -81,7 +81,9 @@ class Stack(Together):
         own = [module.make_optimizers(state) for module, state in zip(self.modules, states, strict=True)]
         self.joint = self._joint(own)
         self.forgotten: set[int] = set()
+        self.kept: list[Tensor] = []
         if self.joint is not None:
+            self.joint.register_step_post_hook(self._put_back)
             return [self.joint]
         together = zip(self.inference.groups, zip(*own, strict=True), strict=True)
         self.apart = [MemberOptimizers(optimizers, self.groups[group]) for group, optimizers in together]
@@ -106,10 +108,13 @@ class Stack(Together):
             gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
 
     def choose(self, moving: Sequence[bool]) -> None:
+        self.still = [place for place, moves in enumerate(moving) if not moves]
         if self.joint is None:
             for optimizer in self.apart:
                 optimizer.moving = moving
-        elif self.forgotten:
+            return
+        self.kept = [leaf.detach()[self.still].clone() for leaf in self.groups["all"]] if self.still else []
+        if self.forgotten:
             assert self.forgotten >= {place for place, moves in enumerate(moving) if moves}, (
                 "all begin anew at one step"
             )
@@ -155,6 +160,11 @@ class Stack(Together):
             return vmap(one, randomness="same")(parameters, buffers)
         finally:
             self.frame.train(training)
+
+    def _put_back(self, *_: object) -> None:
+        """Undoes what a step of all has done to the members that it was not to move."""
+        for leaf, kept in zip(self.groups["all"] if self.kept else [], self.kept, strict=True):
+            leaf.detach()[self.still] = kept
 
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, noise: Tensor) -> Tensor:
         return functional_call(self.frame, (parameters, buffers), (x, noise))

@@ -93,6 +93,7 @@ class Training(pl.LightningModule, ABC):
                 for hook in member.hooks:
                     if isinstance(hook, BeforeFit):
                         hook.before_fit(member)
+        self._end_if_none_lives()
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         step, lead = self.step, self.members[0].module

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
-from runs import Programs
+from runs import Programs, measures
 
 from lid_vae.checkpoint import load_checkpoint
 from lid_vae.errors import UserError
@@ -167,3 +167,31 @@ def test_a_checkpoint_of_lightnings_own_is_the_members(tmp_path):
     kept, last = load_checkpoint(folder / "kept.ckpt"), load_checkpoint(run.folder / "checkpoints" / "last.ckpt")
     assert kept["lid_vae"] == last["lid_vae"]
     assert all(torch.equal(kept["state_dict"][name], value) for name, value in last["state_dict"].items())
+
+
+def test_a_run_that_had_stopped_early_is_only_measured_when_it_goes_on(tmp_path):
+    """As after a kill in its evaluation: no step more, and the same measures."""
+    programs = Programs(tmp_path)
+    options = ("model=gmvae", "optimizer.lr=0.3", "callbacks=early_stopping", "callbacks.early_stopping.patience=1")
+    first = programs.train(*options, "trainer.max_epochs=20")
+    before = first.result
+    assert before["steps"] < 80
+    first.result_path.unlink()
+    again = programs.train(*options, "trainer.max_epochs=20")
+    assert "Resuming from" in again.out
+    assert measures(again.result) == measures(before)
+
+
+def test_a_seed_whose_checkpoint_is_damaged_does_not_hide_the_others(tmp_path):
+    programs = Programs(tmp_path)
+    options = ("-m", "seed=0-2", "model=gmvae", "trainer.max_epochs=1")
+    assert programs.train(*options).status == 0
+    for path in tmp_path.rglob("result.json"):
+        path.unlink()
+    (last,) = tmp_path.rglob("seed-1/checkpoints/last.ckpt")
+    last.write_bytes(last.read_bytes()[:100])
+    again = programs.train(*options)
+    assert again.status == 1
+    assert "1 of 3 runs failed; the others are finished" in again.err
+    assert [path.parent.name for path in sorted(tmp_path.rglob("result.json"))] == ["seed-0", "seed-2"]
+    assert [path.parent.name for path in tmp_path.rglob("failed.json")] == ["seed-1"]
