@@ -463,3 +463,25 @@ def test_the_scripts_name_their_kind(script, monkeypatch):
     monkeypatch.setattr("lid_vae.command_line.main", called.append)
     exec(compile((ROOT / script).read_text(), script, "exec"), {"__name__": "__main__"})
     assert called == [script.removesuffix(".py")]
+
+
+def test_the_value_of_several_seeds_is_their_mean_and_one_that_fails_fails_it(tmp_path, capsys):
+    job = Job("train", ("train.py",), None)
+    members = [types.SimpleNamespace(seed=seed, folder=tmp_path / str(seed)) for seed in (3, 5)]
+    plan = types.SimpleNamespace(members=members, overrides=())
+    assert job._conclude(plan, {3: -1.0, 5: -2.0}, sweep=True) == -1.5
+    with pytest.raises(RunFailed) as failed:
+        job._conclude(plan, {3: -1.0, 5: UserError("Unlucky.")}, sweep=True)
+    assert failed.value.seeds == {5: "Unlucky."}
+    assert "Unlucky." in capsys.readouterr().err
+    assert [path.parent.name for path in tmp_path.rglob("failed.json")] == ["5"]
+
+
+def test_another_sweeper_sees_one_run_of_several_seeds(run):
+    seen = []
+    status, configurations, _, _ = run("-m", "hydra/sweeper=basic", "seed=0-2", body=lambda cfg: seen.append(cfg.seed))
+    assert status == 0
+    assert [cfg["seed"] for cfg in configurations] == [0, 1, 2]
+    status, _, _, err = run("-m", "hydra/sweeper=basic", "seed=0-2", body=lambda cfg: 1 / (cfg.seed - 1))
+    assert status == 1
+    assert "ZeroDivisionError" in err

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from runs import TINY, Programs, digest, measures
 
+from lid_vae.run.evaluation import load_run
+
 RUNS = {
     "pinwheel": ("model=lidgmvae", *TINY),
     "continuous": ("model=lidvae", "family=gaussian", *TINY),
@@ -142,3 +144,12 @@ def test_other_data_than_it_was_trained_on(tmp_path):
     after = digest(run.folder)
     after.pop(same.result_path.name)
     assert after == before
+
+
+def test_a_loaded_model_is_in_evaluation_mode(finished):
+    """Dropout off, statistics of the training set in use; it says what it is and how far it was trained."""
+    _, run = finished
+    loaded = load_run(run.folder / "checkpoints" / "last.ckpt", "data", "cpu")
+    assert not any(part.training for part in loaded.module.modules())
+    assert loaded.module.step == run.result["steps"]
+    assert loaded.module.description["config_hash"] == run.result["config_hash"]
