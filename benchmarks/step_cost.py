@@ -21,7 +21,7 @@ from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP
 from lid_vae.prior import GaussianMixture
-from lid_vae.train.compiled import MODES
+from lid_vae.run.plan import COMPILE_MODES
 from lid_vae.vae import VAE
 
 FEATURES, LATENT, CATEGORIES = 784, 64, 10
@@ -87,7 +87,9 @@ def main() -> None:
     parser = options_of(__doc__, width=512, batch=128, rounds=25)
     parser.add_argument("--hidden-layers", type=int, default=4, help="of each of the two maps")
     parser.add_argument("--mixtures", nargs="+", default=["conditional", "enumerate"])
-    parser.add_argument("--compile", nargs="*", choices=MODES, help="each compiled too, in these modes (minutes)")
+    parser.add_argument(
+        "--compile", nargs="*", choices=COMPILE_MODES, help="each compiled too, in these modes (minutes)"
+    )
     options = parser.parse_args()
     device = begin(options)
     size = {"width": options.width, "hidden_layers": options.hidden_layers, "depth": 2}
@@ -97,7 +99,7 @@ def main() -> None:
         "lidgmvae (gradient network)": lambda: composed_gradient_network(LATENT, FEATURES, **size),
         "lidgmvae (Brenier, autograd)": lambda: AutogradMap(composed_brenier(LATENT, FEATURES, skips="none", **size)),
     }
-    modes = [] if options.compile is None else options.compile or MODES[:1]
+    modes = [] if options.compile is None else options.compile or COMPILE_MODES[:1]
     rows = []
     for mixture in options.mixtures:
         steps = {}

@@ -1,7 +1,6 @@
 """What a run says to its loggers at the end, and pictures and texts for those that take them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +10,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from lid_vae.module.tensorboard_logger import TensorBoardLogger
 from lid_vae.module.texts import Texts
 
-__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "finished_on_error", "log_texts", "picture_loggers"]
+__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "log_texts", "picture_loggers"]
 
 
 @runtime_checkable
@@ -65,16 +64,6 @@ def finish_loggers(
             logger.finalize("failed" if result is None else "success")
         if isinstance(logger, TensorBoardLogger):
             logger.close()
-
-
-@contextmanager
-def finished_on_error(loggers: Iterable[Logger]) -> Iterator[None]:
-    """Finishes ``loggers`` as those of a failed run on any way out but the ordinary one."""
-    try:
-        yield
-    except BaseException:
-        finish_loggers(loggers, None)
-        raise
 
 
 def final_metrics(result: Mapping[str, Any]) -> dict[str, float]:

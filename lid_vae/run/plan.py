@@ -12,7 +12,17 @@ from lid_vae.errors import UserError
 from lid_vae.run.names import current
 from lid_vae.run.store import Presets, locate, without_hydra
 
-__all__ = ["DeviceOptions", "MemberPlan", "Parts", "RunPlan", "check_whole", "labels_of", "plan_run", "select"]
+__all__ = [
+    "COMPILE_MODES",
+    "DeviceOptions",
+    "MemberPlan",
+    "Parts",
+    "RunPlan",
+    "check_whole",
+    "labels_of",
+    "plan_run",
+    "select",
+]
 
 Node = Mapping[str, Any]
 """A recipe: the ``_target_`` to call, and its arguments."""

@@ -31,7 +31,6 @@ __all__ = [
     "IGNORED",
     "Presets",
     "config_hash",
-    "describe",
     "finished_bound",
     "is_finished",
     "locate",
@@ -185,20 +184,6 @@ def finished_bound(folder: str | Path, config_hash: str) -> float | None:
     if not is_finished(folder, config_hash):
         return None
     return float(read_json(Path(folder) / "result.json")["validation"]["elbo"])
-
-
-def describe(folder: str | Path, config_hash: str) -> str:
-    """One sentence on how far the run in ``folder`` is."""
-    folder = Path(folder)
-    if not (folder / "result.json").exists():
-        state = "was begun and is not finished" if folder.exists() else "has not begun"
-        return f"The run in {folder} {state}."
-    stored = _stored_hash(folder)
-    if stored is None:
-        return f"The run in {folder} has a damaged result.json and will be done again."
-    if stored != config_hash:
-        return f"The run in {folder} was done with another configuration ({stored}, not {config_hash})."
-    return f"The run in {folder} is finished; force=true does it again."
 
 
 def _stored_hash(folder: Path) -> str | None:

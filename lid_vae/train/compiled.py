@@ -7,17 +7,14 @@ import torch
 from lid_vae.shapes import Bool, Tensor
 from lid_vae.train.step import Bound
 
-__all__ = ["MODES", "compiled"]
-
-# Of ``torch.compile``; the second replays a CUDA graph on a GPU, and on a CPU is the first.
-MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+__all__ = ["compiled"]
 
 
 def compiled(bound: Bound, mode: str = "default") -> Bound:
     """``bound``, fused into few kernels at its first call; takes a C++ compiler, and minutes, before the first step.
 
     Equal up to the last digits. A part of several seeds is run as it is; what cannot be compiled too, after a warning.
-    ``mode``, one of ``MODES``, is ``torch.compile``'s.
+    ``mode`` is ``torch.compile``'s.
     """
     fast: Bound | None = torch.compile(bound, mode=mode)
 

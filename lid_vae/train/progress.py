@@ -27,7 +27,19 @@ def progress(enabled: bool = True) -> Callback:
     return ProgressLine() if wide else ProgressLog()
 
 
-class ProgressLine(ProgressBar):
+class _Switched(ProgressBar):
+    """A progress bar that Lightning can switch off."""
+
+    enabled = True
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def enable(self) -> None:
+        self.enabled = True
+
+
+class ProgressLine(_Switched):
     """``seed 0 epoch 3/40 ███ step 240/3200 [00:12<02:10], bound -2.10 AU 1.00 MI 1.43``, cut to the terminal's width.
 
     The bound is that of the last training batch logged; AU and MI are those of the last validation.
@@ -35,14 +47,7 @@ class ProgressLine(ProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self.enabled = True
         self.bar: tqdm | None = None
-
-    def disable(self) -> None:
-        self.enabled = False
-
-    def enable(self) -> None:
-        self.enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
@@ -92,19 +97,12 @@ class ProgressLine(ProgressBar):
             self.bar = None
 
 
-class ProgressLog(ProgressBar):
+class ProgressLog(_Switched):
     """``seed 0  epoch 3/40  bound -2.104  AU 1.00  KL 1.502  MI 1.433  LL -2.011  accuracy 0.981  12 s``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.enabled = True
         self.start = time.perf_counter()
-
-    def disable(self) -> None:
-        self.enabled = False
-
-    def enable(self) -> None:
-        self.enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.start = time.perf_counter()
