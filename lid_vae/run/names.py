@@ -1,7 +1,7 @@
 """What configurations of earlier revisions call the parts of this one: names for checkpoints, and for hashes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["canonical", "current", "current_checkpoint"]
 
@@ -14,22 +14,33 @@ _MOVED = {
         for name in ("lipschitz_annealing.LipschitzAnnealing", "restart.Restart", "progress.progress")
     },
 }
-_KEEPER = "pytorch_lightning.callbacks.ModelCheckpoint"
-# Of a part of today: the first name, and options that it had then and has no more.
-_FIRST: dict[str, tuple[str, dict[str, Any]]] = {
-    **{now: (first, {}) for first, now in _MOVED.items()},
-    "lid_vae.train.hooks.Best": (_KEEPER, {"enable_version_counter": False}),
-    "lid_vae.train.hooks.Last": (_KEEPER, {"enable_version_counter": False}),
+
+
+class Former(NamedTuple):
+    """What a part of today was when the hashes of its runs were first written."""
+
+    name: str
+    lost: Mapping[str, Any] = {}
+    """Options that it had then, and has no more."""
+    new: Mapping[str, Any] = {}
+    """Options that it has now: their defaults, at which it does what it did then."""
+
+
+_KEEPER = Former("pytorch_lightning.callbacks.ModelCheckpoint", {"enable_version_counter": False})
+_FIRST = {
+    **{now: Former(first) for first, now in _MOVED.items()},
+    "lid_vae.train.hooks.Best": _KEEPER,
+    "lid_vae.train.hooks.Last": _KEEPER,
 }
 
 
 def current(node: Any) -> Any:
     """A configuration, or a part of one, whose ``_target_`` names are those of today."""
-    return _renamed(node, {first: (now, {}) for first, now in _MOVED.items()})
+    return _renamed(node, {first: Former(now) for first, now in _MOVED.items()})
 
 
 def canonical(node: Any) -> Any:
-    """The same as it is hashed: a part that moves, or loses an option, leaves the hashes of its runs as they are."""
+    """The same as it is hashed: a part that moves, loses an option or gains one leaves the hashes of its runs alone."""
     return _renamed(node, _FIRST)
 
 
@@ -42,12 +53,15 @@ def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return {**checkpoint, "callbacks": callbacks}
 
 
-def _renamed(node: Any, names: Mapping[str, tuple[str, dict[str, Any]]]) -> Any:
+def _renamed(node: Any, names: Mapping[str, Former]) -> Any:
     if isinstance(node, Mapping):
-        target = node.get("_target_")
-        name, options = names.get(target, (target, {})) if isinstance(target, str) else (target, {})
         renamed = {key: _renamed(value, names) for key, value in node.items()}
-        return {**options, **renamed, "_target_": name} if "_target_" in node else renamed
+        target = node.get("_target_")
+        former = names.get(target) if isinstance(target, str) else None
+        if former is None:
+            return renamed
+        kept = {key: value for key, value in renamed.items() if key not in former.new or value != former.new[key]}
+        return {**former.lost, **kept, "_target_": former.name}
     if isinstance(node, list | tuple):
         return [_renamed(value, names) for value in node]
     return node

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from lid_vae.run import names
 from lid_vae.run.store import (
     Presets,
     config_hash,
@@ -192,6 +193,14 @@ def test_a_part_that_has_moved_leaves_the_hash_as_it_was(now, first, options):
         {"x": [{"_target_": first, **options, **dropped}]}
     )
     assert config_hash({"x": {"_target_": now, **options}}) != config_hash({"x": {"_target_": "another", **options}})
+
+
+def test_a_new_option_at_its_default_leaves_the_hash_as_it_was(monkeypatch):
+    part = {"_target_": "lid_vae.map.composed_brenier", "depth": 2}
+    before = config_hash({"map": part})
+    monkeypatch.setitem(names._FIRST, part["_target_"], names.Former(part["_target_"], new={"shears": 0}))
+    assert config_hash({"map": {**part, "shears": 0}}) == before
+    assert config_hash({"map": {**part, "shears": 2}}) != before
 
 
 def test_hydras_singletons_are_set_nowhere():
