@@ -172,8 +172,9 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
     def to_device(self, device: torch.device | str) -> None:
         """Moves the splits to ``device``, where the batches are then made; streams made before stay where they are."""
         if self._corpus is not None:
+            drawn = {part: split for part, split in self._evaluated.items() if split is not self._corpus[part]}
+            self._evaluated = {part: split.to(device) for part, split in drawn.items()}
             self._corpus = replace(self._corpus, **{part: self._corpus[part].to(device) for part in PARTS})
-        self._evaluated = {part: split.to(device) for part, split in self._evaluated.items()}
         self._streams = {}
 
     def stream(self, seed: int | None = None) -> Stream:
