@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from lid_vae.data.array_data_module import ArrayDataModule, Corpus
-from lid_vae.data.binarise import Unbinarised
 from lid_vae.data.split import Split
 from lid_vae.lightning import prepare_lightning
 from lid_vae.noise import generator
@@ -53,16 +52,7 @@ class Table(ArrayDataModule):
     name = "table"
 
     def __init__(self, features: int) -> None:
-        super().__init__(
-            root=None,
-            batch_size=32,
-            seed=0,
-            train_seed=0,
-            train_size=None,
-            valid_size=None,
-            eval_batch_size=50,
-            binarisation=Unbinarised(),
-        )
+        super().__init__(batch_size=32, eval_batch_size=50)
         self.width = features
 
     def load(self) -> Corpus:

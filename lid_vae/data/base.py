@@ -2,35 +2,41 @@
 
 __all__ = ["DataModule", "Part"]
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, get_args
 
 import torch
 from pytorch_lightning import LightningDataModule
 
-from lid_vae.data.split import Batch, at_least_one
-from lid_vae.data.stream import Loader, SharedLoader, SharedStream, Stream, StreamLoader
+from lid_vae.data.split import AnyExamples, Batch, Corpus, at_least_one, subsample
+from lid_vae.data.stream import Loader, SharedLoader, SharedStream, SplitLoader, Stream, StreamLoader
 from lid_vae.shapes import Float, Tensor
 from lid_vae.world import sharing, world
 
 Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
-class DataModule(LightningDataModule, ABC):
+class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
     """Splits on one device, training batches by (seed, step), evaluation batches in a fixed order.
 
-    ``seed`` is the data seed: splits, subsets and generated data come from it and from nothing else. ``train_seed`` is
-    the seed of the run: the order of the batches, and what is drawn anew for each of them. A subclass downloads in
-    ``prepare_data`` where it can, and loads in ``setup``, once for all stages.
+    A data set is a function, ``load``, that returns its splits, and may have a ``prepare_data`` that downloads them;
+    all else is here, written once for all data sets. Of the options below a data set names only those whose defaults it
+    changes, beside its own, and hands on the others as they come. ``seed`` is the data seed: splits, subsets and
+    generated data come from it and from nothing else. ``train_seed`` is the seed of the run: the order of the batches,
+    and what is drawn anew for each of them.
 
     Args:
         root: the folder of the data sets; None where none is needed.
         batch_size: examples per training batch.
         seed: the data seed.
         train_seed: the seed of the run.
-        train_size: how many training examples to keep; None for all.
+        train_size: how many training examples to keep, drawn by the data seed; None for all.
         valid_size: how many validation examples there are to be; None for what the data set has by itself.
         eval_batch_size: examples per evaluation batch.
 
@@ -39,17 +45,20 @@ class DataModule(LightningDataModule, ABC):
     """
 
     name: str
+    folder: str = ""
+    """Where below ``root`` its files are; empty where in the folder of its name."""
+    binary: bool = False
+    """Whether every value that the model sees is 0 or 1."""
 
     def __init__(
         self,
-        *,
-        root: str | None,
-        batch_size: int,
-        seed: int,
-        train_seed: int,
-        train_size: int | None,
-        valid_size: int | None,
-        eval_batch_size: int,
+        root: str | None = None,
+        batch_size: int = 128,
+        seed: int = 0,
+        train_seed: int = 0,
+        train_size: int | None = None,
+        valid_size: int | None = None,
+        eval_batch_size: int = 500,
     ) -> None:
         super().__init__()
         at_least_one(
@@ -62,44 +71,26 @@ class DataModule(LightningDataModule, ABC):
         self.train_size = train_size
         self.valid_size = valid_size
         self.eval_batch_size = eval_batch_size
+        self._corpus: Corpus[AnyExamples] | None = None
+        self._evaluated: dict[Part, AnyExamples] = {}
+        self._streams: dict[int, Stream] = {}
 
-    @property
     @abstractmethod
-    def train(self) -> Sized:
-        """The training split, as it is stored; ``valid`` and ``test`` likewise."""
+    def load(self) -> Corpus[AnyExamples]:
+        """Reads or generates the three splits on the CPU, before ``train_size`` is applied."""
 
-    @property
     @abstractmethod
-    def valid(self) -> Sized: ...
+    def evaluated(self, part: Part) -> AnyExamples:
+        """A split as it is evaluated, the same every time: with one draw of its pixels where these are drawn."""
 
-    @property
     @abstractmethod
-    def test(self) -> Sized: ...
+    def new_stream(self, seed: int) -> Stream:
+        """The training batches of the run of this seed."""
 
     @property
     @abstractmethod
     def shape(self) -> list[int]:
         """Of one observation: [D], [height, width], or for text [V], the symbols of the vocabulary."""
-
-    @property
-    @abstractmethod
-    def image_shape(self) -> tuple[int, int] | None:
-        """(height, width) of an image; None where the data are no images."""
-
-    @property
-    @abstractmethod
-    def label_count(self) -> int | None:
-        """The number of classes; None where there are no labels."""
-
-    @property
-    @abstractmethod
-    def binary(self) -> bool:
-        """Whether every value that the model sees is 0 or 1."""
-
-    @property
-    @abstractmethod
-    def checksum(self) -> str:
-        """SHA-256 over everything in use: equal sums, equal data."""
 
     @abstractmethod
     def training_array(self) -> Float[Tensor, "N D"] | None:
@@ -109,17 +100,82 @@ class DataModule(LightningDataModule, ABC):
     def mean(self) -> Float[Tensor, " D"]:
         """The mean of an observation over the training split; of text the frequency of each symbol, [V]."""
 
-    @abstractmethod
+    @property
+    def path(self) -> Path:
+        """The folder of the files of this data set."""
+        assert self.root is not None
+        return self.root / (self.folder or self.name)
+
+    def places(self, given: str) -> tuple[Path, Path]:
+        """Where a file that the user names may be: in the working directory, then in ``root``."""
+        name = Path(given).expanduser()
+        return name, (self.root or Path()) / name
+
+    def setup(self, stage: str | None = None) -> None:
+        """Loads once, for all stages."""
+        if self._corpus is None:
+            corpus = self.load()
+            self._corpus = replace(corpus, train=subsample(corpus.train, self.train_size, self.seed))
+
+    @property
+    def corpus(self) -> Corpus[AnyExamples]:
+        """What ``setup`` loaded."""
+        if self._corpus is None:
+            raise RuntimeError(f"{type(self).__name__} holds nothing yet: call setup() first.")
+        return self._corpus
+
+    @property
+    def train(self) -> AnyExamples:
+        """The training split, as it is stored; ``valid`` and ``test`` likewise."""
+        return self.corpus.train
+
+    @property
+    def valid(self) -> AnyExamples:
+        return self.corpus.valid
+
+    @property
+    def test(self) -> AnyExamples:
+        return self.corpus.test
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of an image; None where the data are no images."""
+        return self.corpus.image_shape
+
+    @property
+    def label_count(self) -> int | None:
+        """The number of classes; None where there are no labels."""
+        return self.corpus.label_count
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over the symbols of text, and the stored values and labels in use: equal sums, equal data."""
+        digest = hashlib.sha256("\n".join(self.corpus.symbols).encode())
+        for part in PARTS:
+            for array in self.corpus[part].arrays():
+                digest.update(f"{part} {tuple(array.shape)} {array.dtype};".encode())
+                digest.update(array.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
     def train_stream(self, seed: int) -> Stream:
         """The training batches of another run on the same data (``seed`` stands for ``train_seed``)."""
+        if seed not in self._streams:
+            self._streams[seed] = self.new_stream(seed)
+        return self._streams[seed]
 
-    @abstractmethod
-    def evaluation_loader(self, split: Part, batch_size: int | None = None) -> Loader:
+    def evaluation_loader(self, split: Part, batch_size: int | None = None) -> SplitLoader[AnyExamples]:
         """All of a split in a fixed order, the same every time, training split included."""
+        if split not in self._evaluated:
+            self._evaluated[split] = self.evaluated(split)
+        return SplitLoader(self._evaluated[split], batch_size or self.eval_batch_size)
 
-    @abstractmethod
     def to_device(self, device: torch.device | str) -> None:
         """Moves the splits to ``device``, where the batches are then made; streams made before stay where they are."""
+        if self._corpus is not None:
+            drawn = {part: split for part, split in self._evaluated.items() if split is not self._corpus[part]}
+            self._evaluated = {part: split.to(device) for part, split in drawn.items()}
+            self._corpus = replace(self._corpus, **{part: self._corpus[part].to(device) for part in PARTS})
+        self._streams = {}
 
     def stream(self, seed: int | None = None) -> Stream:
         """The training batches of the run of this ``seed`` (None: ``train_seed``); of several processes each has its

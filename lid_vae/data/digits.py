@@ -2,44 +2,29 @@
 
 __all__ = ["Digits"]
 
+from typing import Any
+
 import torch
 
-from lid_vae.data.array_data_module import ArrayDataModule, Corpus
-from lid_vae.data.binarise import binarisation
+from lid_vae.data.array_data_module import Corpus, PixelDataModule
 from lid_vae.data.split import Split, at_least_one, hold_out
 
 
-class Digits(ArrayDataModule):
+class Digits(PixelDataModule):
     """The test part of UCI's optical digits (Alpaydin and Kaynak 1998), as packed with scikit-learn.
 
     The 17 grey levels 0 to 16 become bytes by ``round(255 / 16 * level)``, halves to even: 0 stays 0, 16 becomes 255.
     Test and validation parts are drawn by the data seed; ``root`` is not used.
+
+    Args:
+        valid_size, test_size: how many images to hold out.
+        options: those of ``PixelDataModule``.
     """
 
     name = "digits"
 
-    def __init__(
-        self,
-        root: str | None = None,
-        batch_size: int = 128,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
-        valid_size: int = 200,
-        test_size: int = 397,
-        eval_batch_size: int = 500,
-        binarise: str | None = "dynamic",
-    ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            eval_batch_size=eval_batch_size,
-            binarisation=binarisation(binarise),
-        )
+    def __init__(self, valid_size: int = 200, test_size: int = 397, **options: Any) -> None:
+        super().__init__(valid_size=valid_size, **options)
         at_least_one(test_size=test_size)
         self.test_size = test_size
 

@@ -74,27 +74,26 @@ def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> n
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     given = f"The array in {path} has shape {array.shape}"
+    if array.ndim not in (2, 3):
+        raise UserError(f"{given}. Grey images are wanted: [images, height, width], or [images, height * width].")
     if array.ndim == 3:
         if shape is None or array.shape[1:] == shape:
             return array
         if array.shape[:2] == shape:
             return np.moveaxis(array, -1, 0)
         raise UserError(f"{given}, which holds no images of data.shape={list(shape)}.")
-    if array.ndim == 2 and shape is None:
-        side = math.isqrt(array.shape[1])
-        if side * side != array.shape[1]:
-            raise UserError(
-                f"{given}, and rows of {array.shape[1]} values are no square images. Give data.shape=[height,width]; "
-                f"the images may then also stand in the columns."
-            )
-        return array.reshape(-1, side, side)
-    if array.ndim == 2 and shape is not None:
-        if array.shape[1] == math.prod(shape):
-            return array.reshape(-1, *shape)
-        if array.shape[0] == math.prod(shape):
-            return array.T.reshape(-1, *shape)
-        raise UserError(f"{given}: neither rows nor columns have the {math.prod(shape)} values of data.shape.")
-    raise UserError(f"{given}. Grey images are wanted: [images, height, width], or [images, height * width].")
+    rows, values = array.shape
+    height, width = shape or (math.isqrt(values), math.isqrt(values))
+    if values == height * width:
+        return array.reshape(-1, height, width)
+    if shape is None:
+        raise UserError(
+            f"{given}, and rows of {values} values are no square images. Give data.shape=[height,width]; the "
+            "images may then also stand in the columns."
+        )
+    if rows == height * width:
+        return array.T.reshape(-1, height, width)
+    raise UserError(f"{given}: neither rows nor columns have the {height * width} values of data.shape.")
 
 
 def as_bytes(array: np.ndarray, maximum: float | None, path: Path) -> Tensor:

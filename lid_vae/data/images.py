@@ -4,11 +4,11 @@ __all__ = ["Images"]
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lid_vae.data.array_data_module import ArrayDataModule, Corpus
-from lid_vae.data.binarise import binarisation
+from lid_vae.data.array_data_module import Corpus, PixelDataModule
 from lid_vae.data.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
 from lid_vae.data.image_folder import read_image_folder, resize
 from lid_vae.data.split import Split, at_least_one, hold_out
@@ -16,7 +16,7 @@ from lid_vae.errors import UserError
 from lid_vae.shapes import Tensor
 
 
-class Images(ArrayDataModule):
+class Images(PixelDataModule):
     """Training, validation and test parts are drawn by the data seed.
 
     Args:
@@ -29,6 +29,7 @@ class Images(ArrayDataModule):
         maximum: the value of white, where it is not 255 for integers and 1 for floating point.
         size: a side, or (height, width), to resize the images to.
         valid_size, test_size: how many images to hold out; None for a tenth.
+        options: the others of ``PixelDataModule``.
 
     Raises:
         UserError: in ``setup``, for files and arrays that are not as said here.
@@ -39,33 +40,17 @@ class Images(ArrayDataModule):
     def __init__(
         self,
         path: str,
-        root: str | None = None,
         labels: str | None = None,
         key: str | None = None,
         shape: Sequence[int] | None = None,
         maximum: float | None = None,
         size: int | Sequence[int] | None = None,
-        batch_size: int = 128,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
-        valid_size: int | None = None,
         test_size: int | None = None,
-        eval_batch_size: int = 500,
-        binarise: str | None = "dynamic",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            eval_batch_size=eval_batch_size,
-            binarisation=binarisation(binarise),
-        )
+        super().__init__(**options)
         at_least_one(test_size=test_size)
-        self.path = Path(path).expanduser()
+        self.given_path = path
         self.labels = labels
         self.key = key
         self.given_shape = _pair("shape", shape)
@@ -76,19 +61,19 @@ class Images(ArrayDataModule):
     def load(self) -> Corpus:
         path = self._find()
         images, labels = self._read_folder(path) if path.is_dir() else self._read_file(path)
-        y, label_count = None, None
-        if labels is not None:
-            y, label_count = class_numbers(labels, len(images), self.labels or str(path))
+        origin = self.labels or str(path)
+        y, label_count = (None, None) if labels is None else class_numbers(labels, len(images), origin)
         rest, test = hold_out(Split(images.flatten(1), y), self.test_size, self.seed, "test")
         train, valid = hold_out(rest, self.valid_size, self.seed, "valid")
         height, width = images.shape[1:]
         return Corpus(train, valid, test, image_shape=(height, width), label_count=label_count)
 
     def _find(self) -> Path:
-        for path in (self.path, (self.root or Path()) / self.path):
+        places = self.places(self.given_path)
+        for path in places:
             if path.exists():
                 return path
-        raise UserError(f"data.path={self.path} does not exist, neither in {Path.cwd()} nor in {self.root}.")
+        raise UserError(f"data.path={places[0]} does not exist, neither in {Path.cwd()} nor in {self.root}.")
 
     def _read_folder(self, folder: Path) -> tuple[Tensor, np.ndarray | None]:
         for name, value in (("key", self.key), ("shape", self.given_shape), ("maximum", self.maximum)):

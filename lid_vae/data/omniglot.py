@@ -4,13 +4,12 @@ __all__ = ["Omniglot", "area_average"]
 
 import io
 import zipfile
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from lid_vae.data.array_data_module import ArrayDataModule, Corpus
-from lid_vae.data.binarise import binarisation
+from lid_vae.data.array_data_module import Corpus, PixelDataModule
 from lid_vae.data.source import RemoteFile, fetch, read_checked
 from lid_vae.data.split import Split, hold_out
 from lid_vae.shapes import Float, Tensor
@@ -34,44 +33,28 @@ def area_average(images: Float[Tensor, "N side side"], size: int) -> Float[Tenso
     return weight @ images @ weight.T
 
 
-class Omniglot(ArrayDataModule):
+class Omniglot(PixelDataModule):
     """Ink is white; there are no labels, as the alphabets are not part of the file.
 
     Read from ``<root>/omniglot/omniglot_28x28.npz`` where that is, else built at each load (some seconds) from the
     authors' two archives of 105 x 105 images, which ``prepare_data`` downloads. The test part is fixed, a quarter of
     all; validation images are held out of the rest by the data seed. This is not the file of Burda et al. (2016), which
     has its own resizing and split, so likelihoods do not compare with published ones.
+
+    Args:
+        root: the folder of the data sets.
+        valid_size: how many images to hold out for validation.
+        options: the others of ``PixelDataModule``.
     """
 
     name = "omniglot"
 
-    def __init__(
-        self,
-        root: str = "data",
-        batch_size: int = 128,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
-        valid_size: int = 1_345,
-        eval_batch_size: int = 500,
-        binarise: str | None = "dynamic",
-    ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            eval_batch_size=eval_batch_size,
-            binarisation=binarisation(binarise),
-        )
-        self.path = Path(root).expanduser() / "omniglot"
+    def __init__(self, root: str = "data", valid_size: int = 1_345, **options: Any) -> None:
+        super().__init__(root=root, valid_size=valid_size, **options)
 
     def prepare_data(self) -> None:
-        names = (_PACKED.name, *_ARCHIVES)
-        packed, *archives = ((self.path / name).exists() for name in names)
-        if not (packed or all(archives)):
+        packed = (self.path / _PACKED.name).exists()
+        if not packed and not all((self.path / name).exists() for name in _ARCHIVES):
             from torchvision import datasets  # here, because importing torchvision takes a second
 
             prefix = datasets.Omniglot.download_url_prefix

@@ -2,10 +2,11 @@
 
 __all__ = ["Pinwheel"]
 
+from typing import Any
+
 import torch
 
 from lid_vae.data.array_data_module import ArrayDataModule, Corpus
-from lid_vae.data.binarise import Unbinarised
 from lid_vae.data.pinwheel_density import PinwheelLaw
 from lid_vae.data.split import Split, at_least_one
 from lid_vae.noise import generator
@@ -16,17 +17,21 @@ class Pinwheel(ArrayDataModule):
 
     All come from the data seed. Classes are of equal size (to within one point), and ``root`` is not used. Values are
     computed in float64 and rounded once, so that machines agree on them.
+
+    Args:
+        batch_size, eval_batch_size: points per training and per evaluation batch.
+        valid_size, test_size: how many points to draw for validation and for the test.
+        classes: the arms.
+        per_class: training points of each arm.
+        radial, tangential, rate, scale: those of ``PinwheelLaw``.
+        options: the others of ``DataModule``.
     """
 
     name = "pinwheel"
 
     def __init__(
         self,
-        root: str | None = None,
         batch_size: int = 512,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
         valid_size: int = 10_000,
         test_size: int = 10_000,
         eval_batch_size: int = 2_000,
@@ -36,17 +41,9 @@ class Pinwheel(ArrayDataModule):
         tangential: float = 0.05,
         rate: float = 0.25,
         scale: float = 5.0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            eval_batch_size=eval_batch_size,
-            binarisation=Unbinarised(),
-        )
+        super().__init__(batch_size=batch_size, valid_size=valid_size, eval_batch_size=eval_batch_size, **options)
         at_least_one(test_size=test_size, classes=classes, per_class=per_class)
         self.sizes = {"train": classes * per_class, "valid": valid_size, "test": test_size}
         self.law = PinwheelLaw(classes, radial, tangential, rate, scale)

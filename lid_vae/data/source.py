@@ -29,7 +29,7 @@ class RemoteFile:
     """A file with its checksum, "sha256:..." or "md5:...", and the addresses to try in turn."""
 
     name: str
-    checksum: str
+    checksum: str = ""
     urls: tuple[str, ...] = ()
 
 
@@ -79,15 +79,11 @@ def fetch(folder: Path, files: Sequence[RemoteFile]) -> None:
                 folder.mkdir(parents=True, exist_ok=True)
                 _download(url, folder, file)
                 break
-            except (OSError, HTTPException, _WrongSum) as error:
+            except (OSError, HTTPException) as error:
                 reasons.append(f"{url}: {error}")
         else:
             lacking = [each for each in files if not (folder / each.name).exists()]
             raise _missing(folder, lacking, f"The download failed ({'; '.join(reasons) or 'no address is known'})")
-
-
-class _WrongSum(Exception):
-    """A download that is not the file asked for."""
 
 
 def _download(url: str, folder: Path, file: RemoteFile) -> None:
@@ -99,25 +95,18 @@ def _download(url: str, folder: Path, file: RemoteFile) -> None:
             part.unlink(missing_ok=True)
             return
         try:
-            resumed = _receive(url, handle)
-            found = _sum_or_empty(part, handle, file)
-            if found != file.checksum and resumed:  # the beginning may be of another version
-                _receive(url, handle)
-                found = _sum_or_empty(part, handle, file)
-            if found != file.checksum:
-                raise _WrongSum(f"its sum is {found}, not {file.checksum}")
-            os.replace(part, target)
+            resumed = True
+            while resumed:  # where the beginning is of another version, once more from nothing
+                resumed = _receive(url, handle)
+                found = digest(part.read_bytes(), file.checksum)
+                if found == file.checksum:
+                    os.replace(part, target)
+                    return
+                handle.truncate(0)
+            raise OSError(f"its sum is {found}, not {file.checksum}")
         finally:
             if part.exists() and part.stat().st_size == 0:
                 part.unlink()
-
-
-def _sum_or_empty(part: Path, handle: BinaryIO, file: RemoteFile) -> str:
-    """The sum of what came; a wrong part is emptied."""
-    found = digest(part.read_bytes(), file.checksum)
-    if found != file.checksum:
-        handle.truncate(0)
-    return found
 
 
 def _receive(url: str, handle: BinaryIO) -> bool:

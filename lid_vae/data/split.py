@@ -1,10 +1,11 @@
 """A split of a data set held as tensors, the batches cut from it, and the parts chosen by the data seed."""
 
-__all__ = ["Batch", "Rows", "Split", "as_float", "at_least_one", "hold_out", "subsample"]
+__all__ = ["Batch", "Corpus", "Examples", "Rows", "Split", "as_float", "at_least_one", "hold_out", "subsample"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -35,6 +36,23 @@ class Rows(Protocol):
         """The rows ``index``, copied, in the same form."""
 
 
+@runtime_checkable
+class Examples(Rows, Protocol):
+    """Examples held as tensors on one device, from which batches are cut."""
+
+    def to(self, device: torch.device | str) -> Any:
+        """The same examples on ``device``; nothing is copied where they are there already."""
+
+    def arrays(self) -> list[Tensor]:
+        """All that they are, labels last: what a checksum is taken of."""
+
+    def order(self) -> Int[Tensor, " N"]:
+        """The rows in the order in which they are evaluated."""
+
+    def batch(self, index: Int[Tensor, " B"]) -> Batch:
+        """The rows ``index`` as they are evaluated."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Rows of a data set on one device: ``x`` is uint8 [N, D] for images, float32 [N, D] for real data."""
@@ -62,8 +80,42 @@ class Split:
         """The rows ``index``, copied."""
         return Split(self.x[index], None if self.y is None else self.y[index])
 
+    def arrays(self) -> list[Tensor]:
+        return [self.x] if self.y is None else [self.x, self.y]
+
+    def order(self) -> Int[Tensor, " N"]:
+        return torch.arange(len(self), device=self.device)
+
+    def batch(self, index: Int[Tensor, " B"]) -> Batch:
+        rows = self.rows(index)
+        return Batch(as_float(rows.x), rows.y, index)
+
 
 AnyRows = TypeVar("AnyRows", bound=Rows)
+AnyExamples = TypeVar("AnyExamples", bound=Examples)
+
+
+@dataclass(frozen=True)
+class Corpus(Generic[AnyRows]):
+    """What a data set is: three disjoint splits, and what is known about them.
+
+    Attributes:
+        image_shape: (height, width), of images.
+        label_count: the number of classes, where there are labels.
+        symbols: of text, the words to choose from where a published list names them; once they are numbered, all
+            symbols in the order of their ids.
+    """
+
+    train: AnyRows
+    valid: AnyRows
+    test: AnyRows
+    image_shape: tuple[int, int] | None = None
+    label_count: int | None = None
+    symbols: Sequence[str] = ()
+
+    def __getitem__(self, part: str) -> AnyRows:
+        """The split of that name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}[part]
 
 
 def as_float(x: Tensor) -> Float[Tensor, "*shape"]:

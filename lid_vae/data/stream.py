@@ -1,29 +1,34 @@
 """The training batches as a function of (seed, step), and the loaders that hand batches to Lightning."""
 
-__all__ = ["Loader", "SharedLoader", "SharedStream", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
+__all__ = ["Epochs", "Loader", "SharedLoader", "SharedStream", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, runtime_checkable
 
 import torch
 
-from lid_vae.data.split import Batch, Split, as_float
+from lid_vae.data.split import AnyExamples, Batch, Split
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.world import World
 
+Prepare = Callable[[Tensor, torch.Generator], Float[Tensor, "B D"]]
+
 
 @runtime_checkable
 class Stream(Protocol):
-    """Batches by their number; ``len`` is how many make an epoch.
-
-    ``draw`` > 0 gives further batches of a step, for the inner loop of He et al. (2019).
-    """
+    """Batches by their number; ``len`` is how many make an epoch."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, step: int, draw: int = 0) -> Batch: ...
+    @abstractmethod
+    def batch(self, step: int, draw: int = 0) -> Batch:
+        """The batch of ``step``; ``draw`` > 0 gives further batches of that step, independent of it and each other.
+
+        The further batches are for the inner loop of He et al. (2019).
+        """
 
 
 @runtime_checkable
@@ -35,55 +40,69 @@ class Loader(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-class TrainStream:
+class Epochs(Stream, Generic[AnyExamples]):
     """An endless sequence of training batches in which batch ``step`` depends on nothing but the seed and ``step``.
 
-    Each epoch of ``len(stream)`` steps visits the rows in a fresh order and drops the last incomplete batch; a split
-    smaller than a batch is one batch. ``prepare(x, rng)`` turns stored values [B, D] into the model's input; ``rng``
-    lives on the device of the split, so the pixels never leave it.
+    Each epoch of ``len(stream)`` steps leaves out less than a batch of rows, drawn at random.
+
+    Args:
+        split: where the batches are cut from; one smaller than a batch is one batch.
+        batch_size: examples per batch.
+        seed: the seed of the run.
     """
 
-    def __init__(
-        self,
-        split: Split,
-        batch_size: int,
-        seed: int,
-        prepare: Callable[[Tensor, torch.Generator], Float[Tensor, "B D"]],
-    ) -> None:
+    def __init__(self, split: AnyExamples, batch_size: int, seed: int) -> None:
         assert len(split) > 0
         assert batch_size > 0
         self.split = split
         self.batch_size = min(batch_size, len(split))
         self.seed = seed
-        self._prepare = prepare
-        self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._epochs: dict[str, tuple[int, Tensor]] = {}
 
     def __len__(self) -> int:
         """Steps per epoch."""
         return len(self.split) // self.batch_size
 
+    @abstractmethod
+    def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:
+        """The rows of an epoch, in random order, as batches."""
+
+    def batches(self, purpose: str, epoch: int) -> Int[Tensor, "steps B"]:
+        """The rows of every batch of an epoch, drawn on the CPU, so that the order is the same on every device."""
+        if purpose not in self._epochs or self._epochs[purpose][0] != epoch:
+            rng = generator(self.seed, purpose, epoch)
+            rows = torch.randperm(len(self.split), generator=rng)[: len(self) * self.batch_size]
+            self._epochs[purpose] = epoch, self.cut(rows, rng)
+        return self._epochs[purpose][1]
+
+
+class TrainStream(Epochs[Split]):
+    """``Epochs`` of arrays.
+
+    Args:
+        split, batch_size, seed: those of ``Epochs``.
+        prepare: ``prepare(x, rng)`` turns stored values [B, D] into the model's input; ``rng`` lives on the device of
+            the split, so the pixels never leave it.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int, prepare: Prepare) -> None:
+        super().__init__(split, batch_size, seed)
+        self._prepare = prepare
+
     def batch(self, step: int, draw: int = 0) -> Batch:
-        """The batch of ``step``; ``draw`` > 0 gives further batches of that step, independent of it and each other.
-
-        The further batches (for the inner loop of He et al. 2019) are drawn with replacement from the whole split.
-        """
-        index = self._rows_in_order(step) if draw == 0 else self._random_rows(step, draw)
-        rng = generator(self.seed, "binarise", step, draw, device=self.split.device)
-        y = None if self.split.y is None else self.split.y[index]
-        return Batch(self._prepare(self.split.x[index], rng), y, index)
-
-    def _rows_in_order(self, step: int) -> Int[Tensor, " B"]:
+        """Further batches are drawn with replacement from the whole split."""
         epoch, place = divmod(step, len(self))
-        if epoch != self._epoch:
-            order = torch.randperm(len(self.split), generator=generator(self.seed, "order", epoch))
-            # drawn on the CPU, so that the order is the same on every device
-            self._order, self._epoch = order.to(self.split.device), epoch
-        return self._order[place * self.batch_size : (place + 1) * self.batch_size]
+        if draw == 0:
+            index = self.batches("order", epoch)[place]
+        else:
+            rng = generator(self.seed, "draw", step, draw)
+            index = torch.randint(len(self.split), (self.batch_size,), generator=rng).to(self.split.device)
+        rng = generator(self.seed, "binarise", step, draw, device=self.split.device)
+        rows = self.split.rows(index)
+        return Batch(self._prepare(rows.x, rng), rows.y, index)
 
-    def _random_rows(self, step: int, draw: int) -> Int[Tensor, " B"]:
-        rng = generator(self.seed, "draw", step, draw)
-        return torch.randint(len(self.split), (self.batch_size,), generator=rng).to(self.split.device)
+    def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:
+        return rows.view(len(self), self.batch_size).to(self.split.device)
 
 
 class StreamLoader:
@@ -114,10 +133,10 @@ class StreamLoader:
         self.step = state["step"]
 
 
-class SplitLoader:
-    """All rows of a split in their own order, the last batch as large as it comes; can be iterated again."""
+class SplitLoader(Generic[AnyExamples]):
+    """All rows of a split in its own order, the last batch as large as it comes; can be iterated again."""
 
-    def __init__(self, split: Split, batch_size: int) -> None:
+    def __init__(self, split: AnyExamples, batch_size: int) -> None:
         self.split = split
         self.batch_size = batch_size
 
@@ -125,9 +144,7 @@ class SplitLoader:
         return -(-len(self.split) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for index in torch.arange(len(self.split), device=self.split.device).split(self.batch_size):
-            rows = self.split.rows(index)
-            yield Batch(as_float(rows.x), rows.y, index)
+        return map(self.split.batch, self.split.order().split(self.batch_size))
 
 
 class SharedStream:

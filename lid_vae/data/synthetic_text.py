@@ -4,11 +4,11 @@ __all__ = ["SyntheticText"]
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 from lid_vae.data.published_text import TextFile, demand, some
-from lid_vae.data.split import at_least_one, hold_out
-from lid_vae.data.text_data_module import TextCorpus, TextDataModule, TextOptions
+from lid_vae.data.split import Corpus, at_least_one, hold_out
+from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.data.text_file import Sentences, parse_sentences
 from lid_vae.data.toy_language import ToyLanguage
 from lid_vae.errors import UserError
@@ -32,16 +32,18 @@ class SyntheticText(TextDataModule):
     the data seed (the authors validate on the test file).
 
     Args:
+        root: the folder of the data sets.
         valid_size, test_size: None for 2,000 generated sentences; of the published ones, for a tenth of the training
             file and the whole test file.
         source: "generated", or "published": those found in ``<root>/synthetic/``.
         sentences: how many training sentences to generate.
         length: words of a generated sentence.
         words: words of the generated language.
-        minimum_count, options: those of ``TextDataModule``.
+        options: the others of ``TextDataModule``.
     """
 
     name = "synthetic_text"
+    folder = "synthetic"
 
     def __init__(
         self,
@@ -50,34 +52,28 @@ class SyntheticText(TextDataModule):
         sentences: int = 16_000,
         length: int = 10,
         words: int = 1_000,
-        minimum_count: int = 1,
-        **options: Unpack[TextOptions],
+        **options: Any,
     ) -> None:
-        super().__init__(root, minimum_count=minimum_count, **options)
+        super().__init__(root, **options)
         at_least_one(sentences=sentences, length=length, words=words)
         if source not in ("generated", "published"):
             raise UserError(f"data.source={source} is unknown. Choose generated or published.")
         self.source = source
-        self.sentences, self.length, self.words = sentences, length, words
-
-    @property
-    def path(self) -> Path:
-        assert self.root is not None
-        return self.root / "synthetic"
+        self.size, self.length, self.words = sentences, length, words
 
     def prepare_data(self) -> None:
         if self.source == "published":
             demand(self.name, _FILES.values(), self.path, _WHERE)
 
-    def load(self) -> TextCorpus:
+    def sentences(self) -> Corpus[Sentences]:
         if self.source == "published":
             rest, test = (_FILES[part].sentences(self.path, self.rules) for part in ("train", "test"))
             train, valid = hold_out(rest, self.valid_size, self.seed, "valid")
-            return TextCorpus(train, valid, some(test, self.test_size, self.seed, "test"))
+            return Corpus(train, valid, some(test, self.test_size, self.seed, "test"))
         language = ToyLanguage(self.seed, self.words)
-        sizes = {"train": self.sentences, "valid": self.valid_size, "test": self.test_size}
+        sizes = {"train": self.size, "valid": self.valid_size, "test": self.test_size}
         train, valid, test = (self._generate(language, part, size or _HELD_OUT) for part, size in sizes.items())
-        return TextCorpus(train, valid, test)
+        return Corpus(train, valid, test)
 
     def _generate(self, language: ToyLanguage, part: str, size: int) -> Sentences:
         sentences, component = language.sample(part, size, self.length)

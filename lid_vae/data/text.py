@@ -4,11 +4,11 @@ __all__ = ["MeasuredText", "Text"]
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 from lid_vae.data.published_text import some
-from lid_vae.data.split import hold_out
-from lid_vae.data.text_data_module import TextCorpus, TextDataModule, TextOptions
+from lid_vae.data.split import Corpus, hold_out
+from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.data.text_file import Sentences, parse_sentences, read_text
 from lid_vae.errors import UserError
 
@@ -38,32 +38,30 @@ class Text(TextDataModule):
         valid: str | None = None,
         test: str | None = None,
         labels: bool = False,
-        root: str | None = "data",
         minimum_count: int = 2,
-        **options: Unpack[TextOptions],
+        **options: Any,
     ) -> None:
-        super().__init__(root, minimum_count=minimum_count, **options)
+        super().__init__(minimum_count=minimum_count, **options)
         if (path is None) == (train is None) or (path is not None and (valid or test)):
             raise UserError(
                 "data=text needs data.path=<file> to divide, or data.train=<file>, with data.valid=<file> and "
                 "data.test=<file> or without, and not both."
             )
         self.rules = replace(self.rules, labelled=labels)
-        self.files = {"train": train or path, "valid": valid, "test": test}
-        self.options = {"train": "path" if train is None else "train", "valid": "valid", "test": "test"}
+        self.files = {"train": train, "path": path, "valid": valid, "test": test}
 
-    def load(self) -> TextCorpus:
-        rest = self._read("train")
+    def sentences(self) -> Corpus[Sentences]:
+        rest = self._read("path" if self.files["train"] is None else "train")
         held: dict[str, Sentences] = {}
         for part, size in (("test", self.test_size), ("valid", self.valid_size)):
             if self.files[part] is None:
                 rest, held[part] = hold_out(rest, size, self.seed, part)
             else:
                 held[part] = some(self._read(part), size, self.seed, part)
-        return TextCorpus(rest, held["valid"], held["test"])
+        return Corpus(rest, held["valid"], held["test"])
 
-    def _read(self, part: str) -> Sentences:
-        path = self.find_file(self.options[part], str(self.files[part]))
+    def _read(self, option: str) -> Sentences:
+        path = self.find_file(option, str(self.files[option]))
         return parse_sentences(read_text(path), path, self.rules)
 
 
@@ -84,16 +82,16 @@ class MeasuredText(TextDataModule):
         "Give a file whose words are written as in training (case, punctuation apart), or train a model of this one."
     )
 
-    def __init__(self, file: Path, labels: bool = False, **options: Unpack[TextOptions]) -> None:
-        super().__init__(None, **options)
+    def __init__(self, file: Path, labels: bool = False, **options: Any) -> None:
+        super().__init__(root=None, **options)
         self.rules = replace(self.rules, labelled=labels)
         self.file = file
 
-    def load(self) -> TextCorpus:
+    def sentences(self) -> Corpus[Sentences]:
         sentences = Sentences(parse_sentences(read_text(self.file), self.file, self.rules).lines)
         if len(sentences) < 2:
             raise UserError(
                 f"{self.file} gives one sentence, whose measures have no standard error. Give at least two, better "
                 "hundreds."
             )
-        return TextCorpus(sentences, sentences, sentences)
+        return Corpus(sentences, sentences, sentences)

@@ -1,21 +1,19 @@
 """The abstract data module of text: sentences of words as token ids."""
 
-__all__ = ["TextCorpus", "TextDataModule", "TextOptions"]
+__all__ = ["TextDataModule"]
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import torch
 
-from lid_vae.data.base import DataModule, Part
-from lid_vae.data.split import at_least_one, subsample
+from lid_vae.data.base import PARTS, DataModule, Part
+from lid_vae.data.split import Corpus, at_least_one
 from lid_vae.data.text_file import LineRules, Sentences, class_numbers
-from lid_vae.data.token_split import TokenSplit
-from lid_vae.data.token_stream import SortedLoader, TokenStream
+from lid_vae.data.token_split import TokenSplit, TokenStream
 from lid_vae.data.vocabulary import EOS, UNKNOWN, Vocabulary, choose_words, make_vocabulary
 from lid_vae.data.word_list import read_words
 from lid_vae.errors import UserError
@@ -25,42 +23,16 @@ from lid_vae.shapes import Float, Tensor
 MOST_UNKNOWN = 0.5
 
 
-@dataclass(frozen=True)
-class TextCorpus:
-    """What a text data module loads: three splits, and the words to choose from where a published list names them."""
-
-    train: Sentences
-    valid: Sentences
-    test: Sentences
-    words: Sequence[str] | None = None
-
-
-class TextOptions(TypedDict, total=False):
-    """What a data module of text hands on to ``TextDataModule``, which says what each means and is by default."""
-
-    batch_size: int
-    seed: int
-    train_seed: int
-    train_size: int | None
-    valid_size: int | None
-    test_size: int | None
-    eval_batch_size: int
-    max_length: int | None
-    long: str
-    empty: str
-    vocabulary: str
-    vocabulary_file: str | None
-    vocabulary_size: int | None
-
-
-class TextDataModule(DataModule, ABC):
+class TextDataModule(DataModule[TokenSplit], ABC):
     """A ``DataModule`` of sentences.
 
     A batch's ``x`` is int64 [B, T]: ids from 1 (``<unk>``) to V (``<eos>``, the last of every sentence), then 0 to the
     length T of the longest sentence of the batch. The vocabulary comes from all training sentences, whatever
-    ``train_size``, so that likelihoods of different sizes compare. Arguments beside those of ``DataModule``:
+    ``train_size``, so that likelihoods of different sizes compare.
 
     Args:
+        root: the folder of the data sets.
+        batch_size, eval_batch_size: sentences per training and per evaluation batch.
         train_size, valid_size, test_size: how many sentences to keep of each split, drawn by the data seed; None for
             all.
         max_length: the most words of a sentence; None for no bound.
@@ -74,6 +46,7 @@ class TextDataModule(DataModule, ABC):
             ``vocabulary_file`` the first); None for all.
         minimum_count: words that occur less often in training become ``<unk>``; not used where a list is published or
             given.
+        options: the others of ``DataModule``.
 
     Raises:
         UserError: for options out of range; in ``setup``, for a split of one sentence, and for a ``vocabulary_file``
@@ -94,10 +67,6 @@ class TextDataModule(DataModule, ABC):
         self,
         root: str | None = "data",
         batch_size: int = 32,
-        seed: int = 0,
-        train_seed: int = 0,
-        train_size: int | None = None,
-        valid_size: int | None = None,
         test_size: int | None = None,
         eval_batch_size: int = 100,
         max_length: int | None = None,
@@ -107,16 +76,9 @@ class TextDataModule(DataModule, ABC):
         vocabulary_file: str | None = None,
         vocabulary_size: int | None = None,
         minimum_count: int = 1,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root=root,
-            batch_size=batch_size,
-            seed=seed,
-            train_seed=train_seed,
-            train_size=train_size,
-            valid_size=valid_size,
-            eval_batch_size=eval_batch_size,
-        )
+        super().__init__(root, batch_size, eval_batch_size=eval_batch_size, **options)
         at_least_one(test_size=test_size, vocabulary_size=vocabulary_size, minimum_count=minimum_count)
         self.test_size = test_size
         self.rules = LineRules(max_length, long, empty, self.labelled, self.unknown)
@@ -124,85 +86,44 @@ class TextDataModule(DataModule, ABC):
         self.vocabulary_file = vocabulary_file
         self.vocabulary_size = vocabulary_size
         self.minimum_count = minimum_count
-        self._vocabulary: Vocabulary | None = None
-        self._splits: dict[str, TokenSplit] = {}
-        self._streams: dict[int, TokenStream] = {}
-        self._label_count: int | None = None
-        self._checksum: str | None = None
 
     @abstractmethod
-    def load(self) -> TextCorpus:
+    def sentences(self) -> Corpus[Sentences]:
         """Reads or generates the three splits, before ``train_size`` is applied."""
 
-    def setup(self, stage: str | None = None) -> None:
-        """Loads once, for all stages."""
-        if self._vocabulary is not None:
-            return
-        corpus = self.load()
-        parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
-        for part, sentences in parts.items():
-            if len(sentences) < 2:
+    def load(self) -> Corpus[TokenSplit]:
+        """The sentences as the numbers of their symbols."""
+        corpus = self.sentences()
+        for part in PARTS:
+            if len(corpus[part]) < 2:
                 raise UserError(
                     f"The {part} split of {self.name} is one sentence, from which nothing can be learnt or measured. "
                     "Give at least two, better thousands; of a file that is divided, data.valid_size and "
                     "data.test_size say how many go there."
                 )
-        words = self._choose_words(corpus)
-        vocabulary = make_vocabulary(self.library, words)
-        labels, self._label_count = class_numbers(list(parts.values()))
-        for (part, sentences), y in zip(parts.items(), labels, strict=True):
-            self._splits[part] = TokenSplit.pack(vocabulary.encode_all(sentences.lines), len(words), y)
-        self._check_known(len(words))
-        self._splits["train"] = subsample(self._splits["train"], self.train_size, self.seed)
-        self._vocabulary = vocabulary
-
-    @property
-    def train(self) -> TokenSplit:
-        return self._split("train")
-
-    @property
-    def valid(self) -> TokenSplit:
-        return self._split("valid")
-
-    @property
-    def test(self) -> TokenSplit:
-        return self._split("test")
+        symbols = self._choose_words(corpus)
+        numbers = make_vocabulary(self.library, symbols)
+        labels, label_count = class_numbers([corpus[part] for part in PARTS])
+        train, valid, test = (
+            TokenSplit.pack(numbers.encode_all(corpus[part].lines), len(symbols), y)
+            for part, y in zip(PARTS, labels, strict=True)
+        )
+        if self.vocabulary_file is not None:
+            self._check_known(train, len(symbols))
+        return Corpus(train, valid, test, label_count=label_count, symbols=symbols)
 
     @property
     def vocabulary(self) -> list[str]:
         """The V symbols by their ids, from 1: ``<unk>``, the words by falling frequency or as given, ``<eos>``."""
-        return self._numbering().words
+        return list(self.corpus.symbols)
 
     @property
     def shape(self) -> list[int]:
-        return [len(self._numbering())]
+        return [len(self.corpus.symbols)]
 
-    @property
-    def image_shape(self) -> None:
-        return None
-
-    @property
-    def label_count(self) -> int | None:
-        self._numbering()
-        return self._label_count
-
-    @property
-    def binary(self) -> bool:
-        return False
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 over the vocabulary, tokens and labels in use: equal sums, equal data."""
-        if self._checksum is None:
-            digest = hashlib.sha256("\n".join(self.vocabulary).encode())
-            for part in ("train", "valid", "test"):
-                split = self._split(part)
-                for array in (split.tokens.int(), split.lengths, split.y):
-                    if array is not None:
-                        digest.update(f"{part} {tuple(array.shape)} {array.dtype};".encode())
-                        digest.update(array.cpu().contiguous().numpy().data)
-            self._checksum = digest.hexdigest()
-        return self._checksum
+    @cached_property
+    def _numbers(self) -> Vocabulary:
+        return make_vocabulary(self.library, self.corpus.symbols)
 
     def encode(self, sentence: str) -> list[int]:
         """The ids of a sentence, ``<eos>`` at its end.
@@ -210,11 +131,11 @@ class TextDataModule(DataModule, ABC):
         Raises:
             UserError: for a word that is not in the vocabulary.
         """
-        return self._numbering().encode(sentence)
+        return self._numbers.encode(sentence)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The words up to ``<eos>``, separated by single spaces."""
-        return self._numbering().decode(ids)
+        return self._numbers.decode(ids)
 
     def check_vocabulary(self, words: Sequence[str]) -> None:
         """Refuses the vocabulary of another corpus, such as a checkpoint's, with which these ids would be other words.
@@ -245,18 +166,11 @@ class TextDataModule(DataModule, ABC):
         tokens = self.train.tokens
         return torch.bincount(tokens.int() - 1, minlength=self.shape[0]).float() / len(tokens)
 
-    def train_stream(self, seed: int) -> TokenStream:
-        if seed not in self._streams:
-            self._streams[seed] = TokenStream(self.train, self.batch_size, seed)
-        return self._streams[seed]
+    def evaluated(self, part: Part) -> TokenSplit:
+        return self.corpus[part]
 
-    def evaluation_loader(self, split: Part, batch_size: int | None = None) -> SortedLoader:
-        """All of a split from its shortest sentence to its longest."""
-        return SortedLoader(self._split(split), batch_size or self.eval_batch_size)
-
-    def to_device(self, device: torch.device | str) -> None:
-        self._splits = {part: split.to(device) for part, split in self._splits.items()}
-        self._streams = {}
+    def new_stream(self, seed: int) -> TokenStream:
+        return TokenStream(self.train, self.batch_size, seed)
 
     def find_file(self, option: str, given: str) -> Path:
         """The file that ``data.<option>`` names, in the working directory or in ``root``.
@@ -264,8 +178,7 @@ class TextDataModule(DataModule, ABC):
         Raises:
             UserError: if there is none.
         """
-        name = Path(given).expanduser()
-        places = (name, (self.root or Path()) / name)
+        places = self.places(given)
         for path in places:
             if path.is_file():
                 return path
@@ -276,18 +189,15 @@ class TextDataModule(DataModule, ABC):
             )
         raise UserError(f"data.{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")
 
-    def _choose_words(self, corpus: TextCorpus) -> list[str]:
+    def _choose_words(self, corpus: Corpus[Sentences]) -> list[str]:
         """The symbols in the order of their ids."""
         if self.vocabulary_file is None:
-            return choose_words(corpus.train.lines, self.vocabulary_size, self.minimum_count, corpus.words)
+            return choose_words(corpus.train.lines, self.vocabulary_size, self.minimum_count, corpus.symbols)
         words = read_words(self.find_file("vocabulary_file", self.vocabulary_file), self.unknown)
         return [UNKNOWN, *words[: self.vocabulary_size], EOS]
 
-    def _check_known(self, symbols: int) -> None:
+    def _check_known(self, split: TokenSplit, symbols: int) -> None:
         """Refuses a given vocabulary that knows less than half of the training text: what is learnt would be gaps."""
-        if self.vocabulary_file is None:
-            return
-        split = self._splits["train"]
         words = len(split.tokens) - len(split)  # less the end of each sentence
         share = int((split.tokens == 1).sum()) / words
         if share > MOST_UNKNOWN:
@@ -296,12 +206,3 @@ class TextDataModule(DataModule, ABC):
                 f"{words:,} words here are not among its {symbols:,} symbols. {self.vocabulary_advice}"
             )
         print(f"{self.name}: {share:.1%} of {words:,} words are not in {self.vocabulary_file}", flush=True)
-
-    def _numbering(self) -> Vocabulary:
-        if self._vocabulary is None:
-            raise RuntimeError(f"{type(self).__name__} holds nothing yet: call setup() first.")
-        return self._vocabulary
-
-    def _split(self, part: str) -> TokenSplit:
-        self._numbering()
-        return self._splits[part]

@@ -58,12 +58,9 @@ class LineRules:
 
     def __post_init__(self) -> None:
         at_least_one(max_length=self.max_length)
-        for name, value, known in (
-            ("long", self.long, ("truncate", "drop")),
-            ("empty", self.empty, ("refuse", "drop")),
-        ):
-            if value not in known:
-                raise UserError(f"data.{name}={value} is unknown. Choose {' or '.join(known)}.")
+        for name, known in (("long", ("truncate", "drop")), ("empty", ("refuse", "drop"))):
+            if getattr(self, name) not in known:
+                raise UserError(f"data.{name}={getattr(self, name)} is unknown. Choose {' or '.join(known)}.")
 
 
 def read_text(path: Path) -> bytes:

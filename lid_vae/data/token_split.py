@@ -1,6 +1,6 @@
 """Sentences as token ids, end to end in one tensor, and the padded batches cut from them."""
 
-__all__ = ["PADDING", "TokenSplit"]
+__all__ = ["PADDING", "TokenSplit", "TokenStream"]
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from lid_vae.data.split import Batch
+from lid_vae.data.stream import Epochs
+from lid_vae.noise import generator
 from lid_vae.shapes import Int, Tensor
 
 PADDING = 0
@@ -62,6 +64,14 @@ class TokenSplit:
         tokens = self.tokens[torch.arange(len(shift), device=self.device) + shift]
         return TokenSplit(tokens, start, length, None if self.y is None else self.y[index])
 
+    def arrays(self) -> list[Tensor]:
+        """Ids of one width, whatever they are stored in: what a checksum is taken of."""
+        return [self.tokens.int(), self.lengths, *([] if self.y is None else [self.y])]
+
+    def order(self) -> Int[Tensor, " N"]:
+        """From the shortest sentence to the longest, on the CPU."""
+        return self.lengths.argsort(stable=True)
+
     def batch(self, index: Int[Tensor, " B"]) -> Batch:
         """The sentences ``index`` (on the CPU) as int64 [B, T], T the longest of them, 0 after the end of each."""
         length = self.lengths[index]
@@ -71,3 +81,26 @@ class TokenSplit:
         position = (self.starts[index, None] + place).clamp_(max=len(self.tokens) - 1)
         x = self.tokens[position].long().masked_fill_(place >= length[:, None], PADDING)
         return Batch(x, None if self.y is None else self.y[index], index)
+
+
+class TokenStream(Epochs[TokenSplit]):
+    """``Epochs`` of sentences.
+
+    Those of an epoch are sorted by length (those of equal length stay in their random order), cut into batches, and the
+    batches shuffled. So a batch is sentences of about one length, chosen anew in each epoch, and padding is the least
+    that whole batches allow. Arguments are those of ``Epochs``.
+    """
+
+    def batch(self, step: int, draw: int = 0) -> Batch:
+        """Further batches are drawn with replacement from those of an epoch of their own, as in the code of He et al.
+        (2019): sentences drawn one by one would be of all lengths, and a third of such a batch padding.
+        """
+        epoch, place = divmod(step, len(self))
+        if draw == 0:
+            return self.split.batch(self.batches("order", epoch)[place])
+        chosen = torch.randint(len(self), (), generator=generator(self.seed, "draw", step, draw))
+        return self.split.batch(self.batches("draws", epoch)[chosen])
+
+    def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:
+        rows = rows[self.split.lengths[rows].argsort(stable=True)]
+        return rows.view(len(self), self.batch_size)[torch.randperm(len(self), generator=rng)]

@@ -3,7 +3,7 @@
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.map.brenier import BrenierMap
 from lid_vae.map.classical import classical_mlp
-from lid_vae.map.composed import ComposedMap, composed_brenier, composed_gradient_network, layer_dimensions
+from lid_vae.map.composed import ComposedMap, compose, composed_brenier, composed_gradient_network, layer_dimensions
 from lid_vae.map.gradient_network import GradientNetwork
 from lid_vae.map.icnn import ConvexPotential
 from lid_vae.map.lift import CyclicLift, DenseLift, Lift, PadLift, pad_lift, pca_lift, random_lift, spread_lift
@@ -24,6 +24,7 @@ __all__ = [
     "Map",
     "PadLift",
     "classical_mlp",
+    "compose",
     "composed_brenier",
     "composed_gradient_network",
     "layer_dimensions",

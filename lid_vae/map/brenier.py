@@ -1,10 +1,10 @@
 """Brenier maps: gradients of strongly convex potentials (Wang, Blei and Cunningham 2021, section 3)."""
 
-from typing import Literal
+from typing import Any
 
 from lid_vae.map.icnn import ConvexPotential
 from lid_vae.map.lift import Lift
-from lid_vae.map.monotone import MonotoneMap, check_start
+from lid_vae.map.monotone import MonotoneMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["BrenierMap"]
@@ -15,6 +15,12 @@ class BrenierMap(MonotoneMap):
 
     With ``activation="paper"`` and more than one hidden layer, grad f jumps at the kinks of the leaky ReLU: g stays
     injective with the same constant, but its image has gaps, and the later layers' biases get no gradient.
+
+    Args:
+        features: D.
+        width, hidden_layers: those of f.
+        strong_convexity, strong_convexity_floor, given_strong_convexity: those of ``MonotoneMap``.
+        network: the options of ``ConvexPotential``.
 
     >>> g = BrenierMap(features=2, width=64, hidden_layers=2)
     >>> g(torch.randn(10, 2)).shape
@@ -27,27 +33,13 @@ class BrenierMap(MonotoneMap):
         width: int,
         hidden_layers: int,
         *,
-        active_features: int | None = None,
-        skips: Literal["none", "last", "all"] = "last",
-        activation: Literal["softplus", "paper"] = "softplus",
-        sharpness: float = 10.0,
-        curvature: float = 1.0,
         strong_convexity: float = 1.0,
         strong_convexity_floor: float = 0.01,
         given_strong_convexity: float | None = None,
+        **network: Any,
     ) -> None:
         super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor, given_strong_convexity)
-        check_start(sharpness, curvature)
-        self.network = ConvexPotential(
-            features,
-            width,
-            hidden_layers,
-            active_features=active_features,
-            skips=skips,
-            activation=activation,
-            sharpness=sharpness,
-            curvature=curvature,
-        )
+        self.network = ConvexPotential(features, width, hidden_layers, **network)
 
     def gradient(
         self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, bias: Float[Tensor, " D"] | None = None

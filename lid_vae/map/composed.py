@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal, overload
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from lid_vae.map.lift import DenseLift, Lift, pad_lift, pca_lift, random_lift, s
 from lid_vae.map.monotone import MonotoneMap
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["ComposedMap", "composed_brenier", "composed_gradient_network", "layer_dimensions"]
+__all__ = ["ComposedMap", "compose", "composed_brenier", "composed_gradient_network", "layer_dimensions"]
 
 LiftName = Literal["pad", "random", "pca", "spread"]
 
@@ -110,114 +110,71 @@ def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[in
     return [round(in_features * ratio ** (k / max(depth - 1, 1))) for k in range(depth)]
 
 
-def composed_brenier(
+def compose(
+    kind: Callable[..., MonotoneMap],
     in_features: int,
     out_features: int,
     width: int,
     hidden_layers: int,
     depth: int = 2,
     lift: LiftName = "pca",
-    skips: Literal["none", "last", "all"] = "last",
-    activation: Literal["softplus", "paper"] = "softplus",
-    sharpness: float = 10.0,
-    curvature: float = 1.0,
     strong_convexity: float = 1.0,
-    strong_convexity_floor: float = 0.01,
     inverse_lipschitz: float | None = None,
+    **options: Any,
 ) -> ComposedMap:
-    """``depth`` Brenier maps of ``hidden_layers`` hidden layers each; equation (16) of the supplement is depth 2.
+    """``depth`` maps of one kind with the lifts between them; equation (16) of the supplement is depth 2.
 
-    ``strong_convexity`` is where mu of the last map starts (the others start at 1). ``lift=pca`` takes the directions
-    of the last lift from the data in ``align``, and is ``random`` until then, as are the lifts before the last.
-    ``inverse_lipschitz`` L gives the constant of the whole instead (IL-LIDVAE, Kinoshita et al. 2023): every map has
-    mu = L^(1/depth), and no mu is learned.
+    Args:
+        kind: ``BrenierMap`` or ``GradientNetwork``.
+        in_features, out_features: M and D.
+        width: units of a hidden layer.
+        hidden_layers: those of each map.
+        depth: how many maps.
+        lift: "pad" (the paper's), "random", "spread", or "pca": the last lift takes its directions from the data in
+            ``align``, and is random until then, as are the lifts before the last.
+        strong_convexity: where mu of the last map starts (the others start at 1).
+        inverse_lipschitz: L gives the constant of the whole instead (IL-LIDVAE, Kinoshita et al. 2023): every map has
+            mu = L^(1/depth), and no mu is learned.
+        options: the others of ``kind``.
+
+    Raises:
+        UserError: for dimensions that cannot be joined, a lift that is not known, and a constant that is not positive.
     """
+    given = None if inverse_lipschitz is None else _share(inverse_lipschitz, depth)
+    dimensions = layer_dimensions(in_features, out_features, depth)
+    actives = dimensions[:1] + dimensions[:-1]
+    starts = [1.0] * (depth - 1) + [strong_convexity]
+    options |= {"given_strong_convexity": given}
+    maps = [
+        kind(features, width, hidden_layers, active_features=active, strong_convexity=start, **options)
+        for features, active, start in zip(dimensions, actives, starts, strict=True)
+    ]
+    makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
+    if lift not in makers:
+        raise UserError(f"map.lift={lift} is not known. Use one of {', '.join(makers)}.")
+    lifts = [makers[lift](small, large) for small, large in pairwise(dimensions)]
+    return ComposedMap(maps, lifts, align_last=lift == "pca")
 
-    given = _share(inverse_lipschitz, depth)
 
-    def build(features: int, active: int, last: bool) -> MonotoneMap:
-        return BrenierMap(
-            features,
-            width,
-            hidden_layers,
-            active_features=active,
-            skips=skips,
-            activation=activation,
-            sharpness=sharpness,
-            curvature=curvature,
-            strong_convexity=strong_convexity if last else 1.0,
-            strong_convexity_floor=strong_convexity_floor,
-            given_strong_convexity=given,
-        )
-
-    return _compose(in_features, out_features, depth, lift, build)
+def composed_brenier(
+    in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2, **options: Any
+) -> ComposedMap:
+    """``depth`` Brenier maps with the lifts between them; arguments as in ``compose`` and ``BrenierMap``."""
+    return compose(BrenierMap, in_features, out_features, width, hidden_layers, depth, **options)
 
 
 def composed_gradient_network(
-    in_features: int,
-    out_features: int,
-    width: int,
-    hidden_layers: int,
-    depth: int = 2,
-    lift: LiftName = "pca",
-    sharpness: float = 4.0,
-    curvature: float = 1.0,
-    strong_convexity: float = 1.0,
-    strong_convexity_floor: float = 0.01,
-    inverse_lipschitz: float | None = None,
+    in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2, **options: Any
 ) -> ComposedMap:
-    """``depth`` gradient networks; arguments as in ``composed_brenier``."""
-
-    given = _share(inverse_lipschitz, depth)
-
-    def build(features: int, active: int, last: bool) -> MonotoneMap:
-        return GradientNetwork(
-            features,
-            width,
-            hidden_layers,
-            active_features=active,
-            sharpness=sharpness,
-            curvature=curvature,
-            strong_convexity=strong_convexity if last else 1.0,
-            strong_convexity_floor=strong_convexity_floor,
-            given_strong_convexity=given,
-        )
-
-    return _compose(in_features, out_features, depth, lift, build)
+    """``depth`` gradient networks with the lifts between them; arguments as in ``compose`` and ``GradientNetwork``."""
+    return compose(GradientNetwork, in_features, out_features, width, hidden_layers, depth, **options)
 
 
-@overload
-def _share(inverse_lipschitz: None, depth: int) -> None: ...
-@overload
-def _share(inverse_lipschitz: float, depth: int) -> float: ...
-def _share(inverse_lipschitz: float | None, depth: int) -> float | None:
+def _share(inverse_lipschitz: float, depth: int) -> float:
     """Each map's mu, ``depth`` of which have the product ``inverse_lipschitz``."""
-    if inverse_lipschitz is None:
-        return None
     if not inverse_lipschitz > 0:
         raise UserError(
             f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got "
             f"{inverse_lipschitz}. Use map.inverse_lipschitz=1, or null to learn it."
         )
     return inverse_lipschitz ** (1 / max(depth, 1))
-
-
-def _compose(
-    in_features: int,
-    out_features: int,
-    depth: int,
-    lift: LiftName,
-    build: Callable[[int, int, bool], MonotoneMap],
-) -> ComposedMap:
-    dimensions = layer_dimensions(in_features, out_features, depth)
-    actives = dimensions[:1] + dimensions[:-1]
-    maps = [
-        build(features, active, k == depth - 1)
-        for k, (features, active) in enumerate(zip(dimensions, actives, strict=True))
-    ]
-    makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
-    if lift not in makers:
-        raise UserError(f"map.lift={lift} is not known. Use one of {', '.join(makers)}.")
-    make = makers[lift]
-    lifts = [make(small, large) for small, large in pairwise(dimensions)]
-    return ComposedMap(maps, lifts, align_last=lift == "pca")

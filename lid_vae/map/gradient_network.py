@@ -1,13 +1,15 @@
 """Gradient networks: monotone networks whose forward pass is itself the gradient of a convex function."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.lift import Lift
-from lid_vae.map.monotone import MonotoneMap, check_start
-from lid_vae.map.positive import inverse_softplus, positive, softplus
+from lid_vae.map.monotone import MonotoneMap
+from lid_vae.map.positive import check_start, inverse_softplus, positive, softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["GradientNetwork"]
@@ -17,9 +19,17 @@ class GradientNetwork(MonotoneMap):
     """g(u) = W' phi(W u) + mu u + b, phi increasing in each unit: Chaudhari, Pranav and Moura (2023; 2025, GradNet).
 
     phi_i(t) = sum_l c_il sigmoid(s_il t + b_il) with c, s > 0 and ``hidden_layers`` terms a unit. A cascade of
-    elementwise
-    layers over one shared W gives increasing functions of (W u)_i too, so this sum is the same family, with the
-    closed-form potential sum_il c_il / s_il softplus(s_il t_i + b_il).
+    elementwise layers over one shared W gives increasing functions of (W u)_i too, so this sum is the same family,
+    with the closed-form potential sum_il c_il / s_il softplus(s_il t_i + b_il).
+
+    Args:
+        features: D.
+        width: the units, rows of W.
+        hidden_layers: the terms of a unit.
+        active_features: how many directions the argument has; None for D.
+        sharpness: where every s starts.
+        curvature: the size of the Jacobian at the start, beside mu.
+        convexity: the options of ``MonotoneMap``.
     """
 
     def __init__(
@@ -31,11 +41,9 @@ class GradientNetwork(MonotoneMap):
         active_features: int | None = None,
         sharpness: float = 4.0,
         curvature: float = 1.0,
-        strong_convexity: float = 1.0,
-        strong_convexity_floor: float = 0.01,
-        given_strong_convexity: float | None = None,
+        **convexity: Any,
     ) -> None:
-        super().__init__(features, hidden_layers, strong_convexity, strong_convexity_floor, given_strong_convexity)
+        super().__init__(features, hidden_layers, **convexity)
         if hidden_layers < 1:
             raise UserError(f"A gradient network needs at least one hidden layer, got {hidden_layers}.")
         check_start(sharpness, curvature)

@@ -9,7 +9,7 @@ from torch import nn
 from lid_vae.errors import UserError
 from lid_vae.map.activation import ConvexActivation, LeakyReLU, SharpSoftplus, SquaredLeakyReLU
 from lid_vae.map.lift import Lift
-from lid_vae.map.positive import convex_initialisation, inverse_softplus, positive
+from lid_vae.map.positive import check_start, convex_initialisation, inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ConvexPotential"]
@@ -27,6 +27,16 @@ class ConvexPotential(nn.Module):
 
     With a ``lift`` B of shape [D, M] (orthonormal columns), the argument is B u with u of M numbers, and the products
     A_k B are formed once for the batch: the D - M idle directions cost nothing.
+
+    Args:
+        features: D.
+        width: units of a hidden layer.
+        hidden_layers: how many there are.
+        active_features: M, how many directions the argument has; None for D.
+        skips: which layers read the input besides the first.
+        activation: "softplus", or the "paper"'s.
+        sharpness: where every softplus's s starts.
+        curvature: the size of the Hessian at the start.
     """
 
     def __init__(
@@ -41,10 +51,8 @@ class ConvexPotential(nn.Module):
         sharpness: float = 10.0,
         curvature: float = 1.0,
     ) -> None:
-        """``active_features`` M: how many directions the argument has; ``curvature``: size of the Hessian at the
-        start.
-        """
         super().__init__()
+        check_start(sharpness, curvature)
         if hidden_layers < 1:
             raise UserError(f"A convex potential needs at least one hidden layer, got {hidden_layers}.")
         readers = {"none": {0}, "last": {0, hidden_layers - 1}, "all": set(range(hidden_layers))}

@@ -12,35 +12,47 @@ from lid_vae.map.lift import Lift
 from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["MonotoneMap", "check_start"]
+__all__ = ["MonotoneMap"]
 
 
 class MonotoneMap(InjectiveMap, ABC):
     """g(u) = grad f(u) + mu u + b with f convex: the gradient of a strongly convex function, a bijection of R^D.
 
-    mu = ``floor`` + softplus(learned) > 0, and <g(a) - g(b), a - b> >= mu |a - b|^2, so mu certifies injectivity.
-    With ``given``, mu is that number, which nothing learns; ``strong_convexity`` and ``floor`` then have no bearing.
+    mu = floor + softplus(learned) > 0, and <g(a) - g(b), a - b> >= mu |a - b|^2, so mu certifies injectivity.
+
+    Args:
+        features: D.
+        hidden_layers: how many the network has.
+        strong_convexity: where mu starts.
+        strong_convexity_floor: below which it never is.
+        given_strong_convexity: mu itself, which nothing learns; the two before it then have no bearing.
     """
 
     given_strong_convexity: Tensor
 
     def __init__(
-        self, features: int, hidden_layers: int, strong_convexity: float, floor: float, given: float | None = None
+        self,
+        features: int,
+        hidden_layers: int,
+        strong_convexity: float = 1.0,
+        strong_convexity_floor: float = 0.01,
+        given_strong_convexity: float | None = None,
     ) -> None:
         super().__init__()
-        if not strong_convexity > floor > 0:
+        if not strong_convexity > strong_convexity_floor > 0:
             raise UserError(
                 "A Brenier map needs 0 < strong_convexity_floor < strong_convexity, "
-                f"got floor {floor} and start {strong_convexity}."
+                f"got floor {strong_convexity_floor} and start {strong_convexity}."
             )
         self.in_features = self.out_features = features
         self.hidden_layers = hidden_layers
-        self.floor = floor
-        self.learned = given is None
-        if given is None:
-            self.raw_strong_convexity = nn.Parameter(inverse_softplus(torch.tensor(float(strong_convexity - floor))))
+        self.floor = strong_convexity_floor
+        self.learned = given_strong_convexity is None
+        if given_strong_convexity is None:
+            above = torch.tensor(float(strong_convexity - strong_convexity_floor))
+            self.raw_strong_convexity = nn.Parameter(inverse_softplus(above))
         else:
-            self.register_buffer("given_strong_convexity", torch.tensor(float(given)))
+            self.register_buffer("given_strong_convexity", torch.tensor(float(given_strong_convexity)))
         self.output_bias = nn.Parameter(torch.zeros(features))
 
     @abstractmethod
@@ -82,12 +94,3 @@ class MonotoneMap(InjectiveMap, ABC):
 
     def align(self, data: Float[Tensor, "N D"]) -> None:
         """Nothing here is taken from the data."""
-
-
-def check_start(sharpness: float, curvature: float) -> None:
-    """Raises ``UserError`` unless both are positive: their logarithms start parameters."""
-    if not (sharpness > 0 and curvature > 0):
-        raise UserError(
-            f"A map needs sharpness > 0 and curvature > 0, got sharpness={sharpness} and curvature={curvature}. "
-            "Use map.sharpness=10 and map.curvature=1."
-        )

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["convex_initialisation", "inverse_softplus", "positive", "softplus"]
+__all__ = ["check_start", "convex_initialisation", "inverse_softplus", "positive", "softplus"]
 
 CORRELATION = 0.5
 THRESHOLD = 40.0
@@ -58,6 +59,15 @@ def convex_initialisation(fan_out: int, fan_in: int) -> tuple[Float[Tensor, "out
     log_variance = log(1 + variance / mean**2)
     weight = torch.randn(fan_out, fan_in).mul(sqrt(log_variance)).add(log(mean) - log_variance / 2).exp()
     return inverse_softplus(weight.clamp(1e-12)), -mean * n * mean_relu
+
+
+def check_start(sharpness: float, curvature: float) -> None:
+    """Raises ``UserError`` unless both are positive: their logarithms start parameters."""
+    if not (sharpness > 0 and curvature > 0):
+        raise UserError(
+            f"A map needs sharpness > 0 and curvature > 0, got sharpness={sharpness} and curvature={curvature}. "
+            "Use map.sharpness=10 and map.curvature=1."
+        )
 
 
 class _Softplus(torch.autograd.Function):

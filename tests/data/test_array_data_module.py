@@ -92,6 +92,14 @@ def test_moving_to_a_device_moves_every_split() -> None:
     assert next(iter(module.val_dataloader())).x.device.type == "meta"
 
 
+def test_what_is_evaluated_as_it_is_stored_is_held_once() -> None:
+    module = ready(Pinwheel())
+    module.to_device("cpu")
+    assert module.evaluation_loader("valid").split is module.valid
+    module.to_device("meta")
+    assert module.evaluation_loader("valid").split is module.valid
+
+
 def test_reading_before_setup_says_so() -> None:
     with pytest.raises(RuntimeError, match="setup"):
         Digits().train  # noqa: B018

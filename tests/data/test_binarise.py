@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lid_vae.data.binarise import Dynamic, Fixed, Unbinarised, bernoulli, binarisation
+from lid_vae.data import Digits
+from lid_vae.data.binarise import DYNAMIC, FIXED, UNBINARISED, bernoulli, binarisation
 from lid_vae.data.split import Split
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
@@ -30,30 +31,34 @@ def test_black_stays_black_and_white_stays_white() -> None:
 @pytest.mark.parametrize("name", ["dynamic", "fixed"])
 def test_evaluation_is_one_draw_of_the_data_seed(name: str) -> None:
     chosen = binarisation(name)
-    first, again = (chosen.evaluation(LEVELS, seed=0, part="test").x for _ in range(2))
+    first, again = (chosen.frozen(LEVELS, seed=0, part="test").x for _ in range(2))
     assert torch.equal(first, again)
     assert set(first.unique().tolist()) == {0, 255}
-    assert not torch.equal(first, chosen.evaluation(LEVELS, seed=1, part="test").x)
-    assert not torch.equal(first, chosen.evaluation(LEVELS, seed=0, part="valid").x)
+    assert not torch.equal(first, chosen.frozen(LEVELS, seed=1, part="test").x)
+    assert not torch.equal(first, chosen.frozen(LEVELS, seed=0, part="valid").x)
 
 
 def test_dynamic_draws_anew_and_fixed_does_not() -> None:
     rngs = [generator(0, step) for step in range(2)]
-    dynamic, fixed = Dynamic(), Fixed()
-    assert not torch.equal(*(dynamic.prepare(dynamic.training(LEVELS, 0).x, rng) for rng in rngs))
-    assert torch.equal(*(fixed.prepare(fixed.training(LEVELS, 0).x, rng) for rng in rngs))
+    assert not torch.equal(*(DYNAMIC.prepare(LEVELS.x, rng) for rng in rngs))
+    assert torch.equal(*(FIXED.prepare(LEVELS.x, rng) for rng in rngs))
 
 
 def test_fixed_trains_on_the_pixels_that_it_evaluates() -> None:
-    assert torch.equal(Fixed().training(LEVELS, 0).x, Fixed().evaluation(LEVELS, 0, "train").x)
+    data = Digits(binarise="fixed")
+    data.setup()
+    evaluated = torch.cat([batch.x for batch in data.batches("train")])
+    for step in range(3):
+        batch = data.stream().batch(step)
+        assert torch.equal(batch.x, evaluated[batch.index])
 
 
 @pytest.mark.parametrize("name", ["none", None])
 def test_none_keeps_grey_levels(name: str | None) -> None:
     chosen = binarisation(name)
-    assert isinstance(chosen, Unbinarised)
+    assert chosen is UNBINARISED
     assert not chosen.binary
-    grey = chosen.prepare(chosen.training(LEVELS, 0).x[:1], generator(0))
+    grey = chosen.prepare(chosen.frozen(LEVELS, 0, "train").x[:1], generator(0))
     assert torch.allclose(grey, torch.arange(256) / 255, atol=1e-7)
 
 

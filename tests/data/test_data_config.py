@@ -9,7 +9,6 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.data import ArrayDataModule, TextDataModule
-from lid_vae.data.text_data_module import TextOptions
 
 FOLDER = Path(__file__).parents[2] / "conf" / "data"
 ARRAYS = ["pinwheel", "digits", "mnist", "fashion_mnist", "omniglot", "images"]
@@ -49,9 +48,11 @@ def test_options_and_defaults_are_those_of_the_class(name: str) -> None:
         assert node[option] == options[option], option
 
 
-def test_what_is_handed_on_is_what_the_base_class_takes() -> None:
-    own = {"self", "root", "minimum_count"}
-    assert set(TextOptions.__annotations__) == set(inspect.signature(TextDataModule.__init__).parameters) - own
+@pytest.mark.parametrize("name", NAMES)
+def test_an_option_that_no_class_names_is_refused(name: str) -> None:
+    own = {"path": "own"} if name in OWN else {}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'bacth_size'"):
+        get_class(config(name).data._target_)(bacth_size=3, **own)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lid_vae.data import Batch, Digits, Split, TrainStream
-from lid_vae.data.binarise import Dynamic
+from lid_vae.data.binarise import DYNAMIC
 from lid_vae.data.stream import SplitLoader, StreamLoader
 
 GREY = torch.arange(23 * 4, dtype=torch.uint8).reshape(23, 4) + 80
@@ -18,7 +18,7 @@ SPLIT = Split(GREY, torch.arange(23))
 
 
 def stream(seed: int = 0, batch_size: int = 5, split: Split = SPLIT) -> TrainStream:
-    return TrainStream(split, batch_size, seed, Dynamic().prepare)
+    return TrainStream(split, batch_size, seed, DYNAMIC.prepare)
 
 
 def same(a: Batch, b: Batch) -> bool:

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lid_vae.data import Batch
-from lid_vae.data.stream import Loader, Stream, StreamLoader
-from lid_vae.data.token_split import TokenSplit
-from lid_vae.data.token_stream import SortedLoader, TokenStream
+from lid_vae.data.stream import Loader, SplitLoader, Stream, StreamLoader
+from lid_vae.data.token_split import TokenSplit, TokenStream
 from lid_vae.noise import generator
 
 IDS = st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=12), min_size=1, max_size=40)
@@ -131,7 +130,7 @@ def test_padding_is_below_five_percent(size: int, batch_size: int) -> None:
 
 def test_evaluation_has_every_sentence_once_the_same_every_time() -> None:
     split = written(3_761)  # as many as the Penn Treebank's test split has
-    loader = SortedLoader(split, 100)
+    loader = SplitLoader(split, 100)
     first, again = list(loader), list(loader)
     assert len(loader) == len(first) == 38
     assert all(same(a, b) for a, b in zip(first, again, strict=True))
@@ -144,7 +143,7 @@ def test_evaluation_has_every_sentence_once_the_same_every_time() -> None:
 def test_they_serve_as_streams_and_loaders() -> None:
     stream = TokenStream(written(64), 8, 0)
     assert isinstance(stream, Stream)
-    assert isinstance(SortedLoader(stream.split, 8), Loader)
+    assert isinstance(SplitLoader(stream.split, 8), Loader)
     resumed = StreamLoader(stream)
     resumed.load_state_dict({"step": 11})
     assert all(same(batch, stream.batch(11 + k)) for k, batch in enumerate(resumed))
