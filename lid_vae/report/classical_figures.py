@@ -10,16 +10,17 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from torch import Generator, Tensor
+from torch import Tensor
 
-from lid_vae.classical.ppca import PPCA, fit
+from lid_vae.classical.ppca import fit
 from lid_vae.classical.sampling import require_pyro
 from lid_vae.errors import UserError
 from lid_vae.files import write_atomic
 from lid_vae.noise import generator
 from lid_vae.report import classical_bridge, classical_drawing, classical_gmm, classical_ppca, classical_theorem
 from lid_vae.report.classical_numbers import Number, as_csv, as_text
-from lid_vae.report.classical_options import check_keys, check_number, check_numbers, check_whole
+from lid_vae.report.classical_options import check_number, check_numbers, check_options
+from lid_vae.run.plan import check_whole
 
 __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
@@ -118,9 +119,8 @@ class Figure4:
         if not self.clusters:
             raise UserError("figure.clusters names no data set. Leave at least one.")
         check_whole("figure.samples", self.samples, 2)
-        check_keys("figure.replicates", self.replicates, ("of", "count", "samples"))
-        check_whole("figure.replicates.count", self.replicates["count"], 0)
-        check_whole("figure.replicates.samples", self.replicates["samples"], 2)
+        count, samples = (partial(check_whole, least=least) for least in (0, 2))
+        check_options("figure.replicates", self.replicates, "of", count=count, samples=samples)
         unknown = [name for name in self.replicates["of"] if name not in self.clusters]
         if unknown and self.replicates["count"] > 0:
             raise UserError(
@@ -193,24 +193,21 @@ class Bridge:
         check_numbers("figure.strong_convexity_floors", self.strong_convexity_floors)
         numbers = []
         for name, truth in _read_truths(self.truths).items():
-            model = truth.model
-            for size, sample in ((f"{self.samples} samples", model.sample), ("large-sample limit", self._limit(model))):
+            limit = partial(classical_bridge.limit_sample, truth.model)
+            for size, sample in ((f"{self.samples} samples", truth.model.sample), ("large-sample limit", limit)):
                 x = sample(self.samples, generator(seed, "bridge", name))
                 numbers += self._compare(f"{name}, {size}", x, seed)
         return Outcome(as_text(numbers), _write(folder / "bridge", classical_drawing.draw_bridge(numbers), numbers))
 
-    def _limit(self, truth: PPCA) -> Callable[[int, Generator], Tensor]:
-        return partial(classical_bridge.limit_sample, truth)
-
     def _compare(self, case: str, x: Tensor, seed: int) -> list[Number]:
-        linear = classical_bridge.fit_linear(classical_bridge.linear_vae(x.shape[1], self.latent, seed), x)
-        measured = classical_bridge.measure(linear, x, self.evaluation_samples)
-        numbers = classical_bridge.numbers_beside_ppca(case, "linear decoder", measured, x, self.latent)
+        linear = classical_bridge.linear_vae(x.shape[1], self.latent, seed)
+        fitted = {"linear decoder": classical_bridge.fit_linear(linear, x)}
         for floor in self.strong_convexity_floors:
             vae = classical_bridge.brenier_vae(x, self.latent, self.width, floor, seed)
-            classical_bridge.fit_brenier(vae, x, seed, self.steps)
+            fitted[f"Brenier decoder, floors {floor:g}"] = classical_bridge.fit_brenier(vae, x, seed, self.steps)
+        numbers = []
+        for decoder, vae in fitted.items():
             measured = classical_bridge.measure(vae, x, self.evaluation_samples)
-            decoder = f"Brenier decoder, floors {floor:g}"
             numbers += classical_bridge.numbers_beside_ppca(case, decoder, measured, x, self.latent)
         return numbers
 
@@ -231,8 +228,8 @@ def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path,
     for suffix, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 130})):
         content = BytesIO()
         figure.savefig(content, format=suffix, **options)
-        paths.append(stem.with_name(f"{stem.name}.{suffix}"))
+        paths.append(stem.with_suffix(f".{suffix}"))
         write_atomic(paths[-1], content.getvalue())
-    paths.append(stem.with_name(f"{stem.name}.csv"))
+    paths.append(stem.with_suffix(".csv"))
     write_atomic(paths[-1], as_csv(numbers))
     return tuple(paths)
