@@ -1,5 +1,6 @@
 """What the pictures show of a trained model: draws, reconstructions and posterior probabilities, as NumPy arrays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -187,39 +188,35 @@ def _vectors(
     likelihood = module.vae.likelihood
     if not isinstance(likelihood, VectorLikelihood):
         return None
+    reconstruction = likelihood(w[:IMAGES]).mean
+    # Points are drawn from p(x | w); of images the mean is shown, as is the custom.
+    sample = likelihood(prior_w).sample(rng) if image_shape is None else likelihood(prior_w[:IMAGES]).mean
     return Vectors(
         image_shape=image_shape,
         x_BD=_array(x),
-        reconstruction_RD=_array(likelihood(w[:IMAGES]).mean),
-        sample_ND=_array(_samples(likelihood, prior_w, image_shape is None, rng)),
+        reconstruction_RD=_array(reconstruction),
+        sample_ND=_array(sample),
         sample_category_N=None if category is None else _array(category),
         decoded_KD=_array(_decoded(likelihood, prior, rng)) if isinstance(prior, Mixture) else None,
     )
 
 
-def _samples(likelihood: VectorLikelihood, w: Tensor, noisy: bool, rng: torch.Generator) -> Tensor:
-    """Points are drawn from p(x | w); of images the mean is shown, as is the custom."""
-    observation = likelihood(w if noisy else w[:IMAGES])
-    return observation.sample(rng) if noisy else observation.mean
-
-
 def _centres(prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K M"]:
     """The mean of u in each category; of log w, which has no common formula, over draws."""
-    if prior.support != "positive":
-        return prior.components.mean
-    return prior.components.sample(_repeated(prior), rng).log().view(-1, SPREAD, len(prior.mean)).mean(1)
+    return _over_draws(torch.log, prior, rng) if prior.support == "positive" else prior.components.mean
 
 
 def _decoded(likelihood: VectorLikelihood, prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
     """The decoder's mean at each category's mean of w; for binary w, which has no such point, its mean over draws."""
-    if prior.support != "binary":
-        return likelihood(prior.components.mean).mean
-    x = likelihood(prior.components.sample(_repeated(prior), rng)).mean
-    return x.view(-1, SPREAD, x.shape[-1]).mean(1)
+    if prior.support == "binary":
+        return _over_draws(lambda w: likelihood(w).mean, prior, rng)
+    return likelihood(prior.components.mean).mean
 
 
-def _repeated(prior: Mixture) -> Int[Tensor, " N"]:
-    return torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(SPREAD)
+def _over_draws(value: Callable[[Tensor], Tensor], prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
+    """The mean of ``value`` in each category."""
+    category = torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(SPREAD)
+    return value(prior.components.sample(category, rng)).unflatten(0, (-1, SPREAD)).mean(1)
 
 
 def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -> tuple[Array, Array, Array] | None:

@@ -14,7 +14,7 @@ from lid_vae.data.token_split import TokenSplit
 from lid_vae.diagnostic.linear_probe import linear_probe
 from lid_vae.likelihood.decode import greedy
 from lid_vae.module.posterior_mean import posterior_mean
-from lid_vae.module.texts import likelihood_of, prior_spread, sentences
+from lid_vae.module.texts import likelihood_of, part_of, prior_spread, sentences
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
@@ -39,7 +39,7 @@ def text_measures(module: VAEModule, data: TextDataModule, split: Part) -> dict[
     """
     spread = prior_spread(module, data)
     return {
-        "reconstruction": _reconstruction(module, data, _part(data, split)),
+        "reconstruction": _reconstruction(module, data, part_of(data, split)),
         "prior": {
             "draws": spread.draws,
             "distinct": spread.distinct,
@@ -59,7 +59,7 @@ def _reconstruction(module: VAEModule, data: TextDataModule, part: TokenSplit) -
         x, w = batch.x, posterior_mean(module, batch.x)
         there = x != PADDING
         y = greedy(likelihood, w, 2 * x.shape[1])
-        aligned = F.pad(y, (0, max(0, x.shape[1] - y.shape[1])), value=PADDING)[:, : x.shape[1]]
+        aligned = F.pad(y, (0, x.shape[1] - y.shape[1]), value=PADDING)  # cut where y is the longer
         symbols += int(there.sum())
         forced += int((there & (likelihood.likeliest(x, w) == x)).sum())
         found += int((there & (aligned == x)).sum())
@@ -76,7 +76,7 @@ def _reconstruction(module: VAEModule, data: TextDataModule, part: TokenSplit) -
 
 def _probe(module: VAEModule, data: TextDataModule, split: Part) -> dict[str, float]:
     w_train, y_train = _labelled(module, data.train, "probe")
-    w, y = _labelled(module, _part(data, split), "probed")
+    w, y = _labelled(module, part_of(data, split), "probed")
     probe = linear_probe(w_train, y_train, w, y)
     return {
         "fitted": len(y_train),
@@ -102,7 +102,3 @@ def _batches(part: TokenSplit, count: int, key: str) -> Iterator[Batch]:
     rows = rows[part.lengths[rows].argsort(stable=True)]
     for piece in rows.split(ROWS):
         yield part.batch(piece)
-
-
-def _part(data: TextDataModule, split: Part) -> TokenSplit:
-    return {"train": data.train, "valid": data.valid, "test": data.test}[split]
