@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import log, pi
 
 import torch
+from torch.distributions import Beta
 
 from lid_vae.classical.quadrature import WeightPosterior, weight_posterior
 from lid_vae.errors import UserError
@@ -77,6 +78,11 @@ class GaussianMixture:
                     f"A two-component mixture needs two finite values for its {name}"
                     f"{'' if name == 'mean' else ', both above 0'}, got {list(value)}."
                 )
+
+    @property
+    def prior(self) -> Beta:
+        """p(alpha), in float64."""
+        return Beta(*torch.tensor(self.concentration, dtype=torch.float64))
 
     def ordered(self) -> "GaussianMixture":
         """The same distribution with the labels in their conventional order."""
