@@ -92,11 +92,9 @@ class GaussianMixture:
 
     def component_log_prob(self, x: Float[Tensor, " N"]) -> Float[Tensor, "2 N"]:
         """log p_1(x_i) and log p_2(x_i), nats."""
-        rows = [
-            -0.5 * ((x.to(torch.float64) - m) / s).square() - log(s) - 0.5 * log(2 * pi)
-            for m, s in zip(self.mean, self.scale, strict=True)
-        ]
-        return torch.stack(rows)
+        mean, scale = self._parameters
+        standardised_2N = (x.to(torch.float64) - mean[:, None]) / scale[:, None]
+        return -0.5 * standardised_2N.square() - scale.log()[:, None] - 0.5 * log(2 * pi)
 
     def likelihood(self, x: Float[Tensor, " N"], count: Float[Tensor, " N"] | None = None) -> WeightLikelihood:
         """The likelihood of alpha on these data; ``count`` [N] repeats examples (see ``compress``).
@@ -121,8 +119,13 @@ class GaussianMixture:
             raise UserError(f"A mixture's weight alpha lies between 0 and 1, got {alpha}.")
         z_N = (torch.rand(count, generator=generator, dtype=torch.float64) >= alpha).long()
         noise_N = torch.randn(count, generator=generator, dtype=torch.float64)
-        mean, scale = (torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.scale))
+        mean, scale = self._parameters
         return mean[z_N] + scale[z_N] * noise_N
+
+    @property
+    def _parameters(self) -> Float[Tensor, "2 2"]:
+        """The means, and the scales."""
+        return torch.tensor([self.mean, self.scale], dtype=torch.float64)
 
 
 def compress(x: Float[Tensor, " N"], bins: int = 1024) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:

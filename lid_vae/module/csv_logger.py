@@ -46,8 +46,7 @@ class CSVLogger(Logger):
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for step, row in sorted(self.rows.items()):
-            writer.writerow({"step": step, **row})
+        writer.writerows({"step": step, **row} for step, row in sorted(self.rows.items()))
         write_atomic(self.path, text.getvalue())
         self.changed = False
 

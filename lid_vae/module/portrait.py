@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 
-from lid_vae.data.base import DataModule
+from lid_vae.data.base import DataModule, Part
 from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.likelihood.base import VectorLikelihood
@@ -108,9 +108,7 @@ class Portrait:
         return None if self.category_BK is None else self.class_K[self.category_BK.argmax(1)]
 
 
-def take_portrait(
-    module: VAEModule, data: DataModule, split: Literal["train", "valid", "test"], examples: int
-) -> Portrait:
+def take_portrait(module: VAEModule, data: DataModule, split: Part, examples: int) -> Portrait:
     """Looks at ``examples`` rows of a split, chosen by a key. Its noise is keyed: no generator of the run advances."""
     x, y = _rows(data, split, examples)
     rng = generator("portrait", device=x.device)
@@ -140,7 +138,7 @@ def take_portrait(
         )
 
 
-def _rows(data: DataModule, split: Literal["train", "valid", "test"], count: int) -> tuple[Tensor, Tensor | None]:
+def _rows(data: DataModule, split: Part, count: int) -> tuple[Tensor, Tensor | None]:
     """Rows spread over the whole split, which may be sorted, in an order of their own."""
     batches = list(data.batches(split))
     longest = max(batch.x.shape[1] for batch in batches)
@@ -224,10 +222,8 @@ def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -
         return None
     low, high = u.quantile(0.003, 0), u.quantile(0.997, 0)
     margin = 0.3 * (high - low)
-    axes = [
-        torch.linspace(float(a), float(b), size, device=u.device)
-        for a, b in zip(low - margin, high + margin, strict=True)
-    ]
+    ends = torch.stack([low - margin, high + margin], 1).tolist()
+    axes = [torch.linspace(a, b, size, device=u.device) for a, b in ends]
     points = torch.stack(torch.meshgrid(*axes, indexing="xy"), -1)
     w, log_volume = (points.exp(), points.sum(-1)) if prior.support == "positive" else (points, 0.0)
     if isinstance(prior, Mixture):

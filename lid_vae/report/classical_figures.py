@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import chain, starmap
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -65,13 +66,8 @@ class Figure3:
         return Outcome(as_text(numbers), files + _write(folder / "figure-3-sweeps", sweeps, [*noise, *sizes]))
 
     def _check(self) -> None:
-        for name, value, least in (
-            ("latent", self.latent, 1),
-            ("samples", self.samples, 1),
-            ("example", self.example, 0),
-            ("repeats", self.repeats, 2),
-        ):
-            check_whole(f"figure.{name}", value, least)
+        for name, least in {"latent": 1, "samples": 1, "example": 0, "repeats": 2}.items():
+            check_whole(f"figure.{name}", getattr(self, name), least)
         if self.example >= self.samples:
             raise UserError(f"figure.example={self.example} is not one of the {self.samples} samples, numbered from 0.")
         check_numbers("figure.noise_variances", self.noise_variances)
@@ -99,11 +95,11 @@ class Figure4:
             for key, clusters in self.clusters.items()
         }
         panels, sizes = [], []
-        with self._replicate(data, seed) as share_of_each:
+        with self._replicate(data, seed) as shares:
             for name, clusters in data.items():
                 panels += classical_gmm.make_panels(name, clusters, self.samples, nuts, seed)
                 sizes += classical_gmm.sample_size_sweep(name, clusters, self.samples, seed)
-            share = [number for numbers in share_of_each() for number in numbers]
+            share = shares()
         numbers = [*(number for panel in panels for number in panel.numbers()), *share, *sizes]
         problems = tuple(
             f"The chains did not mix for {panel.case} at {panel.parameters}: R-hat {panel.chains.r_hat:.3f} (wanted: "
@@ -131,20 +127,18 @@ class Figure4:
             raise UserError(f"figure.processes={self.processes} must be 1 or 2: the replicates need one more at most.")
 
     @contextmanager
-    def _replicate(
-        self, data: Mapping[str, classical_gmm.Clusters], seed: int
-    ) -> Iterator[Callable[[], list[list[Number]]]]:
+    def _replicate(self, data: Mapping[str, classical_gmm.Clusters], seed: int) -> Iterator[Callable[[], list[Number]]]:
         """The shares of fits that collapse: in a second process meanwhile, or when asked for if there is to be one."""
         samples, count = self.replicates["samples"], self.replicates["count"]
         names = [key.replace("_", " ") for key in self.replicates["of"] if count > 0]
         jobs = [(name, data[name], samples, count, seed) for name in names]
         if self.processes == 1 or not jobs:
-            yield lambda: [classical_gmm.collapse_share(*job) for job in jobs]
+            yield lambda: list(chain(*starmap(classical_gmm.collapse_share, jobs)))
             return
         # A fresh process: one forked from this one would share locks with the threads of torch and BLAS.
         with get_context("spawn").Pool(1, torch.set_num_threads, (1,)) as pool:
-            results = [pool.apply_async(classical_gmm.collapse_share, job) for job in jobs]
-            yield lambda: [result.get() for result in results]
+            shares = pool.starmap_async(classical_gmm.collapse_share, jobs)
+            yield lambda: list(chain(*shares.get()))
 
 
 @dataclass(frozen=True)

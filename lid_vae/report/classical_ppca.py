@@ -99,21 +99,14 @@ def numbers_at(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"])
 def kl_numbers(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"], at: float = nan) -> list[Number]:
     """Each direction's mean KL beside 1/2 log of its ratio."""
     ratio_L, source = _ratios(parameters, model, x)
-    kl_NL = model.kl_per_direction(x)
-    return [
-        Number(
-            case,
-            parameters,
-            f"KL of direction {d + 1}",
-            MEAN,
-            float(kl_NL[:, d].mean()),
-            0.5 * float(ratio_L[d].log()),
-            f"1/2 log ratio, {source}",
-            standard_error=_standard_error(parameters, kl_NL[:, d]),
-            at=at,
+    number = partial(Number, case, parameters, method=MEAN, exact_source=f"1/2 log ratio, {source}", at=at)
+    numbers = []
+    for d, (kl_N, exact) in enumerate(zip(model.kl_per_direction(x).T, 0.5 * ratio_L.log(), strict=True), start=1):
+        error = _standard_error(parameters, kl_N)
+        numbers.append(
+            number(f"KL of direction {d}", value=float(kl_N.mean()), exact=float(exact), standard_error=error)
         )
-        for d in range(len(ratio_L))
-    ]
+    return numbers
 
 
 def _ratios(parameters: str, model: PPCA, x: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " L"], str]:

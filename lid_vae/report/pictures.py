@@ -2,7 +2,6 @@
 
 import base64
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lid_vae.module.drawing import png
 from lid_vae.report.analysis import Analysed, Line
 from lid_vae.report.study import Row
 
-__all__ = ["Picture", "Text", "depth_figure", "pictures", "png", "texts"]
+__all__ = ["Picture", "Text", "depth_figure", "pictures", "texts"]
 
 # (title, PNG)
 Picture = tuple[str, bytes]
@@ -53,12 +53,6 @@ def texts(item: Analysed) -> list[Text]:
     files = [] if item.table.is_search else _files(_drawn(item), "texts.txt")
     what = "samples, reconstructions, interpolations"
     return [(f"{name}: {what}", path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
-
-
-def png(figure: Figure) -> bytes:
-    page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=100)
-    return page.getvalue()
 
 
 def depth_figure(item: Analysed) -> Figure | None:
