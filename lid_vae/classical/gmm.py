@@ -84,6 +84,11 @@ class GaussianMixture:
         """p(alpha), in float64."""
         return Beta(*torch.tensor(self.concentration, dtype=torch.float64))
 
+    @property
+    def parameters(self) -> Float[Tensor, "2 2"]:
+        """The means and, below them, the scales, in float64."""
+        return torch.tensor([self.mean, self.scale], dtype=torch.float64)
+
     def ordered(self) -> "GaussianMixture":
         """The same distribution with the labels in their conventional order."""
         if (self.mean[0], self.scale[0]) <= (self.mean[1], self.scale[1]):
@@ -92,7 +97,7 @@ class GaussianMixture:
 
     def component_log_prob(self, x: Float[Tensor, " N"]) -> Float[Tensor, "2 N"]:
         """log p_1(x_i) and log p_2(x_i), nats."""
-        mean, scale = self._parameters
+        mean, scale = self.parameters
         standardised_2N = (x.to(torch.float64) - mean[:, None]) / scale[:, None]
         return -0.5 * standardised_2N.square() - scale.log()[:, None] - 0.5 * log(2 * pi)
 
@@ -119,13 +124,8 @@ class GaussianMixture:
             raise UserError(f"A mixture's weight alpha lies between 0 and 1, got {alpha}.")
         z_N = (torch.rand(count, generator=generator, dtype=torch.float64) >= alpha).long()
         noise_N = torch.randn(count, generator=generator, dtype=torch.float64)
-        mean, scale = self._parameters
+        mean, scale = self.parameters
         return mean[z_N] + scale[z_N] * noise_N
-
-    @property
-    def _parameters(self) -> Float[Tensor, "2 2"]:
-        """The means, and the scales."""
-        return torch.tensor([self.mean, self.scale], dtype=torch.float64)
 
 
 def compress(x: Float[Tensor, " N"], bins: int = 1024) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:

@@ -52,7 +52,7 @@ def text_measures(module: VAEModule, data: TextDataModule, split: Part) -> dict[
 
 def _reconstruction(module: VAEModule, data: TextDataModule, part: TokenSplit) -> dict[str, float]:
     likelihood = likelihood_of(module)
-    symbols = forced = found = count = 0
+    symbols = forced = found = 0
     originals: list[str] = []
     decoded: list[str] = []
     for batch in _batches(part, SENTENCES, "reconstruction"):
@@ -63,11 +63,10 @@ def _reconstruction(module: VAEModule, data: TextDataModule, part: TokenSplit) -
         symbols += int(there.sum())
         forced += int((there & (likelihood.likeliest(x, w) == x)).sum())
         found += int((there & (aligned == x)).sum())
-        count += len(x)
         originals += sentences(data, x)
         decoded += sentences(data, y)
     return {
-        "sentences": count,
+        "sentences": len(originals),
         "forced_accuracy": forced / symbols,
         "greedy_accuracy": found / symbols,
         "bleu": float(bleu_score(decoded, [[original] for original in originals])),
@@ -88,12 +87,9 @@ def _probe(module: VAEModule, data: TextDataModule, split: Part) -> dict[str, fl
 
 
 def _labelled(module: VAEModule, part: TokenSplit, key: str) -> tuple[Float[Tensor, "N M"], Int[Tensor, " N"]]:
-    means, labels = [], []
-    for batch in _batches(part, PROBED, key):
-        assert batch.y is not None
-        means.append(posterior_mean(module, batch.x))
-        labels.append(batch.y)
-    return torch.cat(means), torch.cat(labels)
+    batches = list(_batches(part, PROBED, key))
+    labels = [batch.y for batch in batches if batch.y is not None]
+    return torch.cat([posterior_mean(module, batch.x) for batch in batches]), torch.cat(labels)
 
 
 def _batches(part: TokenSplit, count: int, key: str) -> Iterator[Batch]:

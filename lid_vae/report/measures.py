@@ -18,12 +18,15 @@ class Measure:
     tested: bool = False
 
 
-def _latent(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda result: result["latent"].get(block, {}).get(name)
+def _at(*path: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """What stands in a result under these names, one within the other."""
 
+    def read(result: Any) -> float | None:
+        for name in path:
+            result = (result or {}).get(name)
+        return result
 
-def _text(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda result: ((result.get("text") or {}).get(block) or {}).get(name)
+    return read
 
 
 def seconds(result: Mapping[str, Any]) -> float | None:
@@ -41,18 +44,18 @@ def _milliseconds(result: Mapping[str, Any]) -> float | None:
 
 _STEP = Measure("ms", "ms/step", _milliseconds, 1)
 MEASURES = (
-    Measure("au", "AU(z)", _latent("z", "au"), 2, tested=True),
-    Measure("kl", "KL(z)", _latent("z", "kl"), tested=True),
-    Measure("mi", "MI(z)", _latent("z", "mi"), tested=True),
-    Measure("ll", "LL", lambda result: result["ll"]["mean"], tested=True),
-    Measure("elbo", "ELBO", lambda result: result["elbo"]),
-    Measure("perplexity", "perplexity", lambda result: result.get("perplexity"), 2, tested=True),
-    Measure("accuracy", "accuracy", lambda result: result.get("accuracy"), tested=True),
-    Measure("majority", "majority", lambda result: result.get("accuracy_majority")),
-    Measure("au_w", "AU(w)", _latent("w", "au"), 2),
-    Measure("bleu", "BLEU", _text("reconstruction", "bleu"), tested=True),
-    Measure("distinct", "distinct", _text("prior", "distinct"), 1),
-    Measure("probe", "probe", _text("probe", "accuracy")),
+    Measure("au", "AU(z)", _at("latent", "z", "au"), 2, tested=True),
+    Measure("kl", "KL(z)", _at("latent", "z", "kl"), tested=True),
+    Measure("mi", "MI(z)", _at("latent", "z", "mi"), tested=True),
+    Measure("ll", "LL", _at("ll", "mean"), tested=True),
+    Measure("elbo", "ELBO", _at("elbo")),
+    Measure("perplexity", "perplexity", _at("perplexity"), 2, tested=True),
+    Measure("accuracy", "accuracy", _at("accuracy"), tested=True),
+    Measure("majority", "majority", _at("accuracy_majority")),
+    Measure("au_w", "AU(w)", _at("latent", "w", "au"), 2),
+    Measure("bleu", "BLEU", _at("text", "reconstruction", "bleu"), tested=True),
+    Measure("distinct", "distinct", _at("text", "prior", "distinct"), 1),
+    Measure("probe", "probe", _at("text", "probe", "accuracy")),
     _STEP,
 )
-SEARCHED = (Measure("bound", "validation bound", lambda result: result["validation"]["elbo"]), _STEP)
+SEARCHED = (Measure("bound", "validation bound", _at("validation", "elbo")), _STEP)

@@ -3,6 +3,7 @@
 import base64
 import csv
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import matplotlib
@@ -57,22 +58,19 @@ def texts(item: Analysed) -> list[Text]:
 
 def depth_figure(item: Analysed) -> Figure | None:
     """AU, accuracy and LL against the number of maps, a line for each model; None where no model has two depths."""
-    models: dict[str, list[Line]] = {}
+    models: dict[str, list[tuple[int, Line]]] = {}
     for line in item.lines:
         if line.row.results and line.row.setting("depth") is not None:
-            models.setdefault(line.row.model, []).append(line)
-    models = {model: lines for model, lines in models.items() if len({line.row.setting("depth") for line in lines}) > 1}
+            models.setdefault(line.row.model, []).append((int(line.row.setting("depth")), line))
+    models = {model: lines for model, lines in models.items() if len({depth for depth, _ in lines}) > 1}
     if not models or item.table.is_search:
         return None
     shown = [key for key in BY_DEPTH if any(m.key == key for m in item.measures)]
     figure, axes = _side_by_side(len(shown))
     for axis, key in zip(axes, shown, strict=True):
         for number, (model, lines) in enumerate(models.items()):
-            points = [
-                (int(line.row.setting("depth")), summary)
-                for line in sorted(lines, key=lambda line: int(line.row.setting("depth")))
-                if (summary := line.cells[key].summary) is not None
-            ]
+            found = [(depth, line.cells[key].summary) for depth, line in sorted(lines, key=itemgetter(0))]
+            points = [(depth, summary) for depth, summary in found if summary is not None]
             mean = [summary.mean for _, summary in points]
             reach = [
                 (0.0, 0.0) if s.low is None or s.high is None else (s.mean - s.low, s.high - s.mean) for _, s in points
@@ -86,7 +84,7 @@ def depth_figure(item: Analysed) -> Figure | None:
                 capsize=3,
                 label=model,
             )
-        axis.set_xticks(sorted({int(line.row.setting("depth")) for lines in models.values() for line in lines}))
+        axis.set_xticks(sorted({depth for lines in models.values() for depth, _ in lines}))
         axis.set(xlabel="maps in the decoder", ylabel=BY_DEPTH[key])
     axes[0].legend(frameon=False)
     return figure
