@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import log, pi
 
 import torch
+from torch.distributions import Beta
 
 from lid_vae.classical.quadrature import WeightPosterior, weight_posterior
 from lid_vae.errors import UserError
@@ -78,6 +79,16 @@ class GaussianMixture:
                     f"{'' if name == 'mean' else ', both above 0'}, got {list(value)}."
                 )
 
+    @property
+    def prior(self) -> Beta:
+        """p(alpha), in float64."""
+        return Beta(*torch.tensor(self.concentration, dtype=torch.float64))
+
+    @property
+    def parameters(self) -> Float[Tensor, "2 2"]:
+        """The means and, below them, the scales, in float64."""
+        return torch.tensor([self.mean, self.scale], dtype=torch.float64)
+
     def ordered(self) -> "GaussianMixture":
         """The same distribution with the labels in their conventional order."""
         if (self.mean[0], self.scale[0]) <= (self.mean[1], self.scale[1]):
@@ -86,11 +97,9 @@ class GaussianMixture:
 
     def component_log_prob(self, x: Float[Tensor, " N"]) -> Float[Tensor, "2 N"]:
         """log p_1(x_i) and log p_2(x_i), nats."""
-        rows = [
-            -0.5 * ((x.to(torch.float64) - m) / s).square() - log(s) - 0.5 * log(2 * pi)
-            for m, s in zip(self.mean, self.scale, strict=True)
-        ]
-        return torch.stack(rows)
+        mean, scale = self.parameters
+        standardised_2N = (x.to(torch.float64) - mean[:, None]) / scale[:, None]
+        return -0.5 * standardised_2N.square() - scale.log()[:, None] - 0.5 * log(2 * pi)
 
     def likelihood(self, x: Float[Tensor, " N"], count: Float[Tensor, " N"] | None = None) -> WeightLikelihood:
         """The likelihood of alpha on these data; ``count`` [N] repeats examples (see ``compress``).
@@ -115,7 +124,7 @@ class GaussianMixture:
             raise UserError(f"A mixture's weight alpha lies between 0 and 1, got {alpha}.")
         z_N = (torch.rand(count, generator=generator, dtype=torch.float64) >= alpha).long()
         noise_N = torch.randn(count, generator=generator, dtype=torch.float64)
-        mean, scale = (torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.scale))
+        mean, scale = self.parameters
         return mean[z_N] + scale[z_N] * noise_N
 
 

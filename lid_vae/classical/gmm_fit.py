@@ -81,8 +81,8 @@ def log_evidence_and_gradient(
     posterior = weight_posterior(likelihood.log_prob, likelihood.slope, concentration, nodes=48)
     share_N = likelihood.responsibility(posterior.node, posterior.mass)
     weight_2N = torch.stack([share_N, 1 - share_N]) * count
-    scale = torch.tensor(mixture.scale, dtype=torch.float64)
-    residual_2N = (x - torch.tensor(mixture.mean, dtype=torch.float64)[:, None]) / scale[:, None]
+    mean, scale = mixture.parameters
+    residual_2N = (x - mean[:, None]) / scale[:, None]
     by_mean = (weight_2N * residual_2N).sum(1) / scale
     by_log_scale = (weight_2N * (residual_2N.square() - 1)).sum(1)
     return posterior.log_evidence, torch.cat([by_mean, by_log_scale]).numpy()

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ __all__ = ["CSVLogger"]
 class CSVLogger(Logger):
     """One row for each step that logged something, one column for each metric, in ``<folder>/metrics.csv``."""
 
+    name, version = "csv", ""
+
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
@@ -24,21 +25,12 @@ class CSVLogger(Logger):
         self.resumed = not self.path.exists()
         self.changed = False
 
-    @property
-    def name(self) -> str:
-        return "csv"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """The run's config.yaml holds them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        step = 0 if step is None else step
+        step = step or 0
         if not self.resumed:
             self.rows = {old: row for old, row in self._read().items() if old < step}
             self.resumed = True
@@ -54,8 +46,7 @@ class CSVLogger(Logger):
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for step, row in sorted(self.rows.items()):
-            writer.writerow({"step": step, **row})
+        writer.writerows({"step": step, **row} for step, row in sorted(self.rows.items()))
         write_atomic(self.path, text.getvalue())
         self.changed = False
 

@@ -1,7 +1,6 @@
 """How sentences are decoded, by name."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 import torch
@@ -35,16 +34,15 @@ def decoder(
     Draws are functions of ``key``. Raises ``UserError`` for an unknown strategy.
     """
 
-    def drawn(likelihood: AutoregressiveLikelihood, w: Float[Tensor, "R M"], length: int) -> Int[Tensor, "R T"]:
-        rng: torch.Generator = generator("decode", key, device=w.device)
-        if strategy == "ancestral":
-            return ancestral(likelihood, w, rng, length)
-        return nucleus(likelihood, w, rng, p, temperature, length)
+    def rng(w: Tensor) -> torch.Generator:
+        return generator("decode", key, device=w.device)
 
-    def searched(likelihood: AutoregressiveLikelihood, w: Float[Tensor, "R M"], length: int) -> Int[Tensor, "R T"]:
-        return beam(likelihood, w, width, length_penalty, length)
-
-    known: dict[str, Decode] = {"greedy": partial(greedy), "beam": searched, "nucleus": drawn, "ancestral": drawn}
+    known: dict[str, Decode] = {
+        "greedy": greedy,
+        "beam": lambda likelihood, w, length: beam(likelihood, w, width, length_penalty, length),
+        "nucleus": lambda likelihood, w, length: nucleus(likelihood, w, rng(w), p, temperature, length),
+        "ancestral": lambda likelihood, w, length: ancestral(likelihood, w, rng(w), length),
+    }
     if strategy not in known:
         raise UserError(f"decode={strategy} is not known. Use one of {', '.join(known)}.")
     return known[strategy]

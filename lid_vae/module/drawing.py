@@ -38,7 +38,7 @@ NAMED = 12
 OUTLINE = withStroke(linewidth=2.5, foreground="white")
 
 
-def colours(classes: np.ndarray | None, count: int) -> str | list[str]:
+def colours(classes: np.ndarray | None, count: int) -> list[str]:
     """A colour for each of ``count`` examples, by class; they come round again after ten classes."""
     return [PLAIN] * count if classes is None else [PALETTE[int(c) % len(PALETTE)] for c in classes]
 

@@ -97,11 +97,11 @@ def _reconstructions(figure: FigureBase, vectors: Vectors) -> None:
     axis = figure.subplots()
     available = len(vectors.reconstruction_RD)
     count = min(available, COLUMNS**2 // 2) // COLUMNS * COLUMNS or available
-    pairs = []
-    for start in range(0, count, COLUMNS):
-        rows = slice(start, min(start + COLUMNS, count))
-        pairs += [_as_images(vectors, vectors.x_BD[rows]), _as_images(vectors, vectors.reconstruction_RD[rows])]
-    draw_images(axis, np.concatenate(pairs), min(COLUMNS, count))
+    columns = min(COLUMNS, count)
+    rows = [
+        values[:count].reshape(-1, columns, values.shape[1]) for values in (vectors.x_BD, vectors.reconstruction_RD)
+    ]
+    draw_images(axis, _as_images(vectors, np.stack(rows, axis=1)), columns)
     _title(axis, "data, and below each its reconstruction")
 
 
@@ -164,16 +164,14 @@ def _category_inks(portrait: Portrait, order: np.ndarray | None = None) -> list[
     if portrait.category_BK is None:
         return []
     class_K = portrait.class_K if order is None else portrait.class_K[order]
-    return list(colours(class_K, len(class_K)))
+    return colours(class_K, len(class_K))
 
 
 def _directions(points: np.ndarray, symbol: str) -> tuple[Callable[[np.ndarray], np.ndarray], list[str]]:
     """How to show points in at most two dimensions, with names: as they are, else on their principal directions."""
     dimensions = points.shape[1]
     if dimensions <= 2:
-        return lambda values: values, [
-            f"${symbol}_{d + 1}$" if dimensions == 2 else f"${symbol}$" for d in range(dimensions)
-        ]
+        return lambda values: values, [f"${symbol}$"] if dimensions == 1 else [f"${symbol}_1$", f"${symbol}_2$"]
     mean = points.mean(0)
     _, _, direction_RD = np.linalg.svd(points - mean, full_matrices=False)
     names = [f"principal direction {d + 1} of ${symbol}$" for d in range(2)]

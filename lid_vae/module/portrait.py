@@ -1,5 +1,6 @@
 """What the pictures show of a trained model: draws, reconstructions and posterior probabilities, as NumPy arrays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 
-from lid_vae.data.base import DataModule
+from lid_vae.data.base import DataModule, Part
 from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.likelihood.base import VectorLikelihood
@@ -107,9 +108,7 @@ class Portrait:
         return None if self.category_BK is None else self.class_K[self.category_BK.argmax(1)]
 
 
-def take_portrait(
-    module: VAEModule, data: DataModule, split: Literal["train", "valid", "test"], examples: int
-) -> Portrait:
+def take_portrait(module: VAEModule, data: DataModule, split: Part, examples: int) -> Portrait:
     """Looks at ``examples`` rows of a split, chosen by a key. Its noise is keyed: no generator of the run advances."""
     x, y = _rows(data, split, examples)
     rng = generator("portrait", device=x.device)
@@ -139,7 +138,7 @@ def take_portrait(
         )
 
 
-def _rows(data: DataModule, split: Literal["train", "valid", "test"], count: int) -> tuple[Tensor, Tensor | None]:
+def _rows(data: DataModule, split: Part, count: int) -> tuple[Tensor, Tensor | None]:
     """Rows spread over the whole split, which may be sorted, in an order of their own."""
     batches = list(data.batches(split))
     longest = max(batch.x.shape[1] for batch in batches)
@@ -187,39 +186,35 @@ def _vectors(
     likelihood = module.vae.likelihood
     if not isinstance(likelihood, VectorLikelihood):
         return None
+    reconstruction = likelihood(w[:IMAGES]).mean
+    # Points are drawn from p(x | w); of images the mean is shown, as is the custom.
+    sample = likelihood(prior_w).sample(rng) if image_shape is None else likelihood(prior_w[:IMAGES]).mean
     return Vectors(
         image_shape=image_shape,
         x_BD=_array(x),
-        reconstruction_RD=_array(likelihood(w[:IMAGES]).mean),
-        sample_ND=_array(_samples(likelihood, prior_w, image_shape is None, rng)),
+        reconstruction_RD=_array(reconstruction),
+        sample_ND=_array(sample),
         sample_category_N=None if category is None else _array(category),
         decoded_KD=_array(_decoded(likelihood, prior, rng)) if isinstance(prior, Mixture) else None,
     )
 
 
-def _samples(likelihood: VectorLikelihood, w: Tensor, noisy: bool, rng: torch.Generator) -> Tensor:
-    """Points are drawn from p(x | w); of images the mean is shown, as is the custom."""
-    observation = likelihood(w if noisy else w[:IMAGES])
-    return observation.sample(rng) if noisy else observation.mean
-
-
 def _centres(prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K M"]:
     """The mean of u in each category; of log w, which has no common formula, over draws."""
-    if prior.support != "positive":
-        return prior.components.mean
-    return prior.components.sample(_repeated(prior), rng).log().view(-1, SPREAD, len(prior.mean)).mean(1)
+    return _over_draws(torch.log, prior, rng) if prior.support == "positive" else prior.components.mean
 
 
 def _decoded(likelihood: VectorLikelihood, prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
     """The decoder's mean at each category's mean of w; for binary w, which has no such point, its mean over draws."""
-    if prior.support != "binary":
-        return likelihood(prior.components.mean).mean
-    x = likelihood(prior.components.sample(_repeated(prior), rng)).mean
-    return x.view(-1, SPREAD, x.shape[-1]).mean(1)
+    if prior.support == "binary":
+        return _over_draws(lambda w: likelihood(w).mean, prior, rng)
+    return likelihood(prior.components.mean).mean
 
 
-def _repeated(prior: Mixture) -> Int[Tensor, " N"]:
-    return torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(SPREAD)
+def _over_draws(value: Callable[[Tensor], Tensor], prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
+    """The mean of ``value`` in each category."""
+    category = torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(SPREAD)
+    return value(prior.components.sample(category, rng)).unflatten(0, (-1, SPREAD)).mean(1)
 
 
 def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -> tuple[Array, Array, Array] | None:
@@ -227,10 +222,8 @@ def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -
         return None
     low, high = u.quantile(0.003, 0), u.quantile(0.997, 0)
     margin = 0.3 * (high - low)
-    axes = [
-        torch.linspace(float(a), float(b), size, device=u.device)
-        for a, b in zip(low - margin, high + margin, strict=True)
-    ]
+    ends = torch.stack([low - margin, high + margin], 1).tolist()
+    axes = [torch.linspace(a, b, size, device=u.device) for a, b in ends]
     points = torch.stack(torch.meshgrid(*axes, indexing="xy"), -1)
     w, log_volume = (points.exp(), points.sum(-1)) if prior.support == "positive" else (points, 0.0)
     if isinstance(prior, Mixture):

@@ -1,6 +1,5 @@
 """A TensorBoard log of the run's metrics and pictures, and of nothing else; it survives resuming."""
 
-from argparse import Namespace
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
@@ -22,21 +21,14 @@ class TensorBoardLogger(Logger):
     between a checkpoint and a crash twice after a resume; here the old ones are purged.
     """
 
+    name, version = "tensorboard", ""
+
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.folder = Path(folder) / "tensorboard"
         self.writer: SummaryWriter | None = None
 
-    @property
-    def name(self) -> str:
-        return "tensorboard"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """The run's config.yaml holds them."""
 
     @rank_zero_only

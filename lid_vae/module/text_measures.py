@@ -14,7 +14,7 @@ from lid_vae.data.token_split import TokenSplit
 from lid_vae.diagnostic.linear_probe import linear_probe
 from lid_vae.likelihood.decode import greedy
 from lid_vae.module.posterior_mean import posterior_mean
-from lid_vae.module.texts import likelihood_of, prior_spread, sentences
+from lid_vae.module.texts import likelihood_of, part_of, prior_spread, sentences
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
@@ -39,7 +39,7 @@ def text_measures(module: VAEModule, data: TextDataModule, split: Part) -> dict[
     """
     spread = prior_spread(module, data)
     return {
-        "reconstruction": _reconstruction(module, data, _part(data, split)),
+        "reconstruction": _reconstruction(module, data, part_of(data, split)),
         "prior": {
             "draws": spread.draws,
             "distinct": spread.distinct,
@@ -52,22 +52,21 @@ def text_measures(module: VAEModule, data: TextDataModule, split: Part) -> dict[
 
 def _reconstruction(module: VAEModule, data: TextDataModule, part: TokenSplit) -> dict[str, float]:
     likelihood = likelihood_of(module)
-    symbols = forced = found = count = 0
+    symbols = forced = found = 0
     originals: list[str] = []
     decoded: list[str] = []
     for batch in _batches(part, SENTENCES, "reconstruction"):
         x, w = batch.x, posterior_mean(module, batch.x)
         there = x != PADDING
         y = greedy(likelihood, w, 2 * x.shape[1])
-        aligned = F.pad(y, (0, max(0, x.shape[1] - y.shape[1])), value=PADDING)[:, : x.shape[1]]
+        aligned = F.pad(y, (0, x.shape[1] - y.shape[1]), value=PADDING)  # cut where y is the longer
         symbols += int(there.sum())
         forced += int((there & (likelihood.likeliest(x, w) == x)).sum())
         found += int((there & (aligned == x)).sum())
-        count += len(x)
         originals += sentences(data, x)
         decoded += sentences(data, y)
     return {
-        "sentences": count,
+        "sentences": len(originals),
         "forced_accuracy": forced / symbols,
         "greedy_accuracy": found / symbols,
         "bleu": float(bleu_score(decoded, [[original] for original in originals])),
@@ -76,7 +75,7 @@ def _reconstruction(module: VAEModule, data: TextDataModule, part: TokenSplit) -
 
 def _probe(module: VAEModule, data: TextDataModule, split: Part) -> dict[str, float]:
     w_train, y_train = _labelled(module, data.train, "probe")
-    w, y = _labelled(module, _part(data, split), "probed")
+    w, y = _labelled(module, part_of(data, split), "probed")
     probe = linear_probe(w_train, y_train, w, y)
     return {
         "fitted": len(y_train),
@@ -88,12 +87,9 @@ def _probe(module: VAEModule, data: TextDataModule, split: Part) -> dict[str, fl
 
 
 def _labelled(module: VAEModule, part: TokenSplit, key: str) -> tuple[Float[Tensor, "N M"], Int[Tensor, " N"]]:
-    means, labels = [], []
-    for batch in _batches(part, PROBED, key):
-        assert batch.y is not None
-        means.append(posterior_mean(module, batch.x))
-        labels.append(batch.y)
-    return torch.cat(means), torch.cat(labels)
+    batches = list(_batches(part, PROBED, key))
+    labels = [batch.y for batch in batches if batch.y is not None]
+    return torch.cat([posterior_mean(module, batch.x) for batch in batches]), torch.cat(labels)
 
 
 def _batches(part: TokenSplit, count: int, key: str) -> Iterator[Batch]:
@@ -102,7 +98,3 @@ def _batches(part: TokenSplit, count: int, key: str) -> Iterator[Batch]:
     rows = rows[part.lengths[rows].argsort(stable=True)]
     for piece in rows.split(ROWS):
         yield part.batch(piece)
-
-
-def _part(data: TextDataModule, split: Part) -> TokenSplit:
-    return {"train": data.train, "valid": data.valid, "test": data.test}[split]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from lid_vae.data.text_data_module import TextDataModule
 from lid_vae.data.text_file import decode_text, read_text
@@ -14,8 +14,9 @@ from lid_vae.errors import UserError
 from lid_vae.module.decoding import DRAWN, decoder
 from lid_vae.module.display_name import display_name
 from lid_vae.module.posterior_mean import posterior_mean
-from lid_vae.module.texts import Section, Texts, between, decoded, prior_spread, sampled
+from lid_vae.module.texts import STEPS, Section, Texts, between, decoded, interpolation, prior_spread, sampled
 from lid_vae.noise import derive_seed
+from lid_vae.shapes import Tensor
 from lid_vae.symbols import PADDING
 from lid_vae.train.vae_module import VAEModule
 
@@ -51,18 +52,15 @@ class TextRequest:
         if self.sample:
             samples = sampled(module, data, self.sample, decode)
             sections.append(Section(f"Samples: z from the prior {said}", [[line] for line in samples]))
-        passages, lines = [], []
+        ends: list[tuple[str, str]] = []
+        lines: list[Tensor] = []
         for chain, symbols in zip(self.chains, encoded, strict=True):
-            width = max(map(len, symbols))
-            x = torch.stack([F.pad(torch.tensor(row), (0, width - len(row)), value=PADDING) for row in symbols])
-            w = posterior_mean(module, x.to(module.device))
-            lines += [between(w[k], w[k + 1]) for k in range(len(chain) - 1)]
-            passages += [[f"from: {one}", f"to:   {other}"] for one, other in pairwise(chain)]
+            x = pad_sequence([torch.tensor(row) for row in symbols], batch_first=True, padding_value=PADDING)
+            ends += pairwise(chain)
+            lines += [between(*pair) for pair in pairwise(posterior_mean(module, x.to(module.device)))]
         if lines:
             found = iter(decoded(module, data, torch.cat(lines), decode))
-            for passage, line in zip(passages, lines, strict=True):
-                passage += [f"  {sentence}" for sentence in islice(found, len(line))]
-        if passages:
+            passages = [interpolation(*pair, islice(found, STEPS)) for pair in ends]
             sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
         title = f"{display_name(module)} on {data.name}"
         return Texts(title, prior_spread(module, data).verdict() if self.sample else "", sections)

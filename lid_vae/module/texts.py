@@ -1,13 +1,15 @@
 """What text shows of a model: samples, reconstructions, interpolations, and whether every z says the same."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
 from lid_vae.data.base import Part
-from lid_vae.data.split import Batch
 from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.token_split import TokenSplit
 from lid_vae.errors import UserError
 from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
 from lid_vae.module.decoding import Decode, decoder
@@ -23,7 +25,9 @@ __all__ = [
     "Texts",
     "between",
     "decoded",
+    "interpolation",
     "likelihood_of",
+    "part_of",
     "prior_spread",
     "sampled",
     "sentences",
@@ -90,10 +94,9 @@ class Texts:
         for section in self.sections:
             lines += ["", section.title]
             for number, passage in enumerate(section.passages):
-                apart = number > 0 and len(passage) > 1
-                lines += ([""] if apart else []) + [
-                    f"  {line if line.strip() else line + '(no word)'}" for line in passage
-                ]
+                if number and len(passage) > 1:
+                    lines.append("")
+                lines += [f"  {line if line.strip() else line + '(no word)'}" for line in passage]
         return "\n".join(lines) + "\n"
 
     def rows(self) -> list[list[str]]:
@@ -107,40 +110,30 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
 
     All noise is keyed: no generator of the run advances.
     """
-    rows = _chosen(data, split, max(RECONSTRUCTIONS, 2 * PAIRS))
-    original, w = sentences(data, rows.x), posterior_mean(module, rows.x)
-    draws = _prior_draws(module, DRAWS)
-    again = w[:RECONSTRUCTIONS]
-    lines = [between(w[k], w[k + 1]) for k in range(0, min(2 * PAIRS, len(w) - 1), 2)]
+    rows = part_of(data, split)
+    chosen = torch.randperm(len(rows), generator=generator("texts", "rows"))[: max(RECONSTRUCTIONS, 2 * PAIRS)]
+    x = rows.batch(chosen).x
+    original, w = sentences(data, x), posterior_mean(module, x)
+    starts = range(0, min(2 * PAIRS, len(w) - 1), 2)
     # All at once, as a step of a few rows costs about as much as one of many.
-    said = decoded(module, data, torch.cat([draws, again, *lines]), decoder("greedy"))
-    from_prior, said = said[:DRAWS], said[DRAWS:]
-    pairs = list(zip(original, said[: len(again)], strict=False))
-    paths = [said[len(again) + STEPS * k :][:STEPS] for k in range(len(lines))]
+    parts = [_prior_draws(module, DRAWS), w[:RECONSTRUCTIONS], *(between(w[k], w[k + 1]) for k in starts)]
+    said = iter(decoded(module, data, torch.cat(parts), decoder("greedy")))
+    from_prior, again, *paths = (list(islice(said, len(part))) for part in parts)
+    drawn = sampled(module, data, SAMPLES, decoder("ancestral"))
+    sections = {
+        "Samples: z from the prior, each word drawn": [[line] for line in drawn],
+        "Samples: z from the prior, each word the likeliest (greedy)": [[line] for line in from_prior[:SAMPLES]],
+        "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)": [
+            list(pair) for pair in zip(original, again, strict=False)
+        ],
+        "Interpolations: two sentences, and what lies between their posterior means (greedy)": [
+            interpolation(original[k], original[k + 1], path) for k, path in zip(starts, paths, strict=True)
+        ],
+    }
     return Texts(
         f"{display_name(module)} on {data.name}, step {module.step} ({split})",
         _spread(module, from_prior).verdict(),
-        [
-            Section(
-                "Samples: z from the prior, each word drawn",
-                [[line] for line in sampled(module, data, SAMPLES, decoder("ancestral"))],
-            ),
-            Section(
-                "Samples: z from the prior, each word the likeliest (greedy)",
-                [[line] for line in from_prior[:SAMPLES]],
-            ),
-            Section(
-                "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)",
-                [list(pair) for pair in pairs],
-            ),
-            Section(
-                "Interpolations: two sentences, and what lies between their posterior means (greedy)",
-                [
-                    [f"from: {original[2 * k]}", f"to:   {original[2 * k + 1]}", *(f"  {line}" for line in path)]
-                    for k, path in enumerate(paths)
-                ],
-            ),
-        ],
+        [Section(*section) for section in sections.items()],
     )
 
 
@@ -160,9 +153,19 @@ def between(first: Float[Tensor, " M"], last: Float[Tensor, " M"]) -> Float[Tens
     return first + share * (last - first)
 
 
+def interpolation(first: str, last: str, path: Iterable[str]) -> list[str]:
+    """The passage on two sentences and those between them."""
+    return [f"from: {first}", f"to:   {last}", *(f"  {line}" for line in path)]
+
+
 def prior_spread(module: VAEModule, data: TextDataModule) -> Spread:
     """Over a hundred draws of z."""
     return _spread(module, sampled(module, data, DRAWS, decoder("greedy")))
+
+
+def part_of(data: TextDataModule, split: Part) -> TokenSplit:
+    """The sentences of a split, by its name."""
+    return {"train": data.train, "valid": data.valid, "test": data.test}[split]
 
 
 def sentences(data: TextDataModule, x: Tensor) -> list[str]:
@@ -190,8 +193,3 @@ def _prior_draws(module: VAEModule, count: int) -> Float[Tensor, "N M"]:
     with torch.no_grad():
         prior = module.vae.prior()
         return prior.sample(count, generator("texts", device=prior.mean.device))
-
-
-def _chosen(data: TextDataModule, split: Part, count: int) -> Batch:
-    rows = {"train": data.train, "valid": data.valid, "test": data.test}[split]
-    return rows.batch(torch.randperm(len(rows), generator=generator("texts", "rows"))[:count])

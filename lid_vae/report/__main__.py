@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.errors import ConfigCompositionException, OverrideParseException
@@ -16,8 +17,8 @@ from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
 from lid_vae.report.build import build
-from lid_vae.report.classical_options import check_whole
 from lid_vae.report.terminal import discard_output
+from lid_vae.run.plan import check_whole
 from lid_vae.run.store import CONF
 
 __all__ = ["main"]
@@ -48,14 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # --help | head
         discard_output()
     except Exception as error:
-        text = None
-        if isinstance(error, ConfigCompositionException | OverrideParseException):
-            text = find_mistake("report", CONF, arguments)
-        text = text or explain(error, "report")
-        if text is None or before[1] == "1":
-            raise
-        print(f"{PROGRAM}: {text}", file=sys.stderr)
-        raise SystemExit(1) from None
+        composing = isinstance(error, ConfigCompositionException | OverrideParseException)
+        text = find_mistake("report", CONF, arguments) if composing else None
+        fail(error, before[1] == "1", text)
     finally:
         sys.argv = before[0]
         os.environ.pop(FULL_ERROR, None)
@@ -73,14 +69,19 @@ class Job:
         try:
             problems = draw(cfg)
         except Exception as error:
-            text = None if self.full_error else explain(error, "report")
-            if text is None:
-                traceback.print_exc()
-            else:
-                print(f"{PROGRAM}: {text}", file=sys.stderr)
-            raise SystemExit(1) from None  # past Hydra, which would add lines of its own
+            fail(error, self.full_error)  # past Hydra, which would add lines of its own
         if problems and cfg.strict:
             raise SystemExit(1)
+
+
+def fail(error: Exception, full_error: bool, text: str | None = None) -> NoReturn:
+    """Tells ``error`` by ``text``, else by its own paragraph; by its traceback where there is none, or it is wanted."""
+    text = None if full_error else text or explain(error, "report")
+    if text is None:
+        traceback.print_exception(error)
+    else:
+        print(f"{PROGRAM}: {text}", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 def full_choice(argument: str) -> str:

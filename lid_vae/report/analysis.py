@@ -1,7 +1,9 @@
 """Tables with their statistics: summaries over seeds, the paper's values, paired tests against the reference."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lid_vae.report import paper
 from lid_vae.report.measures import MEASURES, SEARCHED, Measure, seconds
@@ -55,6 +57,11 @@ class Analysed:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def results(self) -> list[dict[str, Any]]:
+        """Of all runs of all rows."""
+        return [result for line in self.lines for result in line.row.results.values()]
+
+    @property
     def title(self) -> str:
         table = self.table
         size = "" if table.train_size is None else f", {table.train_size:,} training examples"
@@ -66,18 +73,18 @@ class Analysed:
 def analyse(study: Study) -> list[Analysed]:
     """Statistics of every table; those of all cells together, which is what makes thousands of runs quick."""
     analysed = [_begin(table) for table in study.tables]
-    cells: list[tuple[Line, str, list[float]]] = []
+    cells: list[tuple[Cell, list[float]]] = []
     for item in analysed:
-        known = _in_the_paper(item.table)
+        table, known = item.table, _in_the_paper(item.table)
         for line in item.lines:
+            row = line.row
             for measure in item.measures:
-                values = _values(line.row, measure, line.row.seeds)
-                value = _paper(item.table, line.row, measure) if line.row.model in known else None
-                line.cells[measure.key] = Cell(None, value)
-                if values:
-                    cells.append((line, measure.key, values))
-    for (line, key, _), summary in zip(cells, summarise([values for _, _, values in cells]), strict=True):
-        line.cells[key].summary = summary
+                value = paper.value(table.data, row.model, measure.key, table.scale) if row.model in known else None
+                cell = line.cells[measure.key] = Cell(None, value)
+                if values := _values(row, measure, row.seeds):
+                    cells.append((cell, values))
+    for (cell, _), summary in zip(cells, summarise([values for _, values in cells]), strict=True):
+        cell.summary = summary
     _compare(analysed)
     for item in analysed:
         shown = {key for line in item.lines for key, cell in line.cells.items() if cell.summary is not None}
@@ -88,17 +95,19 @@ def analyse(study: Study) -> list[Analysed]:
 def _begin(table: Table) -> Analysed:
     item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
     for row in table.rows:
-        times = [seconds(result) for result in row.results.values()]
-        known = [time for time in times if time is not None]
-        total = sum(known) if known and len(known) == len(times) else None
-        item.lines.append(Line(row, {}, len(row.expected), total))
+        times = _complete([seconds(result) for result in row.results.values()])
+        item.lines.append(Line(row, {}, len(row.expected), sum(times) if times else None))
         item.notes += [f"{row.label}: {told}." for told in say_missing(row.missing)]
     return item
 
 
 def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
-    """One number for each seed; none at all where one of them lacks it: nothing missing is averaged away."""
-    found = [measure.read(row.results[seed]) for seed in seeds]
+    """One number for each seed; none at all where one of them lacks it."""
+    return _complete([measure.read(row.results[seed]) for seed in seeds])
+
+
+def _complete(found: Sequence[float | None]) -> list[float]:
+    """The numbers, or none of them where one is not there: nothing missing is averaged away."""
     values = [float(value) for value in found if value is not None]
     return values if len(values) == len(found) else []
 
@@ -107,15 +116,9 @@ def _in_the_paper(table: Table) -> set[str]:
     """The models to stand beside the paper's: those of one depth, as the paper's decoder has one, on test data."""
     if table.is_search or table.split != "test":
         return set()
-    sizes: dict[str, set[tuple[object, object]]] = {row.model: set() for row in table.rows}
-    for row in table.rows:
-        if row.results:
-            sizes[row.model].add((row.setting("depth"), row.setting("hidden_layers")))
-    return {model for model, found in sizes.items() if len(found) <= 1}
-
-
-def _paper(table: Table, row: Row, measure: Measure) -> tuple[float, float | None] | None:
-    return paper.value(table.data, row.model, measure.key, table.first.get("scale", 5.0))
+    sizes = {(row.model, row.setting("depth"), row.setting("hidden_layers")) for row in table.rows if row.results}
+    count = Counter(model for model, *_ in sizes)
+    return {row.model for row in table.rows if count[row.model] <= 1}
 
 
 def _compare(analysed: Sequence[Analysed]) -> None:
@@ -140,15 +143,12 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
     """Rows to be tested, each with its reference: that of equal settings, and finished on the same seeds."""
     references = item.table.references
     varied = [name for name in LEVELS if len({str(row.setting(name)) for row in references}) > 1]
-    by_settings: dict[tuple[object, ...], list[Row]] = {}
-    for reference in references:
-        by_settings.setdefault(_settings(reference, varied), []).append(reference)
     pairs = []
     for line in item.lines:
         row = line.row
         if row.model in REFERENCES or not row.results or not references:
             continue
-        fit = by_settings.get(_settings(row, varied), [])
+        fit = [one for one in references if all(one.setting(name) == row.setting(name) for name in varied)]
         if len(fit) != 1:
             item.notes.append(
                 f"{row.label}: no paired test, as {len(fit)} rows of {references[0].model} fit its settings."
@@ -161,7 +161,3 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
         elif len(row.seeds) > 1:
             pairs.append((line, fit[0]))
     return pairs
-
-
-def _settings(row: Row, names: Sequence[str]) -> tuple[object, ...]:
-    return tuple(row.setting(name) for name in names)

@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from lid_vae.files import write_atomic
-from lid_vae.report.analysis import Analysed, analyse
+from lid_vae.module.drawing import png
+from lid_vae.report.analysis import analyse
 from lid_vae.report.latex import latex
 from lid_vae.report.page import page
-from lid_vae.report.pictures import depth_figure, png
+from lid_vae.report.pictures import depth_figure
 from lid_vae.report.results import read
 from lid_vae.report.table import markdown, rows_csv, runs_csv
 from lid_vae.report.terminal import Terminal, print_tables
@@ -39,19 +40,14 @@ def build(folders: Sequence[Path], output: Path | None = None, console: Console 
         "rows.csv": rows_csv(items),
         "runs.csv": runs_csv(items),
         "report.html": page(title, items, study.notes),
-        **_depth_figures(items),
+        **{
+            f"depth-{item.table.experiment}-{item.table.data}-{item.table.samples}.png": png(figure)
+            for item in items
+            if (figure := depth_figure(item)) is not None
+        },
     }
     for name, content in files.items():
         write_atomic(output / name, content)
     paths = [output / name for name in files]
     console.print("\n".join(map(str, paths)), markup=False, highlight=False, soft_wrap=True)
     return paths
-
-
-def _depth_figures(items: Sequence[Analysed]) -> dict[str, bytes]:
-    found = {}
-    for item in items:
-        figure = depth_figure(item)
-        if figure is not None:
-            found[f"depth-{item.table.experiment}-{item.table.data}-{item.table.samples}.png"] = png(figure)
-    return found

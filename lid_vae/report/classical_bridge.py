@@ -1,6 +1,7 @@
 """The bridge: VAEs of this library fitted to PPCA's data and measured by its ruler, beside PPCA's exact values."""
 
 from collections.abc import Callable
+from functools import partial
 from math import log
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from lid_vae.classical.ppca import PPCA, fit, sample_covariance
+from lid_vae.distribution.approximation import Approximation
 from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.likelihood.gaussian import GaussianLikelihood
 from lid_vae.map.base import InjectiveMap, Map
@@ -95,7 +97,7 @@ def fit_linear(vae: VAE, x: Float[Tensor, "N D"], steps: int = 500) -> VAE:
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = -objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise).mean()
+        value = -objective(vae, x, _q(vae, x), noise).mean()
         value.backward()
         return value
 
@@ -115,7 +117,7 @@ def fit_brenier(vae: VAE, x: Float[Tensor, "N D"], seed: int, steps: int = 2000,
     for _ in range(steps):
         optimizer.zero_grad()
         noise = vae.posterior.draw_noise(1, len(x), rng)
-        (-objective(vae, x, vae.posterior.distribution(vae.posterior.encode(x)), noise).mean()).backward()
+        (-objective(vae, x, _q(vae, x), noise).mean()).backward()
         optimizer.step()
         schedule.step()
     return vae
@@ -155,11 +157,11 @@ def measure(vae: VAE, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
     x passes ten times, each time with noise of its own. That leaves the aggregate posterior and all that is exact as
     they are, and divides the standard error of the mutual information, of one draw for each example, by sqrt(10).
     """
-    evaluator = Evaluator(vae, lambda x, noise: vae.posterior.distribution(vae.posterior.encode(x)), samples)
+    evaluator = Evaluator(vae, lambda x, noise: _q(vae, x), samples)
     for _ in range(PASSES):
         evaluator.update(x)
     with torch.no_grad():
-        q = vae.posterior.distribution(vae.posterior.encode(x))
+        q = _q(vae, x)
         assert isinstance(q, FlowGaussian)
         mean, scale = q.mean[0], q.scale[0]
         kl = 0.5 * (mean.square() + scale.square() - 1 - 2 * scale.log()).mean(0)
@@ -181,25 +183,27 @@ def numbers_beside_ppca(
     source = f"PPCA at its maximum likelihood{f', gains at least {mu:.4g}' if mu > 0 else ''}"
     latents = measured["latent"]["z"]
     active = (model.posterior_mean_variance(sample_covariance(x)) >= ACTIVE).double().mean()
-    rows: list[tuple[str, float, float, float, str]] = [
-        ("active share", latents["au"], float(active), float("nan"), ""),
-        ("KL", latents["kl"], float(model.kl(x).mean()), float("nan"), "nats"),
-        ("I(x; z)", latents["mi"], model.empirical_information(x), latents["mi_se"], "nats"),
-        ("log-likelihood", measured["ll"]["mean"], float(model.log_likelihood(x).mean()), float("nan"), "nats"),
-        ("ELBO", measured["elbo"], float(model.log_likelihood(x).mean()), float("nan"), "nats"),
-    ]
-    by_direction = model.kl_per_direction(x).mean(0)
-    rows += [
-        (f"KL of direction {d + 1}", measured["kl_per_direction"][d], float(by_direction[d]), float("nan"), "nats")
-        for d in range(latent)
-    ]
+    log_likelihood = float(model.log_likelihood(x).mean())
+    number = partial(Number, case, decoder, method="evaluator", exact_source=source)
     numbers = [
-        Number(case, decoder, name, "evaluator", value, reference, source, unit, error)
-        for name, value, reference, error, unit in rows
+        number("active share", value=latents["au"], exact=float(active), unit=""),
+        number("KL", value=latents["kl"], exact=float(model.kl(x).mean())),
+        number("I(x; z)", value=latents["mi"], exact=model.empirical_information(x), standard_error=latents["mi_se"]),
+        number("log-likelihood", value=measured["ll"]["mean"], exact=log_likelihood),
+        number("ELBO", value=measured["elbo"], exact=log_likelihood),
+    ]
+    by_direction = zip(measured["kl_per_direction"], model.kl_per_direction(x).mean(0).tolist(), strict=True)
+    numbers += [
+        number(f"KL of direction {d}", value=value, exact=exact)
+        for d, (value, exact) in enumerate(by_direction, start=1)
     ]
     if mu > 0:
         numbers.append(Number(case, decoder, "mu, as learned", "certificate of the decoder", mu, unit=""))
     return numbers
+
+
+def _q(vae: VAE, x: Float[Tensor, "N D"]) -> Approximation:
+    return vae.posterior.distribution(vae.posterior.encode(x))
 
 
 def _build(make_map: Callable[[], Map], make_encoder: Callable[[], Encoder], latent: int, seed: int) -> VAE:

@@ -1,6 +1,7 @@
 """The drawing of Figures 3 and 4, Theorem 1 and the bridge: from numbers and posteriors to matplotlib figures."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from lid_vae.shapes import Float, Tensor
 
 __all__ = ["draw_bridge", "draw_mixture", "draw_ppca", "draw_ppca_sweeps", "draw_theorem"]
 
+KL_AXIS = "KL from the prior (nats)"
 PRIOR, EXACT, SAMPLED, VARIATIONAL = "black", "C0", "C1", "C3"
 DIRECTION = ("C0", "C2", "C4", "C5")
 
@@ -29,11 +31,12 @@ def draw_ppca(
     axes = figure.subplots(len(cases), 3, squeeze=False)
     for row, (name, paper, fitted, x_ND) in zip(axes, cases, strict=True):
         _likelihood_surface(row[0], paper, x_ND[example])
-        row[0].set_title(f"{name}: likelihood of one sample", fontsize=9)
+        _label(row[0], f"{name}: likelihood of one sample")
         for axis, parameters, model in ((row[1], PAPER, paper), (row[2], FIT, fitted)):
-            _direction_posteriors(axis, model, x_ND[example], _values(numbers, name, parameters, "KL of direction"))
+            kl = [n.value for n in _of(numbers, case=name, parameters=parameters) if n.quantity.startswith("KL of")]
+            _direction_posteriors(axis, model, x_ND[example], kl)
             at = "at the paper's parameters" if parameters == PAPER else f"at the fit to {len(x_ND)} samples"
-            axis.set_title(f"its posterior {at}", fontsize=9)
+            _label(axis, f"its posterior {at}")
     return figure
 
 
@@ -44,30 +47,26 @@ def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure
     names = sorted({n.quantity for n in noise})
     for color, name in zip(DIRECTION, names, strict=False):
         for parameters, style in ((PAPER, "o"), (FIT, "x")):
-            rows = [n for n in noise if n.quantity == name and n.parameters == parameters]
+            rows = _of(noise, quantity=name, parameters=parameters)
             at = [n.at for n in rows]
             label = f"{name[6:]}, {'true parameters' if parameters == PAPER else 'fit'}"
             left.plot(at, [n.value for n in rows], style, color=color, markersize=4, label=label)
             if parameters == PAPER:
                 left.plot(at, [n.exact for n in rows], color=color, linewidth=1)
-    left.set(xscale="log", yscale="log", xlabel="noise variance", ylabel="KL from the prior (nats)")
-    left.set_title("the posterior tends to the prior as the noise grows", fontsize=9)
-    left.legend(fontsize=7)
-    kl = [n for n in sizes if n.unit == "nats" and n.method != "large-sample law"]
-    law = [n for n in sizes if n.method == "large-sample law"]
+    logs = {"xscale": "log", "yscale": "log"}
+    title = "the posterior tends to the prior as the noise grows"
+    _label(left, title, legend=True, xlabel="noise variance", ylabel=KL_AXIS, **logs)
+    law, active = _of(sizes, method="large-sample law"), _of(sizes, unit="directions")
+    kl = [n for n in _of(sizes, unit="nats") if n.method != "large-sample law"]
     error = [2 * n.standard_error for n in kl]
-    right.errorbar(
-        [n.at for n in kl], [n.value for n in kl], error, fmt="o", color="C2", label="mean of fits, ± 2 s.e."
-    )
-    right.plot([n.at for n in law], [n.value for n in law], color="C2", linewidth=1, label="large-sample law")
+    right.errorbar(*_points(kl), error, fmt="o", color="C2", label="mean of fits, ± 2 s.e.")
+    right.plot(*_points(law), color="C2", linewidth=1, label="large-sample law")
     right.axhline(0.01, color="0.5", linewidth=0.8, linestyle=":", label="0.01 nats")
-    for n in sizes:
-        if n.unit == "directions":
-            right.annotate(f"{n.value:g}", (n.at, 1.35 * _at(kl, n.at)), ha="center", fontsize=8)
-    right.set(xscale="log", yscale="log", xlabel="samples", ylabel="KL of the idle direction (nats)")
+    for n, below in zip(active, kl, strict=True):
+        right.annotate(f"{n.value:g}", (n.at, 1.35 * below.value), ha="center", fontsize=8)
     right.margins(y=0.1)
-    right.set_title(f"at the fit; the numbers: active directions, of {len(names)}", fontsize=9)
-    right.legend(fontsize=7)
+    title = f"at the fit; the numbers: active directions, of {len(names)}"
+    _label(right, title, legend=True, xlabel="samples", ylabel="KL of the idle direction (nats)", **logs)
     return figure
 
 
@@ -78,19 +77,16 @@ def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequen
     axes = figure.subplots(2, 1 + len(names), squeeze=False)
     _mixture_likelihoods(axes[0, 0], [panel for panel in panels if panel.parameters == PAPER])
     for color, name in zip(("C2", "C4", "C0"), names, strict=False):
-        rows = [n for n in sizes if n.case == name]
-        axes[1, 0].plot(
-            [n.at for n in rows], [max(n.value, 1e-3) for n in rows], "o-", color=color, markersize=3, label=name
-        )
-    axes[1, 0].set(xscale="log", xlabel="samples", ylabel="KL from the prior (nats)")
-    axes[1, 0].set_title("KL by number of samples\nat the paper's parameters", fontsize=9)
-    axes[1, 0].legend(fontsize=7)
+        at, kl = _points(_of(sizes, case=name))
+        axes[1, 0].plot(at, np.maximum(kl, 1e-3), "o-", color=color, markersize=3, label=name)
+    title = "KL by number of samples\nat the paper's parameters"
+    _label(axes[1, 0], title, legend=True, xscale="log", xlabel="samples", ylabel=KL_AXIS)
     for panel in panels:
         axis = axes[0 if panel.parameters == PAPER else 1, 1 + names.index(panel.case)]
         _weight_posteriors(axis, panel)
         title = panel.case + ("\nat the paper's parameters" if panel.parameters == PAPER else "\nat the fit")
-        title += "".join(f" ({n.value:.0%} of {n.method} collapse)" for n in share if _belongs(n, panel))
-        axis.set_title(title, fontsize=9)
+        collapsed = _of(share, case=panel.case, parameters=panel.parameters, unit="")
+        _label(axis, title + "".join(f" ({n.value:.0%} of {n.method} collapse)" for n in collapsed))
     figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
@@ -100,23 +96,20 @@ def draw_theorem(numbers: Sequence[Number]) -> Figure:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for color, case in zip(("C0", "C4", "C5", "C2"), dict.fromkeys(n.case for n in numbers), strict=False):
-        kl = [n for n in numbers if n.case == case and n.quantity == KL]
-        variation = [n.value for n in numbers if n.case == case and n.quantity == VARIATION]
-        value = [n.value for n in kl]
-        left.plot([n.at for n in kl], value, "o-", markersize=3, color=color, label=case)
-        right.plot(variation, value, "o", markersize=3, color=color, label=case)
+        at, kl = _points(_of(numbers, case=case, quantity=KL))
+        _, variation = _points(_of(numbers, case=case, quantity=VARIATION))
+        left.plot(at, kl, "o-", markersize=3, color=color, label=case)
+        right.plot(variation, kl, "o", markersize=3, color=color, label=case)
     curve = np.logspace(-4, 0.5, 50)
     right.plot(curve, curve**2 / 2, color="0.5", linewidth=1, label="variation² / 2")
-    left.set(xlabel="separation of the means, or weight (noise deviations)", ylabel="KL from the prior (nats)")
-    right.set(xlabel="variation of the log-likelihood over the prior (nats)", ylabel="KL from the prior (nats)")
     for axis, smallest in ((left, 1e-3), (right, 1e-4)):
         axis.set_xscale("symlog", linthresh=smallest)
         axis.set_yscale("symlog", linthresh=1e-9)
-        axis.set_xlim(left=0)
-        axis.set_ylim(bottom=0)
-        axis.legend(fontsize=7)
-    left.set_title("from not identifiable (0) to identifiable", fontsize=9)
-    right.set_title("zero together, and only there", fontsize=9)
+        axis.set(xlim=(0, None), ylim=(0, None))
+    place = "separation of the means, or weight (noise deviations)"
+    _label(left, "from not identifiable (0) to identifiable", legend=True, xlabel=place, ylabel=KL_AXIS)
+    place = f"{VARIATION} over the prior (nats)"
+    _label(right, "zero together, and only there", legend=True, xlabel=place, ylabel=KL_AXIS)
     return figure
 
 
@@ -127,7 +120,7 @@ def draw_bridge(numbers: Sequence[Number]) -> Figure:
     figure = Figure(figsize=(2.6 * len(cases), 3.6), layout="constrained")
     for axis, case in zip(figure.subplots(1, len(cases), sharey=True, squeeze=False)[0], cases, strict=True):
         for k, (color, marker, decoder) in enumerate(zip(("C0", "C1", "C3", "C4"), "osD^", decoders, strict=False)):
-            kl = [n for n in numbers if (n.case, n.parameters) == (case, decoder) and n.quantity.startswith("KL of")]
+            kl = [n for n in _of(numbers, case=case, parameters=decoder) if n.quantity.startswith("KL of")]
             side = 0.2 * (k - (len(decoders) - 1) / 2)  # side by side, not one behind the other
             at = np.arange(1, len(kl) + 1) + side
             axis.plot(at, [n.value for n in kl], marker, color=color, markersize=5, label=decoder)
@@ -136,8 +129,8 @@ def draw_bridge(numbers: Sequence[Number]) -> Figure:
             axis.hlines([n.exact for n in kl], at - 0.1, at + 0.1, color=PRIOR, linewidth=1.2, zorder=3, label=exact)
         axis.set_yscale("symlog", linthresh=1e-3)
         axis.set(xlabel="direction", xticks=range(1, len(kl) + 1), xlim=(0.4, len(kl) + 0.6), ylim=(-2e-4, 3))
-        axis.set_title(case.replace(", ", ",\n"), fontsize=9)
-    figure.axes[0].set_ylabel("KL from the prior (nats)")
+        _label(axis, case.replace(", ", ",\n"))
+    figure.axes[0].set_ylabel(KL_AXIS)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -168,9 +161,8 @@ def _mixture_likelihoods(axis: Axes, panels: Sequence[Panel]) -> None:
     for color, panel in zip(("C2", "C4", "C0"), panels, strict=False):
         per_example = panel.exact.log_likelihood(alpha) / len(panel.x)
         axis.plot(alpha, per_example - per_example.max(), color=color, label=panel.case)
-    axis.set(xlabel=r"$\alpha$", ylabel="log-likelihood per sample (nats)", ylim=(-1.5, 0.05))
-    axis.set_title("likelihood less its maximum\nat the paper's parameters", fontsize=9)
-    axis.legend(fontsize=7)
+    title, y = "likelihood less its maximum\nat the paper's parameters", "log-likelihood per sample (nats)"
+    _label(axis, title, legend=True, xlabel=r"$\alpha$", ylabel=y, ylim=(-1.5, 0.05))
 
 
 def _weight_posteriors(axis: Axes, panel: Panel) -> None:
@@ -193,14 +185,13 @@ def _posterior_curves(axis: Axes, panel: Panel, low: float, high: float) -> None
     width = max(panel.exact.standard_deviation, 1e-4)
     near = torch.linspace(panel.exact.mean - 6 * width, panel.exact.mean + 6 * width, 600, dtype=torch.float64)
     alpha = torch.cat([torch.linspace(low, high, 400, dtype=torch.float64), near]).clamp(1e-6, 1 - 1e-6).unique()
-    prior = torch.distributions.Beta(*torch.tensor(panel.mixture.concentration, dtype=torch.float64))
     if panel.chains is not None:
         draws = panel.chains.alpha.flatten().numpy()
         axis.hist(draws, bins=40, density=True, color=SAMPLED, alpha=0.4, label="NUTS")
     axis.plot(alpha, panel.exact.log_density(alpha).exp(), color=EXACT, linewidth=2, label="exact (quadrature)")
     variational = panel.variational.distribution.log_prob(alpha).exp()
     axis.plot(alpha, variational, color=VARIATIONAL, linestyle=":", label="mean field")
-    axis.plot(alpha, prior.log_prob(alpha).exp(), color=PRIOR, linestyle="--", linewidth=1, label="prior")
+    axis.plot(alpha, panel.mixture.prior.log_prob(alpha).exp(), color=PRIOR, linestyle="--", linewidth=1, label="prior")
 
 
 def _nats(kl: float) -> str:
@@ -208,15 +199,18 @@ def _nats(kl: float) -> str:
     return "0" if kl < 1e-12 else f"{kl:.2f}"
 
 
-def _values(numbers: Sequence[Number], case: str, parameters: str, quantity: str) -> list[float]:
-    return [
-        n.value for n in numbers if (n.case, n.parameters) == (case, parameters) and n.quantity.startswith(quantity)
-    ]
+def _of(numbers: Sequence[Number], **fields: str) -> list[Number]:
+    """Those of these fields."""
+    return [n for n in numbers if all(getattr(n, name) == value for name, value in fields.items())]
 
 
-def _at(numbers: Sequence[Number], at: float) -> float:
-    return next(n.value for n in numbers if n.at == at)
+def _points(numbers: Sequence[Number]) -> tuple[list[float], list[float]]:
+    """Places on a sweep's axis, and the values there."""
+    return [n.at for n in numbers], [n.value for n in numbers]
 
 
-def _belongs(number: Number, panel: Panel) -> bool:
-    return (number.case, number.parameters) == (panel.case, panel.parameters) and number.unit == ""
+def _label(axis: Axes, title: str, legend: bool = False, **options: Any) -> None:
+    axis.set(**options)
+    axis.set_title(title, fontsize=9)
+    if legend:
+        axis.legend(fontsize=7)

@@ -5,21 +5,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import chain, starmap
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from torch import Generator, Tensor
+from torch import Tensor
 
-from lid_vae.classical.ppca import PPCA, fit
+from lid_vae.classical.ppca import fit
 from lid_vae.classical.sampling import require_pyro
 from lid_vae.errors import UserError
 from lid_vae.files import write_atomic
 from lid_vae.noise import generator
 from lid_vae.report import classical_bridge, classical_drawing, classical_gmm, classical_ppca, classical_theorem
 from lid_vae.report.classical_numbers import Number, as_csv, as_text
-from lid_vae.report.classical_options import check_keys, check_number, check_numbers, check_whole
+from lid_vae.report.classical_options import check_number, check_numbers, check_options
+from lid_vae.run.plan import check_whole
 
 __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
@@ -64,13 +66,8 @@ class Figure3:
         return Outcome(as_text(numbers), files + _write(folder / "figure-3-sweeps", sweeps, [*noise, *sizes]))
 
     def _check(self) -> None:
-        for name, value, least in (
-            ("latent", self.latent, 1),
-            ("samples", self.samples, 1),
-            ("example", self.example, 0),
-            ("repeats", self.repeats, 2),
-        ):
-            check_whole(f"figure.{name}", value, least)
+        for name, least in {"latent": 1, "samples": 1, "example": 0, "repeats": 2}.items():
+            check_whole(f"figure.{name}", getattr(self, name), least)
         if self.example >= self.samples:
             raise UserError(f"figure.example={self.example} is not one of the {self.samples} samples, numbered from 0.")
         check_numbers("figure.noise_variances", self.noise_variances)
@@ -98,11 +95,11 @@ class Figure4:
             for key, clusters in self.clusters.items()
         }
         panels, sizes = [], []
-        with self._replicate(data, seed) as share_of_each:
+        with self._replicate(data, seed) as shares:
             for name, clusters in data.items():
                 panels += classical_gmm.make_panels(name, clusters, self.samples, nuts, seed)
                 sizes += classical_gmm.sample_size_sweep(name, clusters, self.samples, seed)
-            share = [number for numbers in share_of_each() for number in numbers]
+            share = shares()
         numbers = [*(number for panel in panels for number in panel.numbers()), *share, *sizes]
         problems = tuple(
             f"The chains did not mix for {panel.case} at {panel.parameters}: R-hat {panel.chains.r_hat:.3f} (wanted: "
@@ -118,9 +115,8 @@ class Figure4:
         if not self.clusters:
             raise UserError("figure.clusters names no data set. Leave at least one.")
         check_whole("figure.samples", self.samples, 2)
-        check_keys("figure.replicates", self.replicates, ("of", "count", "samples"))
-        check_whole("figure.replicates.count", self.replicates["count"], 0)
-        check_whole("figure.replicates.samples", self.replicates["samples"], 2)
+        count, samples = (partial(check_whole, least=least) for least in (0, 2))
+        check_options("figure.replicates", self.replicates, "of", count=count, samples=samples)
         unknown = [name for name in self.replicates["of"] if name not in self.clusters]
         if unknown and self.replicates["count"] > 0:
             raise UserError(
@@ -131,20 +127,18 @@ class Figure4:
             raise UserError(f"figure.processes={self.processes} must be 1 or 2: the replicates need one more at most.")
 
     @contextmanager
-    def _replicate(
-        self, data: Mapping[str, classical_gmm.Clusters], seed: int
-    ) -> Iterator[Callable[[], list[list[Number]]]]:
+    def _replicate(self, data: Mapping[str, classical_gmm.Clusters], seed: int) -> Iterator[Callable[[], list[Number]]]:
         """The shares of fits that collapse: in a second process meanwhile, or when asked for if there is to be one."""
         samples, count = self.replicates["samples"], self.replicates["count"]
         names = [key.replace("_", " ") for key in self.replicates["of"] if count > 0]
         jobs = [(name, data[name], samples, count, seed) for name in names]
         if self.processes == 1 or not jobs:
-            yield lambda: [classical_gmm.collapse_share(*job) for job in jobs]
+            yield lambda: list(chain(*starmap(classical_gmm.collapse_share, jobs)))
             return
         # A fresh process: one forked from this one would share locks with the threads of torch and BLAS.
         with get_context("spawn").Pool(1, torch.set_num_threads, (1,)) as pool:
-            results = [pool.apply_async(classical_gmm.collapse_share, job) for job in jobs]
-            yield lambda: [result.get() for result in results]
+            shares = pool.starmap_async(classical_gmm.collapse_share, jobs)
+            yield lambda: list(chain(*shares.get()))
 
 
 @dataclass(frozen=True)
@@ -193,24 +187,21 @@ class Bridge:
         check_numbers("figure.strong_convexity_floors", self.strong_convexity_floors)
         numbers = []
         for name, truth in _read_truths(self.truths).items():
-            model = truth.model
-            for size, sample in ((f"{self.samples} samples", model.sample), ("large-sample limit", self._limit(model))):
+            limit = partial(classical_bridge.limit_sample, truth.model)
+            for size, sample in ((f"{self.samples} samples", truth.model.sample), ("large-sample limit", limit)):
                 x = sample(self.samples, generator(seed, "bridge", name))
                 numbers += self._compare(f"{name}, {size}", x, seed)
         return Outcome(as_text(numbers), _write(folder / "bridge", classical_drawing.draw_bridge(numbers), numbers))
 
-    def _limit(self, truth: PPCA) -> Callable[[int, Generator], Tensor]:
-        return partial(classical_bridge.limit_sample, truth)
-
     def _compare(self, case: str, x: Tensor, seed: int) -> list[Number]:
-        linear = classical_bridge.fit_linear(classical_bridge.linear_vae(x.shape[1], self.latent, seed), x)
-        measured = classical_bridge.measure(linear, x, self.evaluation_samples)
-        numbers = classical_bridge.numbers_beside_ppca(case, "linear decoder", measured, x, self.latent)
+        linear = classical_bridge.linear_vae(x.shape[1], self.latent, seed)
+        fitted = {"linear decoder": classical_bridge.fit_linear(linear, x)}
         for floor in self.strong_convexity_floors:
             vae = classical_bridge.brenier_vae(x, self.latent, self.width, floor, seed)
-            classical_bridge.fit_brenier(vae, x, seed, self.steps)
+            fitted[f"Brenier decoder, floors {floor:g}"] = classical_bridge.fit_brenier(vae, x, seed, self.steps)
+        numbers = []
+        for decoder, vae in fitted.items():
             measured = classical_bridge.measure(vae, x, self.evaluation_samples)
-            decoder = f"Brenier decoder, floors {floor:g}"
             numbers += classical_bridge.numbers_beside_ppca(case, decoder, measured, x, self.latent)
         return numbers
 
@@ -231,8 +222,8 @@ def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path,
     for suffix, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 130})):
         content = BytesIO()
         figure.savefig(content, format=suffix, **options)
-        paths.append(stem.with_name(f"{stem.name}.{suffix}"))
+        paths.append(stem.with_suffix(f".{suffix}"))
         write_atomic(paths[-1], content.getvalue())
-    paths.append(stem.with_name(f"{stem.name}.csv"))
+    paths.append(stem.with_suffix(".csv"))
     write_atomic(paths[-1], as_csv(numbers))
     return tuple(paths)

@@ -1,8 +1,8 @@
 """The numbers of Figure 4: the posterior of the mixture's weight by quadrature, NUTS and mean field."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import nan
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,13 @@ from lid_vae.classical.quadrature import WeightPosterior
 from lid_vae.classical.sampling import Chains, sample_weight
 from lid_vae.noise import generator
 from lid_vae.report.classical_numbers import Number
-from lid_vae.report.classical_options import check_keys, check_number, check_numbers, check_whole
+from lid_vae.report.classical_options import check_number, check_numbers, check_options
 from lid_vae.report.classical_ppca import FIT, PAPER
 from lid_vae.report.classical_reference import reference_posterior
+from lid_vae.run.plan import check_whole
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["Clusters", "Nuts", "Panel", "collapse_share", "make_panels", "sample_size_sweep"]
-
-
-QUANTITIES = ("posterior mean", "posterior standard deviation", "KL to the prior")
-UNITS = ("", "", "nats")
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,7 @@ class Clusters:
     @classmethod
     def from_options(cls, name: str, options: Mapping[str, Any]) -> "Clusters":
         """Raises ``UserError`` for options that are not a number and two lists of numbers."""
-        check_keys(name, options, ("alpha", "mean", "scale"))
-        check_number(f"{name}.alpha", options["alpha"])
-        for key in ("mean", "scale"):
-            check_numbers(f"{name}.{key}", options[key])
+        check_options(name, options, alpha=check_number, mean=check_numbers, scale=check_numbers)
         return cls(**options)
 
     @property
@@ -64,9 +58,8 @@ class Nuts:
     @classmethod
     def from_options(cls, name: str, options: Mapping[str, Any]) -> "Nuts":
         """Raises ``UserError`` for options that are not three whole numbers, none negative."""
-        check_keys(name, options, ("chains", "samples", "warmup"))
-        for key, value in options.items():
-            check_whole(f"{name}.{key}", value, 0)
+        whole = partial(check_whole, least=0)
+        check_options(name, options, chains=whole, samples=whole, warmup=whole)
         return cls(**options)
 
 
@@ -87,36 +80,36 @@ class Panel:
 
     def numbers(self) -> list[Number]:
         """Mean, standard deviation and KL to the prior, by each method, beside an independent computation."""
-        exact, source = reference_posterior(self.mixture, self.x, self.exact)
-        q, c = self.variational.distribution, self.chains
-        methods: list[tuple[str, tuple[float, ...], float]] = [
-            ("quadrature", (self.exact.mean, self.exact.standard_deviation, self.exact.kl), nan),
-            ("mean field", (float(q.mean), float(q.stddev), self.variational.kl), nan),
-        ]
-        if c is not None:
-            methods.append(("NUTS", (c.mean, c.standard_deviation), c.standard_error))
+        (mean, deviation, kl), source = reference_posterior(self.mixture, self.x, self.exact)
+        p, q, c = self.exact, self.variational.distribution, self.chains
+        number = partial(Number, self.case, self.parameters)
         numbers = []
-        for method, values, error in methods:
-            for k, value in enumerate(values):
-                number = self._number(QUANTITIES[k], method, value, exact[k], source)
-                numbers.append(replace(number, unit=UNITS[k], standard_error=error if k == 0 else nan))
+        for method, found, spread, divergence in (
+            ("quadrature", p.mean, p.standard_deviation, p.kl),
+            ("mean field", float(q.mean), float(q.stddev), self.variational.kl),
+        ):
+            numbers += [
+                number("posterior mean", method, found, mean, source, ""),
+                number("posterior standard deviation", method, spread, deviation, source, ""),
+                number("KL to the prior", method, divergence, kl, source),
+            ]
         if c is not None:
-            numbers.append(self._number("R-hat", "NUTS", c.r_hat, 1.0, "limit of long chains"))
-            numbers.append(self._number("effective sample size", "NUTS", c.effective_size))
-        return numbers if self.fit is None else numbers + self._fit_numbers(self.fit)
-
-    def _fit_numbers(self, fit: MixtureFit) -> list[Number]:
-        method = "marginal maximum likelihood"
-        over_equal = fit.log_evidence - fit.collapsed_log_evidence
-        return [
-            replace(self._number("log evidence over equal components", method, over_equal), unit="nats"),
-            replace(self._number("log evidence over the paper's", method, self.over_paper), unit="nats"),
-            *(self._number(f"mean of component {k + 1}", method, self.mixture.mean[k]) for k in range(2)),
-            *(self._number(f"scale of component {k + 1}", method, self.mixture.scale[k]) for k in range(2)),
-        ]
-
-    def _number(self, quantity: str, method: str, value: float, exact: float = nan, source: str = "") -> Number:
-        return Number(self.case, self.parameters, quantity, method, value, exact, source, unit="")
+            numbers += [
+                number("posterior mean", "NUTS", c.mean, mean, source, "", c.standard_error),
+                number("posterior standard deviation", "NUTS", c.standard_deviation, deviation, source, ""),
+                number("R-hat", "NUTS", c.r_hat, 1.0, "limit of long chains", ""),
+                number("effective sample size", "NUTS", c.effective_size, unit=""),
+            ]
+        if self.fit is not None:
+            method = "marginal maximum likelihood"
+            over_equal = self.fit.log_evidence - self.fit.collapsed_log_evidence
+            numbers += [
+                number("log evidence over equal components", method, over_equal),
+                number("log evidence over the paper's", method, self.over_paper),
+                *(number(f"mean of component {k + 1}", method, self.mixture.mean[k], unit="") for k in range(2)),
+                *(number(f"scale of component {k + 1}", method, self.mixture.scale[k], unit="") for k in range(2)),
+            ]
+        return numbers
 
 
 def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: int) -> list[Panel]:
@@ -149,17 +142,16 @@ def sample_size_sweep(case: str, clusters: Clusters, samples: int, seed: int) ->
 
 def collapse_share(case: str, clusters: Clusters, samples: int, replicates: int, seed: int) -> list[Number]:
     """How often the fitted maximum has equal components, over fresh data sets, and how far the others are from it."""
-    kl, collapsed = [], []
+    split = []
     for replicate in range(replicates):
         x = clusters.sample(samples, seed, case, "replicate", replicate)
         fit = fit_mixture(x)
-        collapsed.append(fit.collapsed)
-        kl.append(0.0 if fit.collapsed else fit.mixture.posterior(x).kl)
-    share = sum(collapsed) / replicates
+        if not fit.collapsed:
+            split.append(fit.mixture.posterior(x).kl)
+    share = (replicates - len(split)) / replicates
     error = (share * (1 - share) / replicates) ** 0.5
     method = f"{replicates} data sets of {samples:,}"
     numbers = [Number(case, FIT, "share that collapses", method, share, unit="", standard_error=error)]
-    split = [k for k, c in zip(kl, collapsed, strict=True) if not c]
     if split:
         numbers.append(Number(case, FIT, "median KL of those that split", method, float(np.median(split))))
     return numbers

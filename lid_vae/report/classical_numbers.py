@@ -8,19 +8,8 @@ from math import nan
 
 __all__ = ["Number", "as_csv", "as_text"]
 
-COLUMNS = (
-    "case",
-    "parameters",
-    "quantity",
-    "method",
-    "at",
-    "value",
-    "exact",
-    "difference",
-    "standard_error",
-    "unit",
-    "exact_source",
-)
+PLACE = ("case", "parameters", "quantity", "method")
+COLUMNS = (*PLACE, "at", "value", "exact", "difference", "standard_error", "unit", "exact_source")
 
 
 @dataclass(frozen=True)
@@ -54,26 +43,21 @@ def as_csv(numbers: Sequence[Number]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for number in numbers:
-        writer.writerow([_exactly(getattr(number, column)) for column in COLUMNS])
+        values = (getattr(number, column) for column in COLUMNS)
+        writer.writerow(_written(value, ".12g") if isinstance(value, float) else value for value in values)
     return text.getvalue()
 
 
 def as_text(numbers: Sequence[Number]) -> str:
     """A table for the terminal, without the sweeps' points."""
-    rows: list[tuple[str, ...]] = [("case", "parameters", "quantity", "method", "value", "exact", "s.e.", "unit")]
+    rows: list[tuple[str, ...]] = [(*PLACE, "value", "exact", "s.e.", "unit")]
     for n in numbers:
         if n.at != n.at:
-            shown = (_briefly(v) for v in (n.value, n.exact, n.standard_error))
+            shown = (_written(value, ".5g") for value in (n.value, n.exact, n.standard_error))
             rows.append((n.case, n.parameters, n.quantity, n.method, *shown, n.unit))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def _exactly(value: object) -> object:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.12g}"
-    return value
-
-
-def _briefly(value: float) -> str:
-    return "" if value != value else f"{value:.5g}"
+def _written(value: float, form: str) -> str:
+    return "" if value != value else format(value, form)

@@ -1,17 +1,13 @@
 """Checks of what a figure's options hold, so that a mistake is told before the work begins."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from math import inf
+from typing import Any
 
 from lid_vae.errors import UserError
+from lid_vae.run.plan import check_whole
 
-__all__ = ["check_keys", "check_number", "check_numbers", "check_rows", "check_whole"]
-
-
-def check_whole(name: str, value: object, least: int) -> None:
-    """Raises ``UserError`` unless ``value`` is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
+__all__ = ["check_number", "check_numbers", "check_options", "check_rows"]
 
 
 def check_number(name: str, value: object, least: float = -inf) -> None:
@@ -39,7 +35,10 @@ def check_rows(name: str, rows: object) -> None:
         check_numbers(f"{name}[{k}]", row)
 
 
-def check_keys(name: str, options: object, known: Collection[str]) -> None:
-    """Raises ``UserError`` unless ``options`` are just the known ones."""
-    if not isinstance(options, Mapping) or set(options) != set(known):
-        raise UserError(f"{name} takes the options {', '.join(known)}: all of them and no other. Got {options}.")
+def check_options(name: str, options: Any, *known: str, **checks: Callable[[str, Any], None]) -> None:
+    """Raises ``UserError`` unless ``options`` are just the ``known`` and those of ``checks``, which each passes."""
+    names = [*known, *checks]
+    if not isinstance(options, Mapping) or set(options) != set(names):
+        raise UserError(f"{name} takes the options {', '.join(names)}: all of them and no other. Got {options}.")
+    for key, check in checks.items():
+        check(f"{name}.{key}", options[key])

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log, pi
+from functools import partial
+from math import log, nan, pi
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from lid_vae.classical.ppca import PPCA, fit, sample_covariance
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.report.classical_numbers import Number
-from lid_vae.report.classical_options import check_keys, check_number, check_rows
+from lid_vae.report.classical_options import check_number, check_options, check_rows
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["FIT", "PAPER", "Truth", "large_sample_law", "noise_sweep", "numbers_at", "sample_size_sweep"]
@@ -31,9 +32,7 @@ class Truth:
     @classmethod
     def from_options(cls, name: str, options: Mapping[str, Any]) -> "Truth":
         """Raises ``UserError`` for options that are not a weight's rows and a number."""
-        check_keys(name, options, ("weight", "noise_variance"))
-        check_rows(f"{name}.weight", options["weight"])
-        check_number(f"{name}.noise_variance", options["noise_variance"])
+        check_options(name, options, weight=check_rows, noise_variance=check_number)
         return cls(**options)
 
     @property
@@ -68,20 +67,17 @@ def numbers_at(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"])
     exact_log_likelihood = -0.5 * (features * log(2 * pi * noise) + float(ratio_L.log().sum()) + features)
     log_likelihood_N = model.log_likelihood(x)
     active_L = model.posterior_mean_variance(covariance_DD) >= ACTIVE
+    number = partial(Number, case, parameters)
     return [
         *kl_numbers(case, parameters, model, x),
-        Number(
-            case,
-            parameters,
+        number(
             "I(x; z)",
             "quadrature, these data's aggregate",
             model.empirical_information(x),
             model.gaussian_information(covariance_DD),
             "closed form for Gaussian x of the same covariance, an upper bound",
         ),
-        Number(
-            case,
-            parameters,
+        number(
             "log-likelihood per example",
             MEAN,
             float(log_likelihood_N.mean()),
@@ -89,9 +85,7 @@ def numbers_at(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"])
             f"-1/2 (D log(2 pi noise) + sum of log ratios + D), {source}",
             standard_error=_standard_error(parameters, log_likelihood_N),
         ),
-        Number(
-            case,
-            parameters,
+        number(
             "active directions",
             "variance of E[z | x] at least 0.01",
             float(active_L.sum()),
@@ -102,26 +96,17 @@ def numbers_at(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"])
     ]
 
 
-def kl_numbers(
-    case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"], at: float = float("nan")
-) -> list[Number]:
+def kl_numbers(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"], at: float = nan) -> list[Number]:
     """Each direction's mean KL beside 1/2 log of its ratio."""
     ratio_L, source = _ratios(parameters, model, x)
-    kl_NL = model.kl_per_direction(x)
-    return [
-        Number(
-            case,
-            parameters,
-            f"KL of direction {d + 1}",
-            MEAN,
-            float(kl_NL[:, d].mean()),
-            0.5 * float(ratio_L[d].log()),
-            f"1/2 log ratio, {source}",
-            standard_error=_standard_error(parameters, kl_NL[:, d]),
-            at=at,
+    number = partial(Number, case, parameters, method=MEAN, exact_source=f"1/2 log ratio, {source}", at=at)
+    numbers = []
+    for d, (kl_N, exact) in enumerate(zip(model.kl_per_direction(x).T, 0.5 * ratio_L.log(), strict=True), start=1):
+        error = _standard_error(parameters, kl_N)
+        numbers.append(
+            number(f"KL of direction {d}", value=float(kl_N.mean()), exact=float(exact), standard_error=error)
         )
-        for d in range(len(ratio_L))
-    ]
+    return numbers
 
 
 def _ratios(parameters: str, model: PPCA, x: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " L"], str]:
@@ -133,7 +118,7 @@ def _ratios(parameters: str, model: PPCA, x: Float[Tensor, "N D"]) -> tuple[Floa
 
 
 def _standard_error(parameters: str, value_N: Float[Tensor, " N"]) -> float:
-    return float("nan") if parameters == FIT else float(value_N.std()) / len(value_N) ** 0.5
+    return nan if parameters == FIT else float(value_N.std()) / len(value_N) ** 0.5
 
 
 def noise_sweep(truth: Truth, latent: int, samples: int, noise_variances: Sequence[float], seed: int) -> list[Number]:
@@ -156,27 +141,27 @@ def sample_size_sweep(truth: Truth, latent: int, sizes: Sequence[int], repeats: 
     idle = len(truth.model.weight)
     if idle >= latent:
         raise UserError(f"The sweep over sample sizes needs an idle direction: figure.latent above {idle}.")
-    law, numbers = large_sample_law(true.weight.shape[1] - idle, latent - idle), []
+    law = large_sample_law(true.weight.shape[1] - idle, latent - idle)
+    number = partial(Number, "sample size sweep", FIT)
+    name, method = f"KL of direction {idle + 1}", f"mean over {repeats} data sets"
+    source = "1/2 log of (eigenvalue / noise variance), same data"
+    numbers = []
     for size in sizes:
         rows = []
         for repeat in range(repeats):
             x = true.sample(size, generator(seed, "figure 3", "samples", size, repeat))
             model = fit(x, latent, center=False)
-            ratio_L = torch.linalg.eigvalsh(sample_covariance(x, center=False)).flip(0)[:latent] / model.noise_variance
+            ratio_L, _ = _ratios(FIT, model, x)
             variance_L = model.posterior_mean_variance(sample_covariance(x, center=False))
             kl = float(model.kl_per_direction(x)[:, idle].mean())
             active = float((variance_L >= ACTIVE).sum())
             rows.append([kl, 0.5 * float(ratio_L[idle].log()), active, float((1 - 1 / ratio_L >= ACTIVE).sum())])
         table = torch.tensor(rows, dtype=torch.float64)
         mean, error = table.mean(0).tolist(), (table.std(0) / repeats**0.5).tolist()
-        name = f"KL of direction {idle + 1}"
-        source = "1/2 log of (eigenvalue / noise variance), same data"
-        method = f"mean over {repeats} data sets"
-        case = "sample size sweep"
         numbers += [
-            Number(case, FIT, name, method, mean[0], mean[1], source, standard_error=error[0], at=size),
-            Number(case, FIT, name, "large-sample law", law / size**0.5, at=size),
-            Number(case, FIT, "active directions", method, mean[2], mean[3], source, "directions", error[2], size),
+            number(name, method, mean[0], mean[1], source, standard_error=error[0], at=size),
+            number(name, "large-sample law", law / size**0.5, at=size),
+            number("active directions", method, mean[2], mean[3], source, "directions", error[2], size),
         ]
     return numbers
 

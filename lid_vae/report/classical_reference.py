@@ -25,7 +25,7 @@ def reference_posterior(
     Where the components are equal it is the prior; where every label is certain, the conjugate Beta; else SciPy's
     adaptive quadrature, to which ``posterior`` only says where the peak is and how wide.
     """
-    prior = Beta(*torch.tensor(mixture.concentration, dtype=torch.float64))
+    prior = mixture.prior
     first_N, second_N = mixture.component_log_prob(x)
     gap_N = (first_N - second_N).abs()
     if float(gap_N.max()) == 0.0:
@@ -41,7 +41,6 @@ def reference_posterior(
 def _by_scipy(
     mixture: GaussianMixture, x: Float[Tensor, " N"], posterior: WeightPosterior
 ) -> tuple[float, float, float]:
-    prior = Beta(*torch.tensor(mixture.concentration, dtype=torch.float64))
     log_2N = mixture.component_log_prob(x)
 
     def log_likelihood(alpha: float) -> float:
@@ -52,7 +51,7 @@ def _by_scipy(
 
     def moments(alpha: float) -> np.ndarray:
         relative, t = log_likelihood(alpha) - reference, (alpha - peak) / width
-        density = exp(relative + float(prior.log_prob(torch.tensor(alpha, dtype=torch.float64))))
+        density = exp(relative + float(mixture.prior.log_prob(torch.tensor(alpha, dtype=torch.float64))))
         return density * np.array([1.0, t, t**2, relative])
 
     ends = [min(max(peak + k * width, 0.0), 1.0) for k in (-12, -4, 0, 4, 12)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from lid_vae.report.analysis import Analysed
 from lid_vae.report.table import grid
@@ -9,22 +10,18 @@ from lid_vae.report.wording import caption
 
 __all__ = ["latex"]
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+_NAMED = {
+    "\\": "backslash",
+    "~": "asciitilde",
+    "^": "asciicircum",
+    "<": "less",
+    ">": "greater",
+    "|": "bar",
+    '"': "quotedbl",
 }
+_SPECIAL = str.maketrans(
+    {mark: rf"\text{name}{{}}" for mark, name in _NAMED.items()} | {mark: rf"\{mark}" for mark in "{}&%$#_"}
+)
 
 
 def latex(items: Sequence[Analysed]) -> str:
@@ -49,9 +46,8 @@ def _table(item: Analysed) -> str:
     for number, row in enumerate(rows):
         if number:
             lines.append(r"\addlinespace")
-        for part in range(max(len(cell) for cell in row)):
-            texts = [_escape(cell[part]) if part < len(cell) else "" for cell in row]
-            lines.append(" & ".join(_signed(text) for text in texts) + r" \\")
+        for parts in zip_longest(*row, fillvalue=""):
+            lines.append(" & ".join(_signed(_escape(part)) for part in parts) + r" \\")
     lines += [
         r"\bottomrule",
         r"\end{tabular}",
@@ -63,7 +59,7 @@ def _table(item: Analysed) -> str:
 
 
 def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
+    return " ".join(text.split()).translate(_SPECIAL)
 
 
 def _signed(text: str) -> str:

@@ -16,15 +16,17 @@ class Measure:
     read: Callable[[Mapping[str, Any]], float | None]
     digits: int = 3
     tested: bool = False
-    meaning: str = ""
 
 
-def _latent(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda result: result["latent"].get(block, {}).get(name)
+def _at(*path: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """What stands in a result under these names, one within the other."""
 
+    def read(result: Any) -> float | None:
+        for name in path:
+            result = (result or {}).get(name)
+        return result
 
-def _text(block: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda result: ((result.get("text") or {}).get(block) or {}).get(name)
+    return read
 
 
 def seconds(result: Mapping[str, Any]) -> float | None:
@@ -40,29 +42,20 @@ def _milliseconds(result: Mapping[str, Any]) -> float | None:
     return 1000 * whole / float(result["steps"]) if whole is not None and result.get("steps") else None
 
 
+_STEP = Measure("ms", "ms/step", _milliseconds, 1)
 MEASURES = (
-    Measure("au", "AU(z)", _latent("z", "au"), 2, True, "active units"),
-    Measure("kl", "KL(z)", _latent("z", "kl"), 3, True, "KL of q(z|x) from the prior, nats"),
-    Measure("mi", "MI(z)", _latent("z", "mi"), 3, True, "information of x and z, nats (lower bound)"),
-    Measure("ll", "LL", lambda result: result["ll"]["mean"], 3, True, "importance-sampled log-likelihood, nats"),
-    Measure("elbo", "ELBO", lambda result: result["elbo"], 3, False, "nats"),
-    Measure(
-        "perplexity",
-        "perplexity",
-        lambda result: result.get("perplexity"),
-        2,
-        True,
-        "for each symbol, the end of a sequence counted",
-    ),
-    Measure("accuracy", "accuracy", lambda result: result.get("accuracy"), 3, True, "best one-to-one matching"),
-    Measure("majority", "majority", lambda result: result.get("accuracy_majority"), 3, False, "majority label"),
-    Measure("au_w", "AU(w)", _latent("w", "au"), 2, False, "active units of w"),
-    Measure("bleu", "BLEU", _text("reconstruction", "bleu"), 3, True, "BLEU-4 of greedy reconstructions"),
-    Measure("distinct", "distinct", _text("prior", "distinct"), 1, False, "sentences of 100 draws of z, greedy"),
-    Measure("probe", "probe", _text("probe", "accuracy"), 3, False, "labels read from z by a linear classifier"),
-    Measure("ms", "ms/step", _milliseconds, 1, False, "wall-clock milliseconds of a training step"),
+    Measure("au", "AU(z)", _at("latent", "z", "au"), 2, tested=True),
+    Measure("kl", "KL(z)", _at("latent", "z", "kl"), tested=True),
+    Measure("mi", "MI(z)", _at("latent", "z", "mi"), tested=True),
+    Measure("ll", "LL", _at("ll", "mean"), tested=True),
+    Measure("elbo", "ELBO", _at("elbo")),
+    Measure("perplexity", "perplexity", _at("perplexity"), 2, tested=True),
+    Measure("accuracy", "accuracy", _at("accuracy"), tested=True),
+    Measure("majority", "majority", _at("accuracy_majority")),
+    Measure("au_w", "AU(w)", _at("latent", "w", "au"), 2),
+    Measure("bleu", "BLEU", _at("text", "reconstruction", "bleu"), tested=True),
+    Measure("distinct", "distinct", _at("text", "prior", "distinct"), 1),
+    Measure("probe", "probe", _at("text", "probe", "accuracy")),
+    _STEP,
 )
-SEARCHED = (
-    Measure("bound", "validation bound", lambda result: result["validation"]["elbo"], 3, False, "nats"),
-    Measure("ms", "ms/step", _milliseconds, 1, False, "wall-clock milliseconds of a training step"),
-)
+SEARCHED = (Measure("bound", "validation bound", _at("validation", "elbo")), _STEP)

@@ -58,11 +58,12 @@ def label(rows: Sequence[Row]) -> None:
 
 def _tell_apart(rows: Sequence[Row]) -> None:
     """Adds to a label that several rows bear; of which less is known than of others, it becomes the folder's name."""
-    known = [row for row in rows if row.results or row.config is not None] if len(rows) > 1 else list(rows)
-    if len(known) < len(rows):
-        for row in rows:
-            if not row.results and row.config is None:
-                row.label = row.place.name
+    if len(rows) == 1:
+        return
+    known = [row for row in rows if row.results or row.config is not None]
+    for row in rows:
+        if row not in known:
+            row.label = row.place.name
     configured = [row for row in known if row.config is not None] if len(known) > 1 else []
     for row, options in zip(configured, differences([row.config or {} for row in configured]), strict=True):
         if len(options) <= MOST:

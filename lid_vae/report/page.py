@@ -43,11 +43,8 @@ def _section(item: Analysed, pictured: bool) -> dict[str, object]:
 
 def _provenance(item: Analysed) -> list[str]:
     """Commands, versions and hardware, each once."""
-    results = [result for line in item.lines for result in line.row.results.values()]
-    commands = list(dict.fromkeys(str(result["command"]) for result in results if result.get("command")))
+    commands = list(dict.fromkeys(str(result["command"]) for result in item.results if result.get("command")))
     if len(commands) > COMMANDS:
         commands = [*commands[:COMMANDS], f"and {len(commands) - COMMANDS} more commands"]
-    machines = {
-        f"lid_vae {result.get('version')}, torch {result.get('torch')}, on {result.get('device')}" for result in results
-    }
+    machines = {f"lid_vae {r.get('version')}, torch {r.get('torch')}, on {r.get('device')}" for r in item.results}
     return [*commands, *sorted(machines)]

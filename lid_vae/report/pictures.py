@@ -2,18 +2,20 @@
 
 import base64
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lid_vae.module.drawing import png
 from lid_vae.report.analysis import Analysed, Line
 from lid_vae.report.study import Row
 
-__all__ = ["Picture", "Text", "depth_figure", "pictures", "png", "texts"]
+__all__ = ["Picture", "Text", "depth_figure", "pictures", "texts"]
 
 # (title, PNG)
 Picture = tuple[str, bytes]
@@ -34,7 +36,7 @@ BY_DEPTH = {"au": "AU(z)", "accuracy": "accuracy", "ll": "LL, nats"}
 
 def pictures(item: Analysed) -> list[Picture]:
     """All that the runs of a table have left to show, of its first ``MOST`` rows; of a search, no test data."""
-    lines = [line for line in item.lines if line.row.results][:MOST]
+    lines = _drawn(item)
     figures = {
         "Depth of the decoder: mean over seeds with its 95 % bootstrap interval": depth_figure(item),
         "Learning curves: median over seeds, band from the lowest to the highest": _curves(lines),
@@ -42,63 +44,48 @@ def pictures(item: Analysed) -> list[Picture]:
     if not item.table.is_search:
         figures["Divergence from the prior"] = _divergences(lines)
     found = [(title, png(figure)) for title, figure in figures.items() if figure is not None]
-    return found if item.table.is_search else found + _portraits(lines)
+    if item.table.is_search:
+        return found
+    return found + [(f"{name}: latents and samples", path.read_bytes()) for name, path in _files(lines, "latents.png")]
 
 
 def texts(item: Analysed) -> list[Text]:
     """What the runs of a table wrote of themselves, where their data are text; of a search nothing."""
-    lines = [] if item.table.is_search else [line for line in item.lines if line.row.results][:MOST]
-    found = []
-    for line, seed in _shown(lines):
-        path = line.row.run_folder(seed) / "texts.txt"
-        if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            found.append((f"{line.row.label}, seed {seed}: samples, reconstructions, interpolations", text))
-    return found
-
-
-def png(figure: Figure) -> bytes:
-    page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=100)
-    return page.getvalue()
+    files = [] if item.table.is_search else _files(_drawn(item), "texts.txt")
+    what = "samples, reconstructions, interpolations"
+    return [(f"{name}: {what}", path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
 
 
 def depth_figure(item: Analysed) -> Figure | None:
     """AU, accuracy and LL against the number of maps, a line for each model; None where no model has two depths."""
-    models: dict[str, list[Line]] = {}
+    models: dict[str, list[tuple[int, Line]]] = {}
     for line in item.lines:
         if line.row.results and line.row.setting("depth") is not None:
-            models.setdefault(line.row.model, []).append(line)
-    models = {model: lines for model, lines in models.items() if len({line.row.setting("depth") for line in lines}) > 1}
+            models.setdefault(line.row.model, []).append((int(line.row.setting("depth")), line))
+    models = {model: lines for model, lines in models.items() if len({depth for depth, _ in lines}) > 1}
     if not models or item.table.is_search:
         return None
     shown = [key for key in BY_DEPTH if any(m.key == key for m in item.measures)]
-    figure = Figure(figsize=(3.6 * len(shown), 3.3), layout="constrained")
-    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    figure, axes = _side_by_side(len(shown))
     for axis, key in zip(axes, shown, strict=True):
         for number, (model, lines) in enumerate(models.items()):
-            points = [
-                (int(line.row.setting("depth")), summary)
-                for line in sorted(lines, key=lambda line: int(line.row.setting("depth")))
-                if (summary := line.cells[key].summary) is not None
+            found = [(depth, line.cells[key].summary) for depth, line in sorted(lines, key=itemgetter(0))]
+            points = [(depth, summary) for depth, summary in found if summary is not None]
+            mean = [summary.mean for _, summary in points]
+            reach = [
+                (0.0, 0.0) if s.low is None or s.high is None else (s.mean - s.low, s.high - s.mean) for _, s in points
             ]
-            mean = np.array([summary.mean for _, summary in points])
-            low, high = (
-                np.array([getattr(summary, end) if summary.n > 1 else summary.mean for _, summary in points])
-                for end in ("low", "high")
-            )
             axis.errorbar(
                 [depth for depth, _ in points],
                 mean,
-                np.maximum(np.stack([mean - low, high - mean]), 0),
+                np.maximum(np.transpose(reach), 0),
                 color=_ink(number),
                 marker="os^vD"[number % 5],
                 capsize=3,
                 label=model,
             )
-        axis.set_xticks(sorted({int(line.row.setting("depth")) for lines in models.values() for line in lines}))
+        axis.set_xticks(sorted({depth for lines in models.values() for depth, _ in lines}))
         axis.set(xlabel="maps in the decoder", ylabel=BY_DEPTH[key])
-        _plain(axis)
     axes[0].legend(frameon=False)
     return figure
 
@@ -108,8 +95,7 @@ def _curves(lines: Sequence[Line]) -> Figure | None:
     shown = [name for name in CURVES if any(name in curves for curves in read.values())]
     if not shown:
         return None
-    figure = Figure(figsize=(3.6 * len(shown), 3.3), layout="constrained")
-    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    figure, axes = _side_by_side(len(shown))
     for axis, name in zip(axes, shown, strict=True):
         finals = []
         for number, curves in enumerate(read.values()):
@@ -122,7 +108,6 @@ def _curves(lines: Sequence[Line]) -> Figure | None:
             finals += [edge[len(step) // 10 :] for edge in (lowest, highest)]
         _frame(axis, np.concatenate(finals), 0.05 if name in UNBOUNDED else 0.0)
         axis.set(xlabel="step", ylabel=CURVES[name])
-        _plain(axis)
     handles = [matplotlib.lines.Line2D([], [], color=_ink(k), label=label) for k, label in enumerate(read)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False)
     return figure
@@ -130,15 +115,12 @@ def _curves(lines: Sequence[Line]) -> Figure | None:
 
 def _divergences(lines: Sequence[Line]) -> Figure | None:
     """KL by dimension, sorted in each run, and the use of the categories in each; means over seeds."""
-    by_dimension = {line.row.label: _sorted(line.row, "kl_by_dimension") for line in lines}
-    usage = {line.row.label: _sorted(line.row, "usage") for line in lines}
-    panels = [
-        (name, found) for name, found in (("kl", by_dimension), ("usage", usage)) if any(map(len, found.values()))
-    ]
-    if not panels:
+    named = {name: {line.row.label: _sorted(line.row, name) for line in lines} for name in ("kl_by_dimension", "usage")}
+    shown = {name: found for name, found in named.items() if any(map(len, found.values()))}
+    if not shown:
         return None
-    figure = Figure(figsize=(5.4 * len(panels), 3.3), layout="constrained")
-    for axis, (name, found) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    figure, axes = _side_by_side(len(shown), 5.4)
+    for axis, (name, found) in zip(axes, shown.items(), strict=True):
         for number, (label, values_ND) in enumerate(found.items()):
             if not len(values_ND):
                 continue
@@ -146,36 +128,33 @@ def _divergences(lines: Sequence[Line]) -> Figure | None:
             axis.plot(place, values_ND.mean(0), color=_ink(number), marker=".", linewidth=1.2, label=label)
             low, high = values_ND.min(0), values_ND.max(0)
             axis.fill_between(place, low, high, color=_ink(number), alpha=0.15, linewidth=0)
-        if name == "kl":
-            axis.axhline(0, color="black", linestyle="dashed", linewidth=0.8)
-            axis.set(xlabel="dimension of $w$, sorted in each run", ylabel="KL from the prior, nats")
-            axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.set_title("each dimension alone, from below; dashed: the prior; bands: extremes", fontsize=8)
-        else:
-            count = max(values.shape[1] for values in found.values() if len(values))
-            axis.axhline(1 / count, color="black", linestyle="dashed", linewidth=0.8)
+        if name == "usage":
+            prior = 1 / max(values.shape[1] for values in found.values() if len(values))
             axis.set(xlabel="category, sorted in each run", ylabel="$q(z)$", ylim=(0, None))
-            axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.set_title("use of the categories; dashed: the prior; bands: extremes", fontsize=8)
-        _plain(axis)
+            title = "use of the categories; dashed: the prior; bands: extremes"
+        else:
+            prior = 0
+            axis.set(xlabel="dimension of $w$, sorted in each run", ylabel="KL from the prior, nats")
+            title = "each dimension alone, from below; dashed: the prior; bands: extremes"
+        axis.axhline(prior, color="black", linestyle="dashed", linewidth=0.8)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_title(title, fontsize=8)
         axis.legend(frameon=False, fontsize=8)
     return figure
 
 
-def _portraits(lines: Sequence[Line]) -> list[Picture]:
-    """The picture that each run drew of itself."""
-    found = []
-    for line, seed in _shown(lines):
-        path = line.row.run_folder(seed) / "latents.png"
-        if path.is_file():
-            found.append((f"{line.row.label}, seed {seed}: latents and samples", path.read_bytes()))
-    return found
+def _drawn(item: Analysed) -> list[Line]:
+    return [line for line in item.lines if line.row.results][:MOST]
 
 
-def _shown(lines: Sequence[Line]) -> list[tuple[Line, int]]:
-    """Each row with the first seed that all rows have, else with its own first."""
+def _files(lines: Sequence[Line], name: str) -> Iterator[tuple[str, Path]]:
+    """What runs have left under ``name``, of each row's first seed that all rows have, else of its own first."""
     common = set.intersection(*(set(line.row.seeds) for line in lines)) if lines else set()
-    return [(line, min(common) if common else line.row.seeds[0]) for line in lines]
+    for line in lines:
+        seed = min(common) if common else line.row.seeds[0]
+        path = line.row.run_folder(seed) / name
+        if path.is_file():
+            yield f"{line.row.label}, seed {seed}", path
 
 
 def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -183,19 +162,16 @@ def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     runs: list[dict[str, dict[int, float]]] = []
     for seed in row.seeds:
         path = row.run_folder(seed) / "metrics.csv"
-        if not path.is_file():
-            continue
-        curves: dict[str, dict[int, float]] = {}
-        with path.open(newline="") as file:
-            for line in csv.DictReader(file):
-                for name in CURVES:
-                    if line.get(name):
-                        curves.setdefault(name, {})[int(line["step"])] = float(line[name])
-        runs.append(curves)
+        if path.is_file():
+            with path.open(newline="") as file:
+                written = list(csv.DictReader(file))
+            runs.append(
+                {name: {int(line["step"]): float(line[name]) for line in written if line.get(name)} for name in CURVES}
+            )
     found = {}
     for name in CURVES:
-        having = [run[name] for run in runs if name in run]
-        steps = sorted(set.intersection(*(set(run) for run in having))) if having else []
+        having = [run[name] for run in runs if run[name]]
+        steps = sorted(set.intersection(*map(set, having))) if having else []
         if len(steps) > 1:
             found[name] = np.array(steps), np.array([[run[step] for run in having] for step in steps])
     return found
@@ -220,8 +196,13 @@ def _frame(axis: Axes, values: np.ndarray, lowest: float) -> None:
     axis.set_ylim(low - margin, high + margin)
 
 
-def _plain(axis: Axes) -> None:
-    axis.spines[["top", "right"]].set_visible(False)
+def _side_by_side(count: int, width: float = 3.6) -> tuple[Figure, np.ndarray]:
+    """A figure of ``count`` axes in a row."""
+    figure = Figure(figsize=(width * count, 3.3), layout="constrained")
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def _ink(number: int) -> str:

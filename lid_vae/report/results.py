@@ -3,8 +3,9 @@
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ ORDER = (
 PASSED_OVER = {"checkpoints", "tensorboard", "wandb", "report"}
 # Experiment, data, size of the training set, split, checkpoint, S.
 Key = tuple[str, str, int | None, str, str, int]
+_RESULT = re.compile(rf"result\.json|{re.escape(FAILURE)}|evaluation-.*\.json")
 _SEED = re.compile(r"seed-(\d+)")
 
 
@@ -40,24 +42,22 @@ def read(folders: Sequence[Path]) -> Study:
     A damaged file, a failed and an unfinished run, and one that a sweep was to do, count as missing in their rows.
     Raises ``UserError`` for a folder that does not exist or holds no result.
     """
-    groups: dict[Key, dict[Path, Row]] = {}
-    missing: dict[Path, dict[int, str]] = {}
-    notes: list[str] = []
+    found = _Found()
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder. Give the folder of finished runs, such as runs/table2_pinwheel.")
-        before, damaged = len(notes), sum(map(len, groups.values()))
+        notes, rows = len(found.notes), found.rows
         for path, names in _run_folders(folder):
-            _read_run(path, names, groups, missing, notes)
-        if sum(map(len, groups.values())) == damaged:
-            raise UserError(_nothing(folder, notes[before:], missing))
-    _expect(folders, groups, missing)
-    tables = [Table(*key, list(rows.values())) for key, rows in groups.items()]
-    _place_missing(tables, missing, notes)
+            found.read_run(path, names)
+        if found.rows == rows:
+            raise UserError(_nothing(folder, found.notes[notes:], found.missing))
+    found.expect(folders)
+    tables = [Table(*key, list(rows.values())) for key, rows in found.groups.items()]
+    _place_missing(tables, found.missing, found.notes)
     for table in tables:
         table.rows.sort(key=_row_order)
         label(table.rows)
-    return Study(sorted(tables, key=_table_order), notes)
+    return Study(sorted(tables, key=_table_order), found.notes)
 
 
 def _run_folders(folder: Path) -> list[tuple[Path, list[str]]]:
@@ -65,45 +65,62 @@ def _run_folders(folder: Path) -> list[tuple[Path, list[str]]]:
     for place, below, names in os.walk(folder):
         # A forced run keeps the result that it will replace in seed-<n>.superseded.
         below[:] = sorted(d for d in below if d not in PASSED_OVER and not d.endswith(".superseded"))
-        results = sorted(
-            name
-            for name in names
-            if name in ("result.json", FAILURE) or (name.startswith("evaluation-") and name.endswith(".json"))
-        )
+        results = sorted(filter(_RESULT.fullmatch, names))
         if results or _SEED.fullmatch(os.path.basename(place)):
             found.append((Path(place), results))
     return found
 
 
-def _read_run(
-    folder: Path,
-    names: list[str],
-    groups: dict[Key, dict[Path, Row]],
-    missing: dict[Path, dict[int, str]],
-    notes: list[str],
-) -> None:
-    match = _SEED.fullmatch(folder.name)
-    reason = "unfinished"
-    finished = False
-    # result.json last, so that it wins over an evaluation of the same checkpoint with the same ruler
-    for name in sorted(names, key=lambda name: name == "result.json"):
-        path = folder / name
-        try:
-            result = json.loads(path.read_bytes())
-            if name == FAILURE:
-                reason = f"failed: {result['error']}"
+@dataclass
+class _Found:
+    """What there is so far: rows by table and place, why a seed of a place is missing, and notes."""
+
+    groups: dict[Key, dict[Path, Row]] = field(default_factory=dict)
+    missing: dict[Path, dict[int, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return sum(map(len, self.groups.values()))
+
+    def read_run(self, folder: Path, names: list[str]) -> None:
+        """The results ``names`` of one run."""
+        reason, finished = "unfinished", False
+        # result.json last, so that it wins over an evaluation of the same checkpoint with the same ruler
+        for name in sorted(names, key=lambda name: name == "result.json"):
+            path = folder / name
+            try:
+                result = json.loads(path.read_bytes())
+                if name == FAILURE:
+                    reason = f"failed: {result['error']}"
+                    continue
+                key, seed = _key(result), int(result["seed"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                why = f"has no {error}" if isinstance(error, KeyError) else "is half-written or no result"
+                self.notes.append(f"{path} {why}: counted as missing. Delete it and run the command again.")
+                reason = f"{name} damaged" if name == "result.json" else reason
                 continue
-            key, seed = _key(result), int(result["seed"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            why = f"has no {error}" if isinstance(error, KeyError) else "is half-written or no result"
-            notes.append(f"{path} {why}: counted as missing. Delete it and run the command again.")
-            reason = f"{name} damaged" if name == "result.json" else reason
-            continue
-        row = groups.setdefault(key, {}).setdefault(folder.parent, Row(folder.parent, str(result["model"])))
-        row.results[seed] = result
-        finished = finished or name == "result.json"
-    if match and not finished:
-        missing.setdefault(folder.parent, {})[int(match[1])] = reason
+            rows = self.groups.setdefault(key, {})
+            rows.setdefault(folder.parent, Row(folder.parent, str(result["model"]))).results[seed] = result
+            finished = finished or name == "result.json"
+        if not finished and (match := _SEED.fullmatch(folder.name)):
+            self.missing.setdefault(folder.parent, {})[int(match[1])] = reason
+
+    def expect(self, folders: Sequence[Path]) -> None:
+        """Adds to ``missing`` the runs below ``folders`` that a sweep was to do and nobody has begun."""
+        known: defaultdict[Path, set[int]] = defaultdict(set)
+        for place, seeds in self.missing.items():
+            known[place].update(seeds)
+        for rows in self.groups.values():
+            for place, row in rows.items():
+                known[place].update(row.results)
+        for experiment in dict.fromkeys(place.parent for place in list(known)):
+            for name, expected in expected_seeds(experiment).items():
+                place = experiment / name
+                if any(folder == place or folder in place.parents for folder in folders):
+                    for seed in sorted(expected - known[place]):
+                        self.missing.setdefault(place, {})[seed] = "not run"
 
 
 def _key(result: Mapping[str, Any]) -> Key:
@@ -119,22 +136,6 @@ def _key(result: Mapping[str, Any]) -> Key:
     )
 
 
-def _expect(
-    folders: Sequence[Path], groups: Mapping[Key, Mapping[Path, Row]], missing: dict[Path, dict[int, str]]
-) -> None:
-    """Adds to ``missing`` the runs below ``folders`` that a sweep was to do and nobody has begun."""
-    known: dict[Path, set[int]] = {place: set(seeds) for place, seeds in missing.items()}
-    for rows in groups.values():
-        for place, row in rows.items():
-            known.setdefault(place, set()).update(row.results)
-    for experiment in dict.fromkeys(place.parent for place in list(known)):
-        for name, seeds in expected_seeds(experiment).items():
-            place = experiment / name
-            if any(folder == place or folder in place.parents for folder in folders):
-                for seed in sorted(seeds - known.get(place, set())):
-                    missing.setdefault(place, {})[seed] = "not run"
-
-
 def _place_missing(tables: Sequence[Table], missing: Mapping[Path, dict[int, str]], notes: list[str]) -> None:
     """Into their rows; a configuration without any result gets a row in the table that its result would stand in."""
     for place, seeds in missing.items():
@@ -146,9 +147,8 @@ def _place_missing(tables: Sequence[Table], missing: Mapping[Path, dict[int, str
             experiment, data = row.setting("experiment") or place.parent.name, row.setting("data") or data
             tabled = [t for t in tables if (t.experiment, t.data) == (experiment, data)]
             fitting = [table for table in tabled if any(one.trained for one in table.rows) and _fits(row, table)]
-            if row.config is None and len(fitting) > 1:
-                fitting = []  # nothing says in which
-            for table in fitting:
+            # Without a configuration nothing says in which of several.
+            for table in fitting if row.config is not None or len(fitting) == 1 else []:
                 if all(one.place != place for one in table.rows):
                     table.rows.append(replace(row, missing={}))
                 homes += [one for one in table.rows if one.place == place]
@@ -174,16 +174,8 @@ def _row_order(row: Row) -> tuple[Any, ...]:
     return place, row.model, depth or 0, rate or 0.0, row.place.name
 
 
-def _table_order(table: Table) -> tuple[Any, ...]:
-    return (
-        table.experiment,
-        table.data,
-        table.split != "test",
-        table.split,
-        table.train_size or 0,
-        table.checkpoint,
-        table.samples,
-    )
+def _table_order(t: Table) -> tuple[Any, ...]:
+    return t.experiment, t.data, t.split != "test", t.split, t.train_size or 0, t.checkpoint, t.samples
 
 
 def _nothing(folder: Path, notes: Sequence[str], missing: Mapping[Path, dict[int, str]]) -> str:

@@ -1,13 +1,14 @@
 """Means, bootstrap intervals and paired tests over seeds, by SciPy, for many samples at once."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from scipy import stats
 
 __all__ = ["LEVEL", "RESAMPLES", "Summary", "bonferroni", "paired_p_values", "smallest_p_value", "summarise"]
 
+T = TypeVar("T")
 LEVEL = 0.95
 RESAMPLES = 1999
 # Up to this many pairs all 2^n sign changes are gone through; beyond, RESAMPLES of them at random.
@@ -31,29 +32,7 @@ def summarise(samples: Sequence[Sequence[float]]) -> list[Summary]:
 
     Its resamples are keyed, so that the same results give the same report.
     """
-    found: list[Summary | None] = [None] * len(samples)
-    for n, places in _by_length(samples).items():
-        values = np.array([samples[place] for place in places], dtype=float)
-        means = values.mean(1)
-        if n == 1:
-            for place, mean in zip(places, means, strict=True):
-                found[place] = Summary(1, float(mean), None, None, None)
-            continue
-        spread = values.std(1, ddof=1)
-        interval = stats.bootstrap(
-            (values,),
-            np.mean,
-            axis=-1,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=max(1, NUMBERS // values.size),
-            confidence_level=LEVEL,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        for place, *numbers in zip(places, means, spread, interval.low, interval.high, strict=True):
-            found[place] = Summary(n, *(float(number) for number in numbers))
-    return [summary for summary in found if summary is not None]
+    return _by_length(samples, _summaries)
 
 
 def paired_p_values(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[float]:
@@ -62,24 +41,7 @@ def paired_p_values(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) ->
     Under the null hypothesis the two values of a seed may change places (Fisher 1935, section 21). Exact up to
     ``EXACT_PAIRS`` seeds.
     """
-    found = [1.0] * len(pairs)
-    for n, places in _by_length([first for first, _ in pairs]).items():
-        first = np.array([pairs[place][0] for place in places], dtype=float)
-        second = np.array([pairs[place][1] for place in places], dtype=float)
-        result = stats.permutation_test(
-            (first, second),
-            _mean_difference,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=np.inf if n <= EXACT_PAIRS else RESAMPLES,
-            batch=max(1, NUMBERS // (2 * first.size)),
-            alternative="two-sided",
-            axis=-1,
-            rng=np.random.default_rng(0),
-        )
-        for place, p in zip(places, result.pvalue, strict=True):
-            found[place] = float(p)
-    return found
+    return _by_length(pairs, _sign_flips)
 
 
 def smallest_p_value(n: int) -> float:
@@ -92,12 +54,49 @@ def bonferroni(p: float, comparisons: int) -> float:
     return min(1.0, p * comparisons)
 
 
-def _mean_difference(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
-    return np.mean(first - second, axis=axis)
+def _summaries(values: np.ndarray) -> list[Summary]:
+    """Of samples [N, n] of one length."""
+    n, means = values.shape[1], values.mean(1).tolist()
+    if n == 1:
+        return [Summary(1, mean, None, None, None) for mean in means]
+    interval = stats.bootstrap(
+        (values,),
+        np.mean,
+        axis=-1,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, NUMBERS // values.size),
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    spreads = values.std(1, ddof=1).tolist()
+    ends = interval.low.tolist(), interval.high.tolist()
+    return [Summary(n, *numbers) for numbers in zip(means, spreads, *ends, strict=True)]
 
 
-def _by_length(samples: Sequence[Sequence[float]]) -> dict[int, list[int]]:
-    places: dict[int, list[int]] = {}
+def _sign_flips(pairs: np.ndarray) -> list[float]:
+    """Of pairs of samples [N, 2, n] of one length."""
+    result = stats.permutation_test(
+        (pairs[:, 0], pairs[:, 1]),
+        lambda first, second, axis: np.mean(first - second, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf if pairs.shape[2] <= EXACT_PAIRS else RESAMPLES,
+        batch=max(1, NUMBERS // pairs.size),
+        alternative="two-sided",
+        axis=-1,
+        rng=np.random.default_rng(0),
+    )
+    return result.pvalue.tolist()
+
+
+def _by_length(samples: Sequence[Any], compute: Callable[[np.ndarray], list[T]]) -> list[T]:
+    """What ``compute`` makes of all samples of one length at once, in the order of ``samples``."""
+    places: dict[tuple[int, ...], list[int]] = {}
     for place, sample in enumerate(samples):
-        places.setdefault(len(sample), []).append(place)
-    return places
+        places.setdefault(np.shape(sample), []).append(place)
+    found: dict[int, T] = {}
+    for alike in places.values():
+        found |= zip(alike, compute(np.array([samples[place] for place in alike], dtype=float)), strict=True)
+    return [found[place] for place in range(len(samples))]

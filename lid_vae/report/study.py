@@ -1,12 +1,13 @@
 """Tables of results and their rows, before any statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lid_vae.report.configured import Config, read_config, settings
+from lid_vae.sweep.seed_range import seed_text
 
 __all__ = ["REFERENCES", "Row", "Study", "Table", "say_missing", "say_seeds"]
 
@@ -81,6 +82,11 @@ class Table:
         return next(result for row in self.rows for result in row.results.values())
 
     @property
+    def scale(self) -> Any:
+        """What the real coordinates of its data were divided by; None of data that have no scale."""
+        return self.first.get("scale", 5.0)
+
+    @property
     def is_search(self) -> bool:
         return self.experiment.endswith("_search")
 
@@ -101,13 +107,6 @@ def say_missing(missing: Mapping[int, str]) -> list[str]:
     return [f"{say_seeds(seeds)} {why}" for why, seeds in reasons.items()]
 
 
-def say_seeds(seeds: Sequence[int]) -> str:
+def say_seeds(seeds: list[int]) -> str:
     """``seeds 0-3, 7``."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    text = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"seed{'s' if len(seeds) > 1 else ''} {text}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {seed_text(seeds).replace(',', ', ')}"

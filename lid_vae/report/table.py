@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lid_vae.report.analysis import Analysed
 from lid_vae.report.measures import seconds
@@ -46,47 +47,46 @@ def markdown(items: Sequence[Analysed]) -> str:
 
 def rows_csv(items: Sequence[Analysed]) -> str:
     """A line for each row and measure: the statistics, the paper's value and the paired test; empty: there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     place = ["experiment", "data", "train_size", "split", "samples", "row", "model", "measure", "n", "expected"]
-    writer.writerow([*place, "mean", "sd", "low", "high", "paper_mean", "paper_sd", "difference", "p"])
+    rows: list[list[Any]] = [[*place, "mean", "sd", "low", "high", "paper_mean", "paper_sd", "difference", "p"]]
     for item in items:
         table = item.table
         for line in item.lines:
-            row = line.row
             for measure in item.measures:
-                cell = line.cells[measure.key]
-                known = () if cell.summary is None else cell.summary[1:]
-                writer.writerow(
+                row, cell = line.row, line.cells[measure.key]
+                rows.append(
                     [
                         *(table.experiment, table.data, table.train_size, table.split, table.samples),
                         *(row.label, row.model, measure.key, len(row.results), line.expected),
-                        *(known or [None] * 4),
+                        *([None] * 4 if cell.summary is None else cell.summary[1:]),
                         *(cell.paper or (None, None)),
                         *(cell.difference, cell.p),
                     ]
                 )
-    return text.getvalue()
+    return _csv(rows)
 
 
 def runs_csv(items: Sequence[Analysed]) -> str:
     """A line for each run: the numbers that the statistics are made of, and what is missing."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     keys = list(dict.fromkeys(measure.key for item in items for measure in item.measures))
-    writer.writerow(["experiment", "data", "split", "samples", "row", "seed", "state", *keys, "seconds"])
+    rows: list[list[Any]] = [["experiment", "data", "split", "samples", "row", "seed", "state", *keys, "seconds"]]
     for item in items:
         table = item.table
-        readers = {measure.key: measure.read for measure in item.measures}
-        for line in item.lines:
-            for seed in line.row.expected:
-                place = [table.experiment, table.data, table.split, table.samples, line.row.label, seed]
-                result = line.row.results.get(seed)
+        for row in (line.row for line in item.lines):
+            for seed in row.expected:
+                place = [table.experiment, table.data, table.split, table.samples, row.label, seed]
+                result = row.results.get(seed)
                 if result is None:
-                    writer.writerow([*place, line.row.missing[seed], *([None] * (len(keys) + 1))])
+                    rows.append([*place, row.missing[seed], *([None] * (len(keys) + 1))])
                     continue
-                values = [readers[key](result) if key in readers else None for key in keys]
-                writer.writerow([*place, "finished", *values, seconds(result)])
+                found = {measure.key: measure.read(result) for measure in item.measures}
+                rows.append([*place, "finished", *map(found.get, keys), seconds(result)])
+    return _csv(rows)
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

@@ -54,13 +54,10 @@ def render(item: Analysed, width: int) -> RenderableType:
     fixed = 2
     pieces: list[list[int]] = [[]]
     room = width - sum(widths[:fixed]) - GAP * fixed
-    used = 0
     for column in range(fixed, len(headings)):
-        if pieces[-1] and used + widths[column] + GAP > room:
+        if pieces[-1] and sum(widths[c] + GAP for c in (*pieces[-1], column)) > room:
             pieces.append([])
-            used = 0
         pieces[-1].append(column)
-        used += widths[column] + GAP
     tables: list[RenderableType] = [Text(f"\n{item.title}", style="bold")]
     for piece in pieces:
         table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))

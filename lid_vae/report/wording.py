@@ -15,10 +15,11 @@ def cell_parts(cell: Cell, measure: Measure) -> list[str]:
     """``mean (sd)``, the interval, the paper's value and the p-value, as far as there are such."""
     parts = ["-"]
     if cell.summary is not None:
-        digits = _digits(cell.summary.mean, measure)
-        parts = [_with_spread(cell.summary.mean, cell.summary.sd, digits)]
-        if cell.summary.low is not None and cell.summary.high is not None:
-            parts.append(f"[{cell.summary.low:.{digits}f}, {cell.summary.high:.{digits}f}]")
+        _, mean, sd, low, high = cell.summary
+        digits = min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
+        parts = [f"{mean:.{digits}f}" + ("" if sd is None else f" ({sd:.{digits}f})")]
+        if low is not None:
+            parts.append(f"[{low:.{digits}f}, {high:.{digits}f}]")
     if cell.paper is not None:
         parts.append(f"paper {_plain(cell.paper[0])}" + ("" if cell.paper[1] is None else f" ({cell.paper[1]:g})"))
     if cell.p is not None:
@@ -67,10 +68,10 @@ def caption(item: Analysed) -> list[str]:
             f"{table.references[0].model} on equal seeds{times}; {n} seeds cannot give less than {least:.2g}."
         )
     if "ms" in shown:
-        old = any(r.get("seconds_per_step") is None for line in item.lines for r in line.row.results.values())
+        old = any(result.get("seconds_per_step") is None for result in item.results)
         mixed = " (of some runs with their validations, which they do not tell apart)" if old else ""
-        together = [int(r.get("seeds_together", 1)) for line in item.lines for r in line.row.results.values()]
-        shared = f", of up to {max(together)} seeds trained together each its share" if max(together) > 1 else ""
+        together = max(int(result.get("seeds_together", 1)) for result in item.results)
+        shared = f", of up to {together} seeds trained together each its share" if together > 1 else ""
         sentences.append(
             f"ms/step: wall-clock time of a training step{mixed}{shared}; total: training of all the row's runs, on "
             "the hardware that each result names."
@@ -81,7 +82,7 @@ def caption(item: Analysed) -> list[str]:
 
 
 def _on_the_paper(item: Analysed) -> list[str]:
-    scale = item.table.first.get("scale", 5.0)
+    scale = item.table.scale
     sentences = [f"paper: {paper.source()}."]
     categories = len(item.table.first["latent"]["z"].get("usage", ())) or None
     limit = "" if categories is None else f", nor can it exceed log {categories} = {log(categories):.2f} nats"
@@ -96,14 +97,6 @@ def _on_the_paper(item: Analysed) -> list[str]:
             f"{2 * log(scale):.2f} nats are added to it here."
         )
     return sentences
-
-
-def _with_spread(mean: float, sd: float | None, digits: int) -> str:
-    return f"{mean:.{digits}f}" if sd is None else f"{mean:.{digits}f} ({sd:.{digits}f})"
-
-
-def _digits(mean: float, measure: Measure) -> int:
-    return min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
 
 
 def _plain(value: float) -> str:
