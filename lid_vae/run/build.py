@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed, generator
+from lid_vae.run.names import current
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
 from lid_vae.train.hooks import Best, Last
 from lid_vae.train.member import Hook
@@ -122,7 +123,7 @@ def build_trainer(plan: RunPlan, folder: Path, callbacks: list[pl.Callback], **o
 
 
 def _callbacks(member: MemberPlan) -> list[Any]:
-    return list(instantiate(member.config["callbacks"]).values())
+    return list(instantiate(current(member.config["callbacks"])).values())
 
 
 def _check_data(binary: bool, data: DataModule) -> None:

@@ -195,3 +195,14 @@ def test_a_seed_whose_checkpoint_is_damaged_does_not_hide_the_others(tmp_path):
     assert "1 of 3 runs failed; the others are finished" in again.err
     assert [path.parent.name for path in sorted(tmp_path.rglob("result.json"))] == ["seed-0", "seed-2"]
     assert [path.parent.name for path in tmp_path.rglob("failed.json")] == ["seed-1"]
+
+
+def test_a_part_goes_by_its_former_name_too(tmp_path):
+    """As in a configuration of one's own that an earlier revision could read."""
+    names = ("model._target_=lid_vae.module.GMVAE", "callbacks.progress._target_=lid_vae.module.progress.progress")
+    run = Programs(tmp_path).train("model=gmvae", "trainer.max_epochs=1", *names)
+    assert run.status == 0, run.err
+    assert (
+        run.folder.parent.name
+        == Programs(tmp_path / "now").train("model=gmvae", "trainer.max_epochs=1").folder.parent.name
+    )
