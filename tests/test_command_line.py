@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from lid_vae.command_line import main, rewrite
+from lid_vae.command_line.mistake import find_odd_value
 from lid_vae.command_line.program import Job
 from lid_vae.errors import UserError
 from lid_vae.sweep.sweeper import RunFailed
@@ -355,6 +356,12 @@ def test_a_value_of_the_wrong_type_is_named_when_the_run_fails(run, argument, wo
     assert status == 1
     assert ("Traceback" in err) == (words is None)
     assert (words or "TypeError: cannot compare") in err
+
+
+def test_a_value_of_the_wrong_type_is_named_in_a_process_that_hydra_does_not_run():
+    """Where an engine carries a plan out."""
+    assert "trainer.max_epochs=abc is not a number" in find_odd_value("train", ["trainer.max_epochs=abc", "seed=1"])
+    assert find_odd_value("train", ["model=gmvae", "seed=[1,2]"]) is None
 
 
 def test_text_where_a_number_is_usual_may_be_right(run):

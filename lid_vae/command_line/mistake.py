@@ -11,10 +11,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lid_vae.command_line.arguments import is_multirun, split
+from lid_vae.run.store import own_presets
 
 __all__ = ["find_mistake", "find_odd_value"]
 
@@ -39,12 +41,15 @@ def find_mistake(kind: str, conf: Path, arguments: Sequence[str]) -> str | None:
 def find_odd_value(kind: str, overrides: Sequence[str]) -> str | None:
     """A paragraph on the first option that has a value of the wrong kind: text for a number, say.
 
-    To be called inside Hydra's run, after it has failed: text may be right, as in trainer.devices=auto.
+    To be called after a run has failed, in any process: text may be right, as in trainer.devices=auto.
     """
+    running = GlobalHydra.instance()
+    loader = running.config_loader() if running.is_initialized() else own_presets().loader
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-        groups = compose(kind, return_hydra_config=True).hydra.runtime.choices
-        defaults = compose(kind, [str(override.input_line) for override in parsed if override.key_or_group in groups])
+        groups = loader.load_configuration(kind, [], RunMode.RUN).hydra.runtime.choices
+        chosen = [str(override.input_line) for override in parsed if override.key_or_group in groups]
+        defaults = loader.load_configuration(kind, chosen, RunMode.RUN)
     except (HydraException, OmegaConfBaseException):
         return None  # another configuration than ours, as by --config-name
     for override in parsed:
