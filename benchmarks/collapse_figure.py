@@ -13,11 +13,11 @@ import bench  # noqa: F401  puts the repository on the path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lid_vae.files import read_json
-from lid_vae.module.display_name import display_name
-from lid_vae.module.drawing import draw_clouds, draw_heat_map, draw_images
-from lid_vae.module.portrait import take_portrait
+from lid_vae.picture.drawing import draw_clouds, draw_heat_map, draw_images
+from lid_vae.picture.picture_data import take_portrait
 from lid_vae.run.evaluation import load_run
+from lid_vae.system.files import read_json
+from lid_vae.train.display_name import display_name
 
 
 def principal(points: np.ndarray) -> np.ndarray:

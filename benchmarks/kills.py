@@ -28,7 +28,7 @@ from typing import Any
 
 from bench import ROOT, options_of, publish, table
 
-from lid_vae.checkpoint import load_checkpoint
+from lid_vae.system.checkpoint import load_checkpoint
 
 RUN = (
     "model=gmvae", "data.per_class=60", "data.valid_size=50", "data.test_size=60", "data.batch_size=64", "width=8",

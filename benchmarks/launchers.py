@@ -6,7 +6,7 @@
 Runs that take a moment, one thread each and one at a time (but those of submitit_local, which begin all at once). The
 share of a run is the time of a sweep of ``--jobs`` less that of a sweep of one, divided by the difference; the rest
 stands once for each sweep. Without a cluster ``submitit_slurm`` is run on a Slurm of one node, started from
-tests/sweep/slurm.py (by root, where slurm-wlm and munge are installed). Wants a machine on which nothing else runs.
+tests/launch/slurm.py (by root, where slurm-wlm and munge are installed). Wants a machine on which nothing else runs.
 """
 
 import os

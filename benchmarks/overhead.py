@@ -19,9 +19,9 @@ import torch
 torch.set_num_threads({threads})
 from seeds import bare, configurations, modules
 from lid_vae.run.build import build_data
-from lid_vae.memory import keep_freed_memory
+from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.measure.evaluator import Evaluator
-from lid_vae.train.seed_looks import SeedLooks
+from lid_vae.train.seed_measures import SeedLooks
 from lid_vae.train.stack import Stack
 resident = 0.0
 

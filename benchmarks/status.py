@@ -15,9 +15,9 @@ from typing import Any
 from bench import options_of, process_seconds, publish, table
 from rich.console import Console
 
-from lid_vae.files import write_atomic
+from lid_vae.launch.status import describe_states, read_states
 from lid_vae.report.build import build
-from lid_vae.sweep.status import describe_states, read_states
+from lid_vae.system.files import write_atomic
 
 SMALL = ("data.per_class=60", "data.valid_size=50", "data.test_size=60", "trainer.max_epochs=1", "width=8", "samples=4")
 

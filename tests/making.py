@@ -12,10 +12,10 @@ from pytorch_lightning.loggers import Logger
 
 from lid_vae.data.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.split import Split
-from lid_vae.lightning import prepare_lightning
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.plan import Parts
+from lid_vae.system.lightning_defaults import prepare_lightning
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.member import Hook, Member
 from lid_vae.train.vae_module import VAEModule

@@ -159,7 +159,7 @@ def test_a_full_disk(programs, monkeypatch, name):
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("lid_vae.files.os.replace", full)
+        patch.setattr("lid_vae.system.files.os.replace", full)
         message = programs.train().paragraph
     assert "The disk is full" in message
     assert name in message
@@ -177,7 +177,7 @@ def test_a_full_disk_when_evaluating(programs, monkeypatch):
     def full(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lid_vae.files.os.replace", full)
+    monkeypatch.setattr("lid_vae.system.files.os.replace", full)
     message = programs.evaluate(finished.folder / "checkpoints" / "best.ckpt").paragraph
     assert "The disk is full" in message
     assert "evaluation-test-" in message

@@ -11,7 +11,7 @@ import pytest
 import torch
 from runs import Programs
 
-from lid_vae.files import read_json
+from lid_vae.system.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 MNIST = Path(os.environ.get("LID_VAE_DATA", ROOT / "data")) / "mnist"

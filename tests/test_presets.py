@@ -4,7 +4,7 @@ import pytest
 import torch
 from runs import Outcome, Programs, measures
 
-from lid_vae.checkpoint import load_checkpoint
+from lid_vae.system.checkpoint import load_checkpoint
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import torch
 from runs import TINY, Programs, digest, measures, read_metrics
 
-from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
+from lid_vae.system.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.train.ensemble import Ensemble
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,6 @@ from making import recipe
 from runs import TINY, Programs, measures
 from test_combinations import INFERENCES, OBJECTIVES, configure, covering
 
-from lid_vae.checkpoint import load_checkpoint
 from lid_vae.errors import UserError
 from lid_vae.inference import SemiAmortized
 from lid_vae.likelihood import autoregressive_likelihood
@@ -23,6 +22,7 @@ from lid_vae.prior import StandardNormalPrior
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.record import evaluate_split
 from lid_vae.symbols import PADDING
+from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.ensemble import Ensemble
 from lid_vae.train.step import take_step
 from lid_vae.vae import VAE

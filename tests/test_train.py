@@ -8,8 +8,8 @@ import torch
 from omegaconf import OmegaConf
 from runs import TINY, Programs, digest, measures, read_metrics
 
-from lid_vae.checkpoint import load_checkpoint
 from lid_vae.run.store import config_hash
+from lid_vae.system.checkpoint import load_checkpoint
 
 KEYS = [
     "model",

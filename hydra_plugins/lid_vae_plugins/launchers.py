@@ -23,12 +23,12 @@ class _ChunkLauncher(Launcher):
 
     def cut(self, cfg: DictConfig, seeds: Sequence[int], groups: int) -> Sequence[Sequence[int]]:
         """How the seeds of one of ``groups`` configurations are divided among jobs."""
-        from lid_vae.sweep.sweeper import divide
+        from lid_vae.launch.sweeper import divide
 
         return divide(seeds, OmegaConf.select(cfg, "ensemble.size"), groups, None)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from lid_vae.sweep.chunk import launch_chunks
+        from lid_vae.launch.chunk import launch_chunks
 
         return launch_chunks(
             self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx, self.run
@@ -43,7 +43,7 @@ class JoblibLauncher(_ChunkLauncher):
     """Processes of this machine."""
 
     def run(self, chunks: Any) -> Any:
-        from lid_vae.sweep.joblib_pool import run_joblib
+        from lid_vae.launch.joblib_pool import run_joblib
 
         return run_joblib(chunks, **self.options)
 
@@ -52,7 +52,7 @@ class RayLauncher(_ChunkLauncher):
     """A Ray cluster."""
 
     def run(self, chunks: Any) -> Any:
-        from lid_vae.sweep.ray_cluster import run_ray
+        from lid_vae.launch.ray_cluster import run_ray
 
         return run_ray(chunks, **self.options)
 
@@ -61,6 +61,6 @@ class SubmititLauncher(_ChunkLauncher):
     """Jobs of a Slurm cluster, or of this machine."""
 
     def run(self, chunks: Any) -> Any:
-        from lid_vae.sweep.submitit_queue import run_submitit
+        from lid_vae.launch.submitit_queue import run_submitit
 
         return run_submitit(chunks, **self.options)

@@ -30,13 +30,13 @@ class SeedEnsembleLauncher(Launcher):
 
     def cut(self, cfg: DictConfig, seeds: Sequence[int], groups: int) -> Sequence[Sequence[int]]:
         """How the seeds of one of ``groups`` configurations are divided among jobs: enough for every GPU."""
-        from lid_vae.sweep.launcher import devices_of
-        from lid_vae.sweep.sweeper import divide
+        from lid_vae.launch.launcher import devices_of
+        from lid_vae.launch.sweeper import divide
 
         devices = devices_of(cfg)
         return [seeds] if devices < 2 else divide(seeds, OmegaConf.select(cfg, "ensemble.size"), groups, devices)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from lid_vae.sweep import launcher
+        from lid_vae.launch import launcher
 
         return launcher.launch(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)

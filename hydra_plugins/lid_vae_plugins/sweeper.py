@@ -51,8 +51,8 @@ class LidVaeSweeper(Sweeper):
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
+        from lid_vae.launch import sweeper
         from lid_vae.run.store import Presets
-        from lid_vae.sweep import sweeper
 
         assert self.hydra_context is not None
         assert self.launcher is not None

@@ -20,8 +20,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+from lid_vae import seed_range
 from lid_vae.errors import UserError
-from lid_vae.sweep import seed_range
 
 __all__ = ["is_multirun", "rewrite", "split"]
 

@@ -7,8 +7,8 @@ from hydra.errors import CompactHydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from lid_vae.errors import UserError
-from lid_vae.files import explain_os_error
-from lid_vae.sweep.sweeper import RunFailed
+from lid_vae.launch.sweeper import RunFailed
+from lid_vae.system.files import explain_os_error
 
 __all__ = ["explain"]
 

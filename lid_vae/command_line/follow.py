@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from lid_vae.errors import UserError
-from lid_vae.interruption import Stopped
+from lid_vae.system.interruption import Stopped
 
 
 def main(path: str, first: str) -> int:

@@ -25,13 +25,13 @@ from lid_vae.command_line.arguments import rewrite
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
-from lid_vae.files import write_json_atomic
-from lid_vae.interruption import Stopped
+from lid_vae.launch.manifest import lost_sweep
+from lid_vae.launch.sweeper import RunFailed
 from lid_vae.run.plan import plan_run
 from lid_vae.run.store import CONF, FAILURE, Presets, finished_bound
-from lid_vae.sweep.lock import LeftAlone
-from lid_vae.sweep.manifest import lost_sweep
-from lid_vae.sweep.sweeper import RunFailed
+from lid_vae.system.files import write_json_atomic
+from lid_vae.system.interruption import Stopped
+from lid_vae.system.lock import LeftAlone
 
 __all__ = ["Job", "main"]
 

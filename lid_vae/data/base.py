@@ -16,7 +16,7 @@ from pytorch_lightning import LightningDataModule
 from lid_vae.data.split import AnyExamples, Batch, Corpus, at_least_one, subsample
 from lid_vae.data.stream import Loader, SharedLoader, SharedStream, SplitLoader, Stream, StreamLoader
 from lid_vae.shapes import Float, Tensor
-from lid_vae.world import sharing, world
+from lid_vae.system.processes import sharing, world
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)

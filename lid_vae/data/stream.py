@@ -12,7 +12,7 @@ from lid_vae.data.split import AnyExamples, Batch, Split
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
-from lid_vae.world import World
+from lid_vae.system.processes import World
 
 Prepare = Callable[[Tensor, torch.Generator], Float[Tensor, "B D"]]
 

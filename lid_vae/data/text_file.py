@@ -14,8 +14,8 @@ import torch
 from lid_vae.data.split import at_least_one
 from lid_vae.data.vocabulary import EOS, UNKNOWN
 from lid_vae.errors import UserError
-from lid_vae.files import explain_os_error
 from lid_vae.shapes import Int, Tensor
+from lid_vae.system.files import explain_os_error
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ __all__ = ["parse_words", "read_words"]
 from collections import Counter
 from pathlib import Path
 
-from lid_vae.checkpoint import load_checkpoint
 from lid_vae.data.text_file import decode_text, read_text
 from lid_vae.data.vocabulary import EOS, UNKNOWN
 from lid_vae.errors import UserError
+from lid_vae.system.checkpoint import load_checkpoint
 
 # Symbols that lists hold and that are no words; this program has its own for the unknown, the end and padding.
 SPECIAL = frozenset({UNKNOWN, EOS, "<pad>", "<s>", "</s>", "<bos>"})

@@ -7,8 +7,8 @@ from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Bool, Float, Observations, Tensor
+from lid_vae.system.processes import average
 from lid_vae.vae import VAE
-from lid_vae.world import average
 
 __all__ = ["Aggressive"]
 

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
-from lid_vae.diagnostic import (
+from lid_vae.distribution.latent import LatentDistribution, Mixture
+from lid_vae.measure.batch import ROWS, Infer, Look, Ruler, look_at, noise_of
+from lid_vae.metrics import (
     ActiveUnits,
     CategoricalMutualInformation,
     ClusterAccuracy,
@@ -16,12 +18,10 @@ from lid_vae.diagnostic import (
     LogLikelihood,
     MutualInformation,
 )
-from lid_vae.diagnostic.gather import gather
-from lid_vae.distribution.latent import LatentDistribution, Mixture
-from lid_vae.measure.look import ROWS, Infer, Look, Ruler, look_at, noise_of
+from lid_vae.metrics.gather import gather
 from lid_vae.shapes import Int, Observations, Tensor
+from lid_vae.system.processes import ALONE, World
 from lid_vae.vae import VAE
-from lid_vae.world import ALONE, World
 
 __all__ = ["Evaluator", "Looker"]
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lid_vae.files import write_atomic
-from lid_vae.module.drawing import png
+from lid_vae.picture.drawing import png
 from lid_vae.report.analysis import analyse
 from lid_vae.report.latex import latex
 from lid_vae.report.page import page
@@ -14,6 +13,7 @@ from lid_vae.report.pictures import depth_figure
 from lid_vae.report.results import read
 from lid_vae.report.table import markdown, rows_csv, runs_csv
 from lid_vae.report.terminal import Terminal, print_tables
+from lid_vae.system.files import write_atomic
 
 __all__ = ["build"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lid_vae.module.drawing import png
+from lid_vae.picture.drawing import png
 from lid_vae.report.analysis import Analysed, Line
 from lid_vae.report.study import Row
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lid_vae.errors import UserError
+from lid_vae.launch.manifest import expected_seeds
 from lid_vae.report.configured import same_data
 from lid_vae.report.naming import label
 from lid_vae.report.study import REFERENCES, Row, Study, Table, say_missing
 from lid_vae.run.store import FAILURE
-from lid_vae.sweep.manifest import expected_seeds
 
 __all__ = ["read"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lid_vae.report.configured import Config, read_config, settings
-from lid_vae.sweep.seed_range import seed_text
+from lid_vae.seed_range import seed_text
 
 __all__ = ["REFERENCES", "Row", "Study", "Table", "say_missing", "say_seeds"]
 

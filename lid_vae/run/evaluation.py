@@ -9,23 +9,23 @@ import torch
 from omegaconf import DictConfig
 
 from lid_vae import __version__
-from lid_vae.checkpoint import check_targets, load_checkpoint
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text import MeasuredText
 from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
-from lid_vae.files import write_atomic, write_json_atomic
-from lid_vae.lightning import prepare_lightning
-from lid_vae.memory import keep_freed_memory
-from lid_vae.module.text_measures import text_measures
-from lid_vae.module.text_request import TextRequest, text_request
-from lid_vae.module.texts import likelihood_of
 from lid_vae.noise import derive_seed
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.names import current
 from lid_vae.run.plan import Parts, check_whole, labels_of
 from lid_vae.run.record import describe_run, evaluate_split, summary
+from lid_vae.system.checkpoint import check_targets, load_checkpoint
+from lid_vae.system.denormals import denormals_flushed
+from lid_vae.system.files import write_atomic, write_json_atomic
+from lid_vae.system.freed_memory import keep_freed_memory
+from lid_vae.system.lightning_defaults import prepare_lightning
+from lid_vae.text.measures import text_measures
+from lid_vae.text.request import TextRequest, text_request
+from lid_vae.text.texts import likelihood_of
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["EvaluationPlan", "Loaded", "evaluate", "load_run", "plan_evaluation"]

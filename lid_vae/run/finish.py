@@ -8,17 +8,17 @@ from typing import Any
 
 import torch
 
-from lid_vae.checkpoint import load_checkpoint
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.files import write_atomic, write_json_atomic
-from lid_vae.module.loggers import finish_loggers
-from lid_vae.module.text_measures import text_measures
-from lid_vae.module.texts import Texts, take_texts
+from lid_vae.log.loggers import finish_loggers
 from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import describe_run, evaluate_split, split_evaluator, summary
+from lid_vae.system.checkpoint import load_checkpoint
+from lid_vae.system.files import write_atomic, write_json_atomic
+from lid_vae.text.measures import text_measures
+from lid_vae.text.texts import Texts, take_texts
 from lid_vae.train.member import Member
-from lid_vae.train.seed_looks import SeedLooks, seeds_at_once
+from lid_vae.train.seed_measures import SeedLooks, seeds_at_once
 from lid_vae.train.stack import Stack
 from lid_vae.train.stopwatch import Elapsed
 from lid_vae.train.vae_module import VAEModule
@@ -127,7 +127,7 @@ def _record(
 
 
 def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
-    from lid_vae.module.pictures import draw_run  # matplotlib takes a second to import
+    from lid_vae.picture.page import draw_run  # matplotlib takes a second to import
 
     return draw_run(module, data, folder / "latents.png")
 

@@ -15,16 +15,10 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 
 from lid_vae import __version__
-from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.data.base import DataModule
 from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.denormals import denormals_flushed
 from lid_vae.errors import UserError
-from lid_vae.files import read_json, remove_unfinished, write_atomic
-from lid_vae.interruption import Interruption, interruptible
-from lid_vae.lightning import prepare_lightning
-from lid_vae.memory import keep_freed_memory
-from lid_vae.module.loggers import finish_loggers
+from lid_vae.log.loggers import finish_loggers
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.run.build import build_callbacks, build_data, build_hooks, build_loggers, build_module, build_trainer
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
@@ -33,8 +27,14 @@ from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.process_group import ProcessGroup, find_group
 from lid_vae.run.record import summary
 from lid_vae.run.store import FAILURE, finished_bound
-from lid_vae.sweep.lock import Claim, LeftAlone, claim
-from lid_vae.sweep.seed_range import seed_text
+from lid_vae.seed_range import seed_text
+from lid_vae.system.checkpoint import AtomicCheckpointIO, load_checkpoint
+from lid_vae.system.denormals import denormals_flushed
+from lid_vae.system.files import read_json, remove_unfinished, write_atomic
+from lid_vae.system.freed_memory import keep_freed_memory
+from lid_vae.system.interruption import Interruption, interruptible
+from lid_vae.system.lightning_defaults import prepare_lightning
+from lid_vae.system.lock import Claim, LeftAlone, claim
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.last_step import LastStep
 from lid_vae.train.member import Member

@@ -11,8 +11,18 @@ _MOVED = {
     **{f"lid_vae.module.{name}": f"lid_vae.train.{name}" for name in _CLASSES},
     **{
         f"lid_vae.module.{name}": f"lid_vae.train.{name}"
-        for name in ("lipschitz_annealing.LipschitzAnnealing", "restart.Restart", "progress.progress")
+        for name in ("lipschitz_annealing.LipschitzAnnealing", "restart.Restart")
     },
+    **{
+        f"lid_vae.module.{name}": f"lid_vae.log.{name}"
+        for name in (
+            "csv_logger.CSVLogger",
+            "progress.progress",
+            "tensorboard_logger.TensorBoardLogger",
+            "wandb_logger.wandb_logger",
+        )
+    },
+    "lid_vae.module.callbacks.Panels": "lid_vae.run.panels.Panels",
 }
 
 

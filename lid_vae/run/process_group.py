@@ -26,7 +26,7 @@ from pytorch_lightning.plugins.environments import (
 
 from lid_vae.errors import UserError
 from lid_vae.run.plan import DeviceOptions
-from lid_vae.world import world
+from lid_vae.system.processes import world
 
 __all__ = ["ProcessGroup", "find_group"]
 

@@ -12,8 +12,8 @@ from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.measure.evaluator import Evaluator
+from lid_vae.system.processes import ALONE, World, sharing
 from lid_vae.train.vae_module import VAEModule
-from lid_vae.world import ALONE, World, sharing
 
 __all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
 

@@ -22,8 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lid_vae.errors import UserError
-from lid_vae.files import read_json
 from lid_vae.run.names import canonical
+from lid_vae.system.files import read_json
 
 __all__ = [
     "CONF",

@@ -10,8 +10,8 @@ from torch import nn
 from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch
 from lid_vae.data.stream import Loader, Stream, StreamLoader
+from lid_vae.seed_range import seed_text
 from lid_vae.shapes import Tensor
-from lid_vae.sweep.seed_range import seed_text
 from lid_vae.train.member import Member
 from lid_vae.train.training import Training
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lid_vae.interruption import Interruption
+from lid_vae.system.interruption import Interruption
 
 __all__ = ["LastStep"]
 

@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
-from lid_vae.measure.look import Look
+from lid_vae.measure.batch import Look
 from lid_vae.noise import generator
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.train.member_optimizers import MemberOptimizers

@@ -8,8 +8,8 @@ import torch
 
 from lid_vae.inference.base import Group, Inference
 from lid_vae.shapes import Bool, Float, Tensor
+from lid_vae.system.processes import world
 from lid_vae.train.vae_module import VAEModule
-from lid_vae.world import world
 
 __all__ = ["Alone", "States", "Together"]
 

@@ -16,14 +16,14 @@ from lid_vae.inference.base import Group, Informed, Update
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
+from lid_vae.system.processes import average, sharing, world
 from lid_vae.train.compiled import compiled
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
-from lid_vae.train.seed_looks import SeedLooks
+from lid_vae.train.seed_measures import SeedLooks
 from lid_vae.train.stack import Stack
 from lid_vae.train.step import Bound, take_step
 from lid_vae.train.together import Alone, Together
 from lid_vae.train.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
-from lid_vae.world import average, sharing, world
 
 __all__ = ["Training"]
 

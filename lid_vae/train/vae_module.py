@@ -16,9 +16,9 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Bool, Float, Observations, Tensor
+from lid_vae.system.processes import world
 from lid_vae.train.promise import Promise
 from lid_vae.vae import VAE
-from lid_vae.world import world
 
 __all__ = ["VAEModule"]
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from lid_vae.classical.ppca import PPCA, fit, sample_covariance
-from lid_vae.noise import generator
-from lid_vae.report.classical_bridge import (
+from lid_vae.figure.bridge import (
     brenier_vae,
     fit_brenier,
     fit_linear,
@@ -15,7 +14,8 @@ from lid_vae.report.classical_bridge import (
     measure,
     numbers_beside_ppca,
 )
-from lid_vae.report.classical_ppca import Truth
+from lid_vae.figure.ppca import Truth
+from lid_vae.noise import generator
 
 ONE = Truth([[1.5, -1.0, 0.5, 1.0, -0.5]], 0.5).model
 TWO = Truth([[1.5, -1.0, 0.5, 1.0, -0.5], [0.0, 1.0, 1.0, -0.5, 1.5]], 0.5).model

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lid_vae.classical.ppca import PPCA, fit, sample_covariance
-from lid_vae.diagnostic import ClusterAccuracy
 from lid_vae.errors import UserError
 from lid_vae.measure.evaluator import Evaluator
+from lid_vae.metrics import ClusterAccuracy
 from lid_vae.noise import generator
 from lid_vae.vae import VAE
 

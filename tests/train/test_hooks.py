@@ -7,8 +7,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from runs import Programs, measures
 
-from lid_vae.checkpoint import load_checkpoint
 from lid_vae.errors import UserError
+from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.hooks import Best, EarlyStopping, Last
 from lid_vae.train.member import Member

@@ -9,9 +9,9 @@ import pytest
 import torch
 from runs import Programs, digest, measures, read_metrics
 
-from lid_vae.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
+from lid_vae.system.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.train import VAEModule
 from lid_vae.train.stack import Stack, obstacle
 from lid_vae.train.step import take_step

@@ -1,0 +1,231 @@
+"""Figures 3 and 4, Theorem 1's curve and the bridge: compute, draw, and write each as PDF, PNG and CSV."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from itertools import chain, starmap
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lid_vae.classical.ppca import fit
+from lid_vae.classical.sampling import require_pyro
+from lid_vae.errors import UserError
+from lid_vae.figure import bridge, drawing, gaussian_mixture, ppca, theorem
+from lid_vae.figure.numbers import Number, as_csv, as_text
+from lid_vae.figure.options import check_number, check_numbers, check_options
+from lid_vae.noise import generator
+from lid_vae.run.plan import check_whole
+from lid_vae.system.files import write_atomic
+
+__all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a figure has to say on the terminal: its numbers, the files, and what went wrong without stopping it."""
+
+    text: str
+    files: tuple[Path, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Figure3:
+    """PPCA: truths by name, each fitted by ``latent`` directions. Options: conf/figure/figure_3.yaml."""
+
+    truths: Mapping[str, Mapping]
+    latent: int
+    samples: int
+    example: int
+    noise_variances: Sequence[float]
+    sample_sizes: Sequence[int]
+    repeats: int
+
+    def draw(self, folder: Path, seed: int) -> Outcome:
+        """Write figure-3 and figure-3-sweeps to ``folder``."""
+        self._check()
+        truths, cases, numbers = _read_truths(self.truths), [], []
+        for name, truth in truths.items():
+            paper = truth.with_directions(self.latent)
+            x = truth.model.sample(self.samples, generator(seed, "figure 3", name))
+            fitted = fit(x, self.latent, center=False)
+            numbers += ppca.numbers_at(name, ppca.PAPER, paper, x)
+            numbers += ppca.numbers_at(name, ppca.FIT, fitted, x)
+            cases.append((name, paper, fitted, x))
+        files = _write(folder / "figure-3", drawing.draw_ppca(cases, numbers, self.example), numbers)
+        first, last = next(iter(truths.values())), next(reversed(truths.values()))
+        noise = ppca.noise_sweep(last, self.latent, self.samples, self.noise_variances, seed)
+        sizes = ppca.sample_size_sweep(first, self.latent, self.sample_sizes, self.repeats, seed)
+        sweeps = drawing.draw_ppca_sweeps(noise, sizes)
+        return Outcome(as_text(numbers), files + _write(folder / "figure-3-sweeps", sweeps, [*noise, *sizes]))
+
+    def _check(self) -> None:
+        for name, least in {"latent": 1, "samples": 1, "example": 0, "repeats": 2}.items():
+            check_whole(f"figure.{name}", getattr(self, name), least)
+        if self.example >= self.samples:
+            raise UserError(f"figure.example={self.example} is not one of the {self.samples} samples, numbered from 0.")
+        check_numbers("figure.noise_variances", self.noise_variances)
+        check_numbers("figure.sample_sizes", self.sample_sizes, 1, whole=True)
+
+
+@dataclass(frozen=True)
+class Figure4:
+    """The Gaussian mixture: data sets by name. Options: conf/figure/figure_4.yaml."""
+
+    clusters: Mapping[str, Mapping]
+    samples: int
+    nuts: Mapping[str, int]
+    replicates: Mapping
+    processes: int
+
+    def draw(self, folder: Path, seed: int) -> Outcome:
+        """Write figure-4 to ``folder``; chains that did not mix are a problem."""
+        self._check()
+        nuts = gaussian_mixture.Nuts.from_options("figure.nuts", self.nuts)
+        if nuts.chains > 0:
+            require_pyro()  # before the work, not after
+        data = {
+            key.replace("_", " "): gaussian_mixture.Clusters.from_options(f"figure.clusters.{key}", clusters)
+            for key, clusters in self.clusters.items()
+        }
+        panels, sizes = [], []
+        with self._replicate(data, seed) as shares:
+            for name, clusters in data.items():
+                panels += gaussian_mixture.make_panels(name, clusters, self.samples, nuts, seed)
+                sizes += gaussian_mixture.sample_size_sweep(name, clusters, self.samples, seed)
+            share = shares()
+        numbers = [*(number for panel in panels for number in panel.numbers()), *share, *sizes]
+        problems = tuple(
+            f"The chains did not mix for {panel.case} at {panel.parameters}: R-hat {panel.chains.r_hat:.3f} (wanted: "
+            f"at most 1.01), effective sample size {panel.chains.effective_size:.0f} (wanted: at least "
+            f"{100 * len(panel.chains.alpha)}). Sample longer: figure.nuts.samples={2 * nuts.samples}."
+            for panel in panels
+            if panel.chains is not None and not panel.chains.mixed
+        )
+        figure = drawing.draw_mixture(panels, sizes, share)
+        return Outcome(as_text(numbers), _write(folder / "figure-4", figure, numbers), problems)
+
+    def _check(self) -> None:
+        if not self.clusters:
+            raise UserError("figure.clusters names no data set. Leave at least one.")
+        check_whole("figure.samples", self.samples, 2)
+        count, samples = (partial(check_whole, least=least) for least in (0, 2))
+        check_options("figure.replicates", self.replicates, "of", count=count, samples=samples)
+        unknown = [name for name in self.replicates["of"] if name not in self.clusters]
+        if unknown and self.replicates["count"] > 0:
+            raise UserError(
+                f"figure.replicates.of={unknown} is not among figure.clusters, {list(self.clusters)}. Name one of "
+                "these, or leave the replicates out with figure.replicates.count=0."
+            )
+        if self.processes not in (1, 2):
+            raise UserError(f"figure.processes={self.processes} must be 1 or 2: the replicates need one more at most.")
+
+    @contextmanager
+    def _replicate(
+        self, data: Mapping[str, gaussian_mixture.Clusters], seed: int
+    ) -> Iterator[Callable[[], list[Number]]]:
+        """The shares of fits that collapse: in a second process meanwhile, or when asked for if there is to be one."""
+        samples, count = self.replicates["samples"], self.replicates["count"]
+        names = [key.replace("_", " ") for key in self.replicates["of"] if count > 0]
+        jobs = [(name, data[name], samples, count, seed) for name in names]
+        if self.processes == 1 or not jobs:
+            yield lambda: list(chain(*starmap(gaussian_mixture.collapse_share, jobs)))
+            return
+        # A fresh process: one forked from this one would share locks with the threads of torch and BLAS.
+        with get_context("spawn").Pool(1, torch.set_num_threads, (1,)) as pool:
+            shares = pool.starmap_async(gaussian_mixture.collapse_share, jobs)
+            yield lambda: list(chain(*shares.get()))
+
+
+@dataclass(frozen=True)
+class TheoremOne:
+    """Posterior equals prior exactly where the likelihood is constant. Options: conf/figure/theorem_1.yaml."""
+
+    separations: Sequence[float]
+    mixture_samples: Sequence[int]
+    alpha: float
+    weights: Sequence[float]
+    ppca_samples: int
+    features: int
+
+    def draw(self, folder: Path, seed: int) -> Outcome:
+        """Write theorem-1 to ``folder``."""
+        check_numbers("figure.separations", self.separations, 0)
+        check_numbers("figure.mixture_samples", self.mixture_samples, 2, whole=True)
+        check_number("figure.alpha", self.alpha, 0)
+        check_numbers("figure.weights", self.weights, 0)
+        check_whole("figure.ppca_samples", self.ppca_samples, 1)
+        check_whole("figure.features", self.features, 1)
+        numbers = []
+        for samples in self.mixture_samples:
+            numbers += theorem.mixture_grid(self.separations, samples, self.alpha, seed)
+        numbers += theorem.ppca_grid(self.weights, self.ppca_samples, self.features, seed)
+        return Outcome("", _write(folder / "theorem-1", drawing.draw_theorem(numbers), numbers))
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """VAEs with a linear and a Brenier decoder on PPCA's data. Options: conf/figure/bridge.yaml."""
+
+    truths: Mapping[str, Mapping]
+    latent: int
+    samples: int
+    evaluation_samples: int
+    width: int
+    steps: int
+    strong_convexity_floors: Sequence[float]
+
+    def draw(self, folder: Path, seed: int) -> Outcome:
+        """Write bridge to ``folder``."""
+        for name in ("latent", "samples", "width", "steps"):
+            check_whole(f"figure.{name}", getattr(self, name), 1)
+        check_whole("figure.evaluation_samples", self.evaluation_samples, 2)
+        check_numbers("figure.strong_convexity_floors", self.strong_convexity_floors)
+        numbers = []
+        for name, truth in _read_truths(self.truths).items():
+            limit = partial(bridge.limit_sample, truth.model)
+            for size, sample in ((f"{self.samples} samples", truth.model.sample), ("large-sample limit", limit)):
+                x = sample(self.samples, generator(seed, "bridge", name))
+                numbers += self._compare(f"{name}, {size}", x, seed)
+        return Outcome(as_text(numbers), _write(folder / "bridge", drawing.draw_bridge(numbers), numbers))
+
+    def _compare(self, case: str, x: Tensor, seed: int) -> list[Number]:
+        linear = bridge.linear_vae(x.shape[1], self.latent, seed)
+        fitted = {"linear decoder": bridge.fit_linear(linear, x)}
+        for floor in self.strong_convexity_floors:
+            vae = bridge.brenier_vae(x, self.latent, self.width, floor, seed)
+            fitted[f"Brenier decoder, floors {floor:g}"] = bridge.fit_brenier(vae, x, seed, self.steps)
+        numbers = []
+        for decoder, vae in fitted.items():
+            measured = bridge.measure(vae, x, self.evaluation_samples)
+            numbers += bridge.numbers_beside_ppca(case, decoder, measured, x, self.latent)
+        return numbers
+
+
+def _read_truths(truths: Mapping[str, Mapping]) -> dict[str, ppca.Truth]:
+    """By the name that figures show."""
+    if not truths:
+        raise UserError("figure.truths names no data set. Leave at least one.")
+    return {
+        f"{key.replace('_', '-')} truth": ppca.Truth.from_options(f"figure.truths.{key}", options)
+        for key, options in truths.items()
+    }
+
+
+def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path, ...]:
+    """``stem`` as .pdf, .png and .csv; the same input gives the same bytes."""
+    paths = []
+    for suffix, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 130})):
+        content = BytesIO()
+        figure.savefig(content, format=suffix, **options)
+        paths.append(stem.with_suffix(f".{suffix}"))
+        write_atomic(paths[-1], content.getvalue())
+    paths.append(stem.with_suffix(".csv"))
+    write_atomic(paths[-1], as_csv(numbers))
+    return tuple(paths)

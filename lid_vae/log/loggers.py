@@ -1,0 +1,95 @@
+"""What a run says to its loggers at the end, and pictures and texts for those that take them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from lid_vae.log.tensorboard_logger import TensorBoardLogger
+from lid_vae.text.texts import Texts
+
+__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "log_texts", "picture_loggers"]
+
+
+@runtime_checkable
+class PictureLogger(Protocol):
+    """A logger that takes images: TensorBoard's and wandb's."""
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+        """RGB images [height, width, 3] of bytes."""
+
+
+def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
+    """Those of ``loggers`` that take images."""
+    return [logger for logger in loggers if isinstance(logger, PictureLogger)]
+
+
+def log_texts(loggers: Iterable[Logger], key: str, texts: Texts, step: int) -> None:
+    """As text in TensorBoard, as a table in wandb; other loggers take none."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_text(key, texts.page(), step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_text(key, columns=["what", "text"], data=texts.rows(), step=step)
+
+
+def finish_loggers(
+    loggers: Iterable[Logger],
+    result: Mapping[str, Any] | None,
+    picture: Path | None = None,
+    texts: Texts | None = None,
+) -> None:
+    """Close every logger; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged.
+
+    Without a result the run counts as failed. Every run must come here, since a wandb run that is not finished keeps
+    the process from ending, and the next seed from a clean start.
+    """
+    loggers = list(loggers)
+    if result is not None and texts is not None:
+        log_texts(loggers, "texts", texts, int(result["steps"]))
+    for logger in loggers:
+        if result is not None and isinstance(logger, PictureLogger):
+            step = int(result["steps"])
+            if picture is not None:
+                logger.log_image("picture", [_pixels(picture)], step)
+            if isinstance(logger, WandbLogger):
+                logger.experiment.summary.update(final_metrics(result))
+            elif isinstance(logger, Logger):
+                logger.log_metrics(final_metrics(result), step)
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=0 if result is not None else 1)
+        else:
+            logger.finalize("failed" if result is None else "success")
+        if isinstance(logger, TensorBoardLogger):
+            logger.close()
+
+
+def final_metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    """The measures of ``result`` under the names that validation logs, ``valid`` replaced by the split."""
+    z = result["latent"]["z"]
+    w = result["latent"].get("w", {})
+    measures = {
+        "bound": result.get("elbo"),
+        "log_likelihood": result["ll"]["mean"],
+        "log_likelihood_se": result["ll"].get("se"),
+        "active_units": z["au"],
+        "kl": z["kl"],
+        "mutual_information": z.get("mi"),
+        "mutual_information_upper": z.get("mi_upper"),
+        "kl_joint": result["latent"].get("joint", {}).get("kl"),
+        "active_units_w": w.get("au"),
+        "kl_w": w.get("kl"),
+        "accuracy": result.get("accuracy"),
+        "bits_per_dimension": result.get("bits_per_dimension"),
+    }
+    split = result.get("split", "test")
+    return {f"{split}/{name}": float(value) for name, value in measures.items() if value is not None}
+
+
+def _pixels(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

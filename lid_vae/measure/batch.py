@@ -1,0 +1,153 @@
+"""What one batch shows of a model, averaged over draws: tensors alone, so that ``vmap`` looks under many weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from lid_vae.distribution.approximation import Approximation
+from lid_vae.errors import UserError
+from lid_vae.metrics.log_likelihood import LogMeanExp
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Observations, Tensor
+from lid_vae.vae import VAE, LogTerms
+
+__all__ = ["ROWS", "Infer", "Look", "Noise", "Ruler", "look_at", "noise_of", "rows_of"]
+
+Infer = Callable[[Tensor, Tensor], Approximation]
+"""(x, noise) -> q for a batch."""
+Look = dict[str, Tensor]
+"""Of each example: ``evidence``, ``bound``, ``divergence`` and ``w_divergence`` [B], nats; ``w`` [2, B, M], its
+expectation twice, or where that has no closed form its averages over the two halves of the draws. With categories
+``category`` [S, B, K], q(z | x): exact (S = 1), or averages over the halves. By dimension ``spread`` [3, B, M],
+averages over ``spread_draws`` draws: of w, of its square and of its log-density under the prior's marginals. With the
+information of w ``statistic`` [K, B, P], of one draw, ``natural`` [K, B, P], ``normaliser`` [K, B] and, where
+categories are enumerated, ``log_category`` [K, B]."""
+
+ROWS = 10_000
+# Draws for each example that the divergences of single dimensions need.
+SPREAD_DRAWS = 20
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """What is measured of a batch.
+
+    ``samples`` is S: importance samples for the log-likelihood, and draws for every expectation under q, of which one
+    half is independent of the other. Draws are made in pieces of at most ``rows`` rows of the decoder (one draw of the
+    batch at the least), so memory is bounded. ``with_w`` adds the information of w, ``by_dimension`` the divergence of
+    each dimension of w, where w is not binary. ``inference_samples``: draws of noise that inference takes for itself.
+    Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
+    """
+
+    samples: int
+    with_w: bool = True
+    rows: int = ROWS
+    inference_samples: int = 1
+    by_dimension: bool = False
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise UserError(f"Evaluation needs at least two samples, got samples={self.samples}.")
+
+    def draws(self, rows: int) -> int:
+        """How many draws of a batch that gives the decoder ``rows`` rows a draw make a piece."""
+        return max(1, min(self.rows // rows, self.samples - self.samples // 2))
+
+
+class Noise(NamedTuple):
+    """Where a batch's random numbers come from. Inference has its own: a q refined on the draws that then weigh it
+    would make the weights biased.
+    """
+
+    draws: torch.Generator
+    inference: torch.Generator
+
+
+def noise_of(number: int, device: torch.device) -> Noise:
+    """That of batch ``number``, a function of the number alone."""
+    return Noise(generator("evaluate", number, device=device), generator("infer", number, device=device))
+
+
+def rows_of(vae: VAE, x: Observations) -> int:
+    """How many rows a batch gives the decoder for each draw."""
+    return vae.likelihood.count(x) * (vae.posterior.categories or 1)
+
+
+@torch.no_grad()
+def look_at(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: Noise) -> Look:
+    """Looks at a batch by ``ruler.samples`` draws from the q that ``infer`` finds."""
+    q = infer(x, vae.posterior.draw_noise(ruler.inference_samples, len(x), noise.inference))
+    at_once = ruler.draws(rows_of(vae, x))
+    halves, categories = [_Mean(), _Mean()], [_Mean(), _Mean()]
+    evidence, bound, divergence, w_divergence, spread = LogMeanExp(), _Mean(), _Mean(), _Mean(), _Mean()
+    terms: LogTerms | None = None
+    sizes = (ruler.samples - ruler.samples // 2, ruler.samples // 2)
+    for w_mean, category_mean, size in zip(halves, categories, sizes, strict=True):
+        done = 0
+        while done < size:
+            piece = min(size - done, at_once)
+            terms = vae.terms(x, q, vae.posterior.draw_noise(piece, len(x), noise.draws))
+            evidence.add(terms.log_evidence_weight())
+            bound.add(terms.expectation(terms.log_weight()))
+            divergence.add(terms.expectation(terms.log_posterior - terms.log_prior))
+            w_mean.add(_over_categories(q, terms.sample.w))
+            if q.log_category is not None:
+                marginal = q.marginal_log_prob(terms.sample) - terms.prior.log_prob(terms.sample.w)
+                w_divergence.add(terms.expectation(marginal))
+            elif terms.log_joint is not None:
+                category_mean.add(torch.softmax(terms.log_joint, -1).squeeze(1))
+            if ruler.by_dimension and spread.count < SPREAD_DRAWS:
+                spread.add(_spread(q, terms))
+            done += piece
+    assert terms is not None
+    joint = divergence.result() if terms.kl is None else terms.kl
+    look = {"evidence": evidence.result(), "bound": bound.result(), "divergence": joint, "w_divergence": joint}
+    exact = q.expectation()
+    look["w"] = torch.stack([half.result() for half in halves])
+    if exact is not None:
+        look["w"] = _over_categories(q, exact.double().unsqueeze(0)).expand_as(look["w"])
+    if q.log_category is not None:
+        look["w_divergence"] = w_divergence.result()
+        look["category"] = q.log_category.exp().mT.unsqueeze(0)
+    elif terms.log_joint is not None:
+        # two pieces of unequal weight only where S is odd; then the halves differ by one draw
+        look["category"] = torch.stack([half.result() for half in categories])
+    if ruler.by_dimension:
+        look["spread"], look["spread_draws"] = spread.result(), torch.tensor(spread.count)
+    if ruler.with_w:
+        look["statistic"] = q.statistic(terms.sample.base[0])
+        look["natural"], look["normaliser"] = q.natural()
+        if q.log_category is not None:
+            look["log_category"] = q.log_category
+    return look
+
+
+def _over_categories(q: Approximation, value: Float[Tensor, "S K B M"]) -> Float[Tensor, "S B M"]:
+    """The expectation under q(z | x) where categories are enumerated."""
+    return value.squeeze(1) if q.log_category is None else (q.log_category.exp().unsqueeze(-1) * value).sum(1)
+
+
+def _spread(q: Approximation, terms: LogTerms) -> Float[Tensor, "S 3 B M"]:
+    w = terms.sample.w
+    log_prior = terms.prior.elementwise_log_prob(w)
+    if terms.prior.support == "positive":
+        w, log_prior = w.log(), log_prior + w.log()
+    w = w.double()
+    return torch.stack([_over_categories(q, value) for value in (w, w.square(), log_prior.double())], 1)
+
+
+class _Mean:
+    """Mean over samples that arrive in pieces, in double precision."""
+
+    def __init__(self) -> None:
+        self.count, self.total = 0, torch.zeros(())
+
+    def add(self, value: Float[Tensor, "s *rest"]) -> None:
+        piece = value.double().sum(0)
+        self.total = piece if self.count == 0 else self.total + piece
+        self.count += len(value)
+
+    def result(self) -> Tensor:
+        return self.total / self.count

@@ -1,0 +1,48 @@
+"""The picture of a trained model: all its panels on one page."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from lid_vae.data.base import DataModule
+from lid_vae.picture.drawing import png
+from lid_vae.picture.panels import panels
+from lid_vae.picture.picture_data import Portrait, take_portrait
+from lid_vae.system.files import write_atomic
+from lid_vae.train.vae_module import VAEModule
+
+__all__ = ["draw_portrait", "draw_run"]
+
+EXAMPLES = 2000
+# An encoder that reads symbol after symbol is slow, and five hundred dots show as much.
+SENTENCES = 500
+SIDE = 4.2
+ROW = 4.0
+DOTS = 110
+
+
+def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
+    """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
+    examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
+    write_atomic(path, png(draw_portrait(take_portrait(module, data, "test", examples))))
+    return path
+
+
+def draw_portrait(portrait: Portrait) -> Figure:
+    """Panels side by side, at most four sides wide."""
+    shown = list(panels(portrait).values())
+    total = sum(panel.width for panel in shown)
+    images = portrait.vectors is not None and portrait.vectors.image_shape is not None
+    rows = 1 if total <= ROW and not images else 2
+    columns = -(-int(total) // rows)
+    figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), dpi=DOTS, layout="constrained")
+    figure.suptitle(portrait.title, fontsize=11)
+    places = figure.add_gridspec(rows, columns)
+    row, column = 0, 0
+    for panel in shown:
+        if column + panel.width > columns:
+            row, column = row + 1, 0
+        width = int(panel.width)
+        panel.draw(figure.add_subfigure(places[row, column : column + width]))
+        column += width
+    return figure

@@ -1,0 +1,237 @@
+"""What the pictures show of a trained model: draws, reconstructions and posterior probabilities, as NumPy arrays."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+
+from lid_vae.data.base import DataModule, Part
+from lid_vae.distribution.approximation import Approximation, LatentSample
+from lid_vae.distribution.latent import LatentDistribution, Mixture
+from lid_vae.likelihood.base import VectorLikelihood
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Int, Tensor
+from lid_vae.symbols import PADDING
+from lid_vae.train.display_name import display_name
+from lid_vae.train.posterior_mean import average
+from lid_vae.train.vae_module import VAEModule
+
+__all__ = ["Portrait", "Vectors", "take_portrait"]
+
+Array = np.ndarray
+DRAWS = 16
+IMAGES = 100
+SPREAD = 256
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What the model says of observations that are vectors: points or images.
+
+    ``reconstruction_RD`` belongs to the first R rows of ``x_BD``; ``decoded_KD`` is the decoder's mean at each
+    category's prior mean.
+    """
+
+    image_shape: tuple[int, int] | None
+    x_BD: Array
+    reconstruction_RD: Array
+    sample_ND: Array
+    sample_category_N: Array | None
+    decoded_KD: Array | None
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A model seen on B examples. Latents are shown as u: w where it is real or binary, log w where it is positive.
+
+    ``u_BM`` is one posterior draw for each example (for binary w the posterior mean, as draws would hide one another),
+    ``prior_NM`` draws of the prior, ``centre_KM`` the centre of each category. ``activity_M`` is the variance of the
+    posterior mean over that of the prior. ``category_BK`` is q(z | x), ``mixing_K`` p(z). ``vectors`` is None where the
+    observations are sequences, of which ``texts`` tells.
+    """
+
+    title: str
+    support: Literal["real", "positive", "binary"]
+    label_B: Array | None
+    label_count: int
+    u_BM: Array
+    prior_NM: Array
+    activity_M: Array
+    category_BK: Array | None
+    mixing_K: Array | None
+    centre_KM: Array | None
+    vectors: Vectors | None
+    grid: tuple[Array, Array, Array] | None
+    """For two latents: the coordinates, and the log-density of u for each component (or of the prior), [K, G, G]."""
+
+    @cached_property
+    def usage_K(self) -> Array:
+        """q(z), the average of q(z | x) over the examples."""
+        assert self.category_BK is not None
+        return self.category_BK.mean(0)
+
+    @cached_property
+    def usage_CK(self) -> Array:
+        """q(z | label), a row for each label; zero where a label has no example."""
+        assert self.category_BK is not None
+        assert self.label_B is not None
+        total = np.zeros((self.label_count, self.category_BK.shape[1]))
+        np.add.at(total, self.label_B, self.category_BK)
+        return total / np.maximum(np.bincount(self.label_B, minlength=self.label_count), 1)[:, None]
+
+    @cached_property
+    def class_K(self) -> Array:
+        """What a category stands for: the label that fits it best (Hungarian), else a number above the labels."""
+        class_K = np.full(len(self.usage_K), -1)
+        if self.label_B is not None:
+            labels, categories = linear_sum_assignment(self.usage_CK, maximize=True)
+            class_K[categories] = labels
+        others = [k for k in np.argsort(-self.usage_K, kind="stable") if class_K[k] < 0]
+        class_K[others] = self.label_count + np.arange(len(others))
+        return class_K
+
+    @cached_property
+    def order_K(self) -> Array:
+        """Categories in the order of their classes."""
+        return np.argsort(self.class_K)
+
+    @cached_property
+    def class_B(self) -> Array | None:
+        """What colours an example: its label, else the class of its likeliest category."""
+        if self.label_B is not None:
+            return self.label_B
+        return None if self.category_BK is None else self.class_K[self.category_BK.argmax(1)]
+
+
+def take_portrait(module: VAEModule, data: DataModule, split: Part, examples: int) -> Portrait:
+    """Looks at ``examples`` rows of a split, chosen by a key. Its noise is keyed: no generator of the run advances."""
+    x, y = _rows(data, split, examples)
+    rng = generator("portrait", device=x.device)
+    vae = module.vae
+    q = module.infer(x, vae.posterior.draw_noise(module.objective.samples, len(x), rng))
+    with torch.no_grad():
+        prior = vae.prior()
+        sample = q.sample(vae.posterior.draw_noise(DRAWS, len(x), rng))
+        w_BM = _choose(q, sample, rng)
+        mean_2BM = torch.stack([average(q, sample.w[half::2]) for half in (0, 1)])
+        probability = vae.category_probability(q, sample, prior)
+        prior_NM, category = _prior_draws(prior, len(x), rng)
+        vectors = _vectors(module, data.image_shape, x, w_BM, prior, prior_NM, category, rng)
+        return Portrait(
+            title=f"{display_name(module)} on {data.name}, step {module.step}, {len(x)} examples ({split})",
+            support=prior.support,
+            label_B=None if y is None else _array(y),
+            label_count=data.label_count or 0,
+            u_BM=_array(mean_2BM.mean(0) if prior.support == "binary" else _shown(w_BM, prior)),
+            prior_NM=_array(_shown(prior_NM, prior)),
+            activity_M=_array(_activity(mean_2BM) / prior.variance),
+            category_BK=None if probability is None else _array(probability.mean(0)),
+            mixing_K=_array(prior.log_mixing.exp()) if isinstance(prior, Mixture) else None,
+            centre_KM=_array(_centres(prior, rng)) if isinstance(prior, Mixture) else None,
+            vectors=vectors,
+            grid=_grid(prior, _shown(torch.cat([w_BM, prior_NM]), prior)),
+        )
+
+
+def _rows(data: DataModule, split: Part, count: int) -> tuple[Tensor, Tensor | None]:
+    """Rows spread over the whole split, which may be sorted, in an order of their own."""
+    batches = list(data.batches(split))
+    longest = max(batch.x.shape[1] for batch in batches)
+    x = torch.cat([F.pad(batch.x, (0, longest - batch.x.shape[1]), value=PADDING) for batch in batches])
+    labels = [batch.y for batch in batches if batch.y is not None]
+    chosen = torch.randperm(len(x), generator=generator("portrait", "rows"))[:count].to(x.device)
+    return x[chosen], torch.cat(labels)[chosen] if labels else None
+
+
+def _choose(q: Approximation, sample: LatentSample, rng: torch.Generator) -> Float[Tensor, "B M"]:
+    """One draw of q(w | x): where categories are enumerated, of the mixture."""
+    w_KBM = sample.w[0]
+    if q.log_category is None:
+        return w_KBM[0]
+    category = torch.multinomial(q.log_category.exp().mT, 1, generator=rng).squeeze(-1)
+    return w_KBM[category, torch.arange(len(category), device=category.device)]
+
+
+def _activity(mean: Float[Tensor, "2 B M"]) -> Float[Tensor, " M"]:
+    """Variance of the exact posterior mean: the covariance of two independent estimates, as in ``ActiveUnits``."""
+    first, second = mean - mean.mean(1, keepdim=True)
+    return (first * second).mean(0).clamp_min(0)
+
+
+def _prior_draws(
+    prior: LatentDistribution, count: int, rng: torch.Generator
+) -> tuple[Float[Tensor, "N M"], Int[Tensor, " N"] | None]:
+    return prior.sample_with_category(count, rng) if isinstance(prior, Mixture) else (prior.sample(count, rng), None)
+
+
+def _shown(w: Tensor, prior: LatentDistribution) -> Tensor:
+    return w.log() if prior.support == "positive" else w
+
+
+def _vectors(
+    module: VAEModule,
+    image_shape: tuple[int, int] | None,
+    x: Tensor,
+    w: Float[Tensor, "B M"],
+    prior: LatentDistribution,
+    prior_w: Float[Tensor, "N M"],
+    category: Int[Tensor, " N"] | None,
+    rng: torch.Generator,
+) -> Vectors | None:
+    likelihood = module.vae.likelihood
+    if not isinstance(likelihood, VectorLikelihood):
+        return None
+    reconstruction = likelihood(w[:IMAGES]).mean
+    # Points are drawn from p(x | w); of images the mean is shown, as is the custom.
+    sample = likelihood(prior_w).sample(rng) if image_shape is None else likelihood(prior_w[:IMAGES]).mean
+    return Vectors(
+        image_shape=image_shape,
+        x_BD=_array(x),
+        reconstruction_RD=_array(reconstruction),
+        sample_ND=_array(sample),
+        sample_category_N=None if category is None else _array(category),
+        decoded_KD=_array(_decoded(likelihood, prior, rng)) if isinstance(prior, Mixture) else None,
+    )
+
+
+def _centres(prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K M"]:
+    """The mean of u in each category; of log w, which has no common formula, over draws."""
+    return _over_draws(torch.log, prior, rng) if prior.support == "positive" else prior.components.mean
+
+
+def _decoded(likelihood: VectorLikelihood, prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
+    """The decoder's mean at each category's mean of w; for binary w, which has no such point, its mean over draws."""
+    if prior.support == "binary":
+        return _over_draws(lambda w: likelihood(w).mean, prior, rng)
+    return likelihood(prior.components.mean).mean
+
+
+def _over_draws(value: Callable[[Tensor], Tensor], prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
+    """The mean of ``value`` in each category."""
+    category = torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(SPREAD)
+    return value(prior.components.sample(category, rng)).unflatten(0, (-1, SPREAD)).mean(1)
+
+
+def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -> tuple[Array, Array, Array] | None:
+    if u.shape[1] != 2 or prior.support == "binary":
+        return None
+    low, high = u.quantile(0.003, 0), u.quantile(0.997, 0)
+    margin = 0.3 * (high - low)
+    ends = torch.stack([low - margin, high + margin], 1).tolist()
+    axes = [torch.linspace(a, b, size, device=u.device) for a, b in ends]
+    points = torch.stack(torch.meshgrid(*axes, indexing="xy"), -1)
+    w, log_volume = (points.exp(), points.sum(-1)) if prior.support == "positive" else (points, 0.0)
+    if isinstance(prior, Mixture):
+        density = prior.components.log_prob(w).movedim(-1, 0) + log_volume
+    else:
+        density = (prior.log_prob(w) + log_volume).unsqueeze(0)
+    return _array(axes[0]), _array(axes[1]), _array(density)
+
+
+def _array(value: Tensor) -> Array:
+    return value.detach().cpu().numpy()

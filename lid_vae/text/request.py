@@ -1,0 +1,95 @@
+"""Sentences that a user asks a model for: samples, and what lies between sentences of their own."""
+
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.text_file import decode_text, read_text
+from lid_vae.errors import UserError
+from lid_vae.noise import derive_seed
+from lid_vae.shapes import Tensor
+from lid_vae.symbols import PADDING
+from lid_vae.text.decoding import DRAWN, decoder
+from lid_vae.text.texts import STEPS, Section, Texts, between, decoded, interpolation, prior_spread, sampled
+from lid_vae.train.display_name import display_name
+from lid_vae.train.posterior_mean import posterior_mean
+from lid_vae.train.vae_module import VAEModule
+
+__all__ = ["TextRequest", "text_request"]
+
+SEPARATOR = "|"
+HOW_TO_ASK = (
+    f'Write interpolate="a sentence{SEPARATOR}another", words apart by spaces; each line of interpolate_file= likewise.'
+)
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """``sample`` sentences; for each of ``chains`` what lies between each of its sentences and the next."""
+
+    sample: int
+    chains: list[list[str]]
+    strategy: str
+    options: dict[str, Any]
+
+    def digest(self) -> str:
+        """Eight letters that tell requests apart."""
+        text = repr((self.sample, self.chains, self.strategy, sorted(self.options.items())))
+        return f"{derive_seed(text) & 0xFFFFFFFF:08x}"
+
+    def answer(self, module: VAEModule, data: TextDataModule) -> Texts:
+        """Raises ``UserError`` for a word that the vocabulary lacks, and a sentence without words."""
+        encoded = [[data.encode(sentence) for sentence in chain] for chain in self.chains]
+        decode = decoder(self.strategy, **self.options)
+        sections = []
+        how = "drawn" if self.strategy in DRAWN else "searched"
+        said = f"({self.strategy}, {how})" if self.strategy != "greedy" else "(greedy)"
+        if self.sample:
+            samples = sampled(module, data, self.sample, decode)
+            sections.append(Section(f"Samples: z from the prior {said}", [[line] for line in samples]))
+        ends: list[tuple[str, str]] = []
+        lines: list[Tensor] = []
+        for chain, symbols in zip(self.chains, encoded, strict=True):
+            x = pad_sequence([torch.tensor(row) for row in symbols], batch_first=True, padding_value=PADDING)
+            ends += pairwise(chain)
+            lines += [between(*pair) for pair in pairwise(posterior_mean(module, x.to(module.device)))]
+        if lines:
+            found = iter(decoded(module, data, torch.cat(lines), decode))
+            passages = [interpolation(*pair, islice(found, STEPS)) for pair in ends]
+            sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
+        title = f"{display_name(module)} on {data.name}"
+        return Texts(title, prior_spread(module, data).verdict() if self.sample else "", sections)
+
+
+def text_request(
+    sample: int | None, interpolate: str | None, interpolate_file: str | None, strategy: str, **options: Any
+) -> TextRequest | None:
+    """What the options ask for; None for nothing.
+
+    ``interpolate`` is two sentences or more with ``|`` between, ``interpolate_file`` a file of such lines, and of empty
+    ones between them; ``options`` are those of ``decoder``. Raises ``UserError`` for what is not so.
+    """
+    decoder(strategy, **options)
+    chains = []
+    if interpolate is not None:
+        chains.append(_chain(interpolate, "interpolate="))
+    if interpolate_file is not None:
+        path = Path(interpolate_file).expanduser()
+        lines = decode_text(read_text(path), path).split("\n")
+        asked = [_chain(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1) if line.strip()]
+        if not asked:
+            raise UserError(f"{path} holds no lines. {HOW_TO_ASK}")
+        chains += asked
+    return TextRequest(sample or 0, chains, strategy, options) if sample or chains else None
+
+
+def _chain(text: str, place: str) -> list[str]:
+    found = [" ".join(part.split()) for part in text.split(SEPARATOR)]
+    if len(found) < 2 or not all(found):
+        raise UserError(f'{place} "{text}" is not two sentences with {SEPARATOR} between. {HOW_TO_ASK}')
+    return found

@@ -1,0 +1,195 @@
+"""What text shows of a model: samples, reconstructions, interpolations, and whether every z says the same."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from lid_vae.data.base import Part
+from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.token_split import TokenSplit
+from lid_vae.errors import UserError
+from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
+from lid_vae.noise import generator
+from lid_vae.shapes import Float, Tensor
+from lid_vae.text.decoding import Decode, decoder
+from lid_vae.train.display_name import display_name
+from lid_vae.train.posterior_mean import posterior_mean
+from lid_vae.train.vae_module import VAEModule
+
+__all__ = [
+    "Section",
+    "Spread",
+    "Texts",
+    "between",
+    "decoded",
+    "interpolation",
+    "likelihood_of",
+    "part_of",
+    "prior_spread",
+    "sampled",
+    "sentences",
+    "take_texts",
+]
+
+DRAWS = 100
+# Shares of the draws that decode to one sentence, from which the model is said to collapse.
+COLLAPSED = 0.95
+SAMPLES, RECONSTRUCTIONS, PAIRS = 10, 10, 3
+STEPS = 7
+
+
+@dataclass(frozen=True)
+class Section:
+    """Passages under a title, each of lines that belong together."""
+
+    title: str
+    passages: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How many different sentences ``draws`` of the prior decode to, each greedily; the share of the commonest."""
+
+    draws: int
+    distinct: int
+    commonest: float
+    sentence: str
+    latent: bool
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether (nearly) every z says the same."""
+        return self.commonest >= COLLAPSED
+
+    def verdict(self) -> str:
+        if not self.latent:
+            return "A language model has no latent: every draw of z decodes to the same sentence, by construction."
+        if self.collapsed:
+            count = round(self.commonest * self.draws)
+            whole = "all" if count == self.draws else f"{count} of"
+            return (
+                f"Collapse: {whole} {self.draws} draws of z from the prior decode to the same sentence "
+                f'(greedy): "{self.sentence}"'
+            )
+        return (
+            f"{self.draws} draws of z from the prior decode to {self.distinct} different sentences (greedy); the "
+            f"commonest comes from {self.commonest:.0%} of them."
+        )
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A page of text."""
+
+    title: str
+    verdict: str
+    sections: list[Section]
+
+    def page(self) -> str:
+        """As plain text; a sentence without words is shown as such."""
+        lines = [self.title, "", self.verdict] if self.verdict else [self.title]
+        for section in self.sections:
+            lines += ["", section.title]
+            for number, passage in enumerate(section.passages):
+                if number and len(passage) > 1:
+                    lines.append("")
+                lines += [f"  {line if line.strip() else line + '(no word)'}" for line in passage]
+        return "\n".join(lines) + "\n"
+
+    def rows(self) -> list[list[str]]:
+        """[section, passage] of every passage, for a table."""
+        found = [["verdict", self.verdict]] if self.verdict else []
+        return found + [[section.title, "\n".join(p)] for section in self.sections for p in section.passages]
+
+
+def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
+    """Ten samples, ten reconstructions and three interpolations, of sentences of ``split`` chosen by a key.
+
+    All noise is keyed: no generator of the run advances.
+    """
+    rows = part_of(data, split)
+    chosen = torch.randperm(len(rows), generator=generator("texts", "rows"))[: max(RECONSTRUCTIONS, 2 * PAIRS)]
+    x = rows.batch(chosen).x
+    original, w = sentences(data, x), posterior_mean(module, x)
+    starts = range(0, min(2 * PAIRS, len(w) - 1), 2)
+    # All at once, as a step of a few rows costs about as much as one of many.
+    parts = [_prior_draws(module, DRAWS), w[:RECONSTRUCTIONS], *(between(w[k], w[k + 1]) for k in starts)]
+    said = iter(decoded(module, data, torch.cat(parts), decoder("greedy")))
+    from_prior, again, *paths = (list(islice(said, len(part))) for part in parts)
+    drawn = sampled(module, data, SAMPLES, decoder("ancestral"))
+    sections = {
+        "Samples: z from the prior, each word drawn": [[line] for line in drawn],
+        "Samples: z from the prior, each word the likeliest (greedy)": [[line] for line in from_prior[:SAMPLES]],
+        "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)": [
+            list(pair) for pair in zip(original, again, strict=False)
+        ],
+        "Interpolations: two sentences, and what lies between their posterior means (greedy)": [
+            interpolation(original[k], original[k + 1], path) for k, path in zip(starts, paths, strict=True)
+        ],
+    }
+    return Texts(
+        f"{display_name(module)} on {data.name}, step {module.step} ({split})",
+        _spread(module, from_prior).verdict(),
+        [Section(*section) for section in sections.items()],
+    )
+
+
+def sampled(module: VAEModule, data: TextDataModule, count: int, decode: Decode) -> list[str]:
+    """A sentence for each of ``count`` keyed draws of the prior."""
+    return decoded(module, data, _prior_draws(module, count), decode)
+
+
+def decoded(module: VAEModule, data: TextDataModule, w: Float[Tensor, "R M"], decode: Decode) -> list[str]:
+    """A sentence for each w, cut at the length of the longest of the training split."""
+    return sentences(data, decode(likelihood_of(module), w, int(data.train.lengths.max())))
+
+
+def between(first: Float[Tensor, " M"], last: Float[Tensor, " M"]) -> Float[Tensor, "steps M"]:
+    """Seven points on the straight line from one latent to another, both included."""
+    share = torch.linspace(0, 1, STEPS, device=first.device, dtype=first.dtype).unsqueeze(-1)
+    return first + share * (last - first)
+
+
+def interpolation(first: str, last: str, path: Iterable[str]) -> list[str]:
+    """The passage on two sentences and those between them."""
+    return [f"from: {first}", f"to:   {last}", *(f"  {line}" for line in path)]
+
+
+def prior_spread(module: VAEModule, data: TextDataModule) -> Spread:
+    """Over a hundred draws of z."""
+    return _spread(module, sampled(module, data, DRAWS, decoder("greedy")))
+
+
+def part_of(data: TextDataModule, split: Part) -> TokenSplit:
+    """The sentences of a split, by its name."""
+    return {"train": data.train, "valid": data.valid, "test": data.test}[split]
+
+
+def sentences(data: TextDataModule, x: Tensor) -> list[str]:
+    """Rows of symbols as words."""
+    return [data.decode(row) for row in x.tolist()]
+
+
+def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
+    """The module's likelihood. Raises ``UserError`` where it is not one of sequences."""
+    likelihood = module.vae.likelihood
+    if not isinstance(likelihood, AutoregressiveLikelihood):
+        raise UserError(
+            f"Sentences need a model of sequences, and this is a {display_name(module)} of vectors. Its samples and "
+            "reconstructions are in the picture latents.png beside its result."
+        )
+    return likelihood
+
+
+def _spread(module: VAEModule, said: list[str]) -> Spread:
+    sentence, most = Counter(said).most_common(1)[0]
+    return Spread(len(said), len(set(said)), most / len(said), sentence, likelihood_of(module).wiring != "none")
+
+
+def _prior_draws(module: VAEModule, count: int) -> Float[Tensor, "N M"]:
+    with torch.no_grad():
+        prior = module.vae.prior()
+        return prior.sample(count, generator("texts", device=prior.mean.device))
