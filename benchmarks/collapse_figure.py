@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lid_vae.picture.drawing import draw_clouds, draw_heat_map, draw_images
-from lid_vae.picture.picture_data import take_portrait
+from lid_vae.picture.picture_data import take_picture_data
 from lid_vae.run.evaluation import load_run
 from lid_vae.system.files import read_json
 from lid_vae.train.display_name import display_name
@@ -32,19 +32,19 @@ def main(checkpoints: list[str], target: str) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(10, 6.4), layout="constrained")
     for row, checkpoint in zip(axes, checkpoints, strict=True):
         module, data, *_ = load_run(Path(checkpoint), os.environ.get("LID_VAE_DATA", "data"), "cpu")
-        portrait = take_portrait(module, data, "test", 3000)
+        pictured = take_picture_data(module, data, "test", 3000)
         z = read_json(Path(checkpoint).parents[1] / "result.json")["latent"]["z"]
         row[0].set_ylabel(f"{display_name(module)}\nAU {z['au']:.1f}   KL(z) {z['kl']:.2f}   MI(z) {z['mi']:.2f}")
-        draw_clouds(row[0], principal(portrait.u_BM), portrait.class_B)
+        draw_clouds(row[0], principal(pictured.u_BM), pictured.class_B)
         row[0].set_xticks([])
         row[0].set_yticks([])
-        draw_heat_map(row[1], portrait.usage_CK[:, portrait.order_K])
-        row[1].set_xticks(range(len(portrait.usage_K)))
-        vectors = portrait.vectors
+        draw_heat_map(row[1], pictured.usage_CK[:, pictured.order_K])
+        row[1].set_xticks(range(len(pictured.usage_K)))
+        vectors = pictured.vectors
         if vectors.image_shape is None:
-            draw_clouds(row[2], vectors.sample_ND, portrait.class_K[vectors.sample_category_N])
+            draw_clouds(row[2], vectors.sample_ND, pictured.class_K[vectors.sample_category_N])
         else:
-            images = vectors.decoded_KD[portrait.order_K].reshape(-1, *vectors.image_shape)
+            images = vectors.decoded_KD[pictured.order_K].reshape(-1, *vectors.image_shape)
             draw_images(row[2], images, columns=5)
     axes[0, 0].set_title("posterior of w (principal axes), by label")
     axes[0, 1].set_title("q(z | label): rows are labels")

@@ -21,7 +21,7 @@ from seeds import bare, configurations, modules
 from lid_vae.run.build import build_data
 from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.measure.evaluator import Evaluator
-from lid_vae.train.seed_measures import SeedLooks
+from lid_vae.train.seed_measures import SeedMeasures
 from lid_vae.train.stack import Stack
 resident = 0.0
 
@@ -46,7 +46,7 @@ data = build_data(configs[0]["data"])
 made = modules(configs, data)
 evaluators = [Evaluator(module.vae, module.infer, {samples}, data.label_count, by_dimension=True) for module in made]
 if len(made) > 1:
-    SeedLooks(Stack(made), dict(enumerate(evaluators)))
+    SeedMeasures(Stack(made), dict(enumerate(evaluators)))
 left = {examples}
 begin()
 for batch in data.batches("test"):

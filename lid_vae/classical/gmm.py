@@ -150,10 +150,10 @@ def compress(x: Float[Tensor, " N"], bins: int = 1024) -> tuple[Float[Tensor, " 
     center = total(x) / safe
     deviation_N = x - center[bin_N]
     variance, third = total(deviation_N**2) / safe, total(deviation_N**3) / safe
-    spread = variance.sqrt()
-    half = 0.5 * third / variance.clamp_min(1e-300) / spread.clamp_min(1e-150)  # half the skewness of the bin
+    deviation = variance.sqrt()
+    half = 0.5 * third / variance.clamp_min(1e-300) / deviation.clamp_min(1e-150)  # half the skewness of the bin
     root = (1 + half.square()).sqrt()
-    points = torch.stack([center + spread * (half - root), center + spread * (half + root)])
+    points = torch.stack([center + deviation * (half - root), center + deviation * (half + root)])
     counts = torch.stack([0.5 * count * (1 + half / root), 0.5 * count * (1 - half / root)])
     kept = counts > 0
     return points[kept], counts[kept]

@@ -16,7 +16,7 @@ from pytorch_lightning import LightningDataModule
 from lid_vae.data.split import AnyExamples, Batch, Corpus, at_least_one, subsample
 from lid_vae.data.stream import Loader, SharedLoader, SharedStream, SplitLoader, Stream, StreamLoader
 from lid_vae.shapes import Float, Tensor
-from lid_vae.system.processes import sharing, world
+from lid_vae.system.processes import process_place, sharing
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -182,7 +182,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         share of every batch.
         """
         stream = self.train_stream(self.train_seed if seed is None else seed)
-        return stream if world().size == 1 else SharedStream(stream, world())
+        return stream if process_place().size == 1 else SharedStream(stream, process_place())
 
     def batches(self, split: Part, batch_size: int | None = None) -> Iterator[Batch]:
         """The batches of ``evaluation_loader``."""

@@ -60,8 +60,8 @@ class PinwheelLaw:
 
     def sample(self, labels: Int[Tensor, " N"], rng: torch.Generator) -> Float[Tensor, "N 2"]:
         """One point for each label."""
-        spread = torch.tensor([self.radial, self.tangential], dtype=torch.float64)
-        base = torch.randn(len(labels), 2, generator=rng, dtype=torch.float64) * spread
+        scale = torch.tensor([self.radial, self.tangential], dtype=torch.float64)
+        base = torch.randn(len(labels), 2, generator=rng, dtype=torch.float64) * scale
         base[:, 0] += 1
         return warp(base, labels.double() * (_TURN / self.classes), self.rate) * (10 / self.scale)
 

@@ -12,7 +12,7 @@ from lid_vae.data.split import AnyExamples, Batch, Split
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
-from lid_vae.system.processes import World
+from lid_vae.system.processes import ProcessPlace
 
 Prepare = Callable[[Tensor, torch.Generator], Float[Tensor, "B D"]]
 
@@ -153,15 +153,15 @@ class SharedStream:
     Together the shares are the batches of a run in one process. Raises ``UserError`` for a B that cannot be divided.
     """
 
-    def __init__(self, stream: Stream, world: World) -> None:
-        self.stream, self.world = stream, world
+    def __init__(self, stream: Stream, place: ProcessPlace) -> None:
+        self.stream, self.place = stream, place
 
     def __len__(self) -> int:
         return len(self.stream)
 
     def batch(self, step: int, draw: int = 0) -> Batch:
         batch = self.stream.batch(step, draw)
-        rank, size = self.world
+        rank, size = self.place
         rows, rest = divmod(len(batch.x), size)
         if rest:
             raise UserError(
@@ -175,11 +175,11 @@ class SharedStream:
 class SharedLoader:
     """One process's share of the batches of a split."""
 
-    def __init__(self, loader: Loader, world: World) -> None:
-        self.loader, self.world = loader, world
+    def __init__(self, loader: Loader, place: ProcessPlace) -> None:
+        self.loader, self.place = loader, place
 
     def __len__(self) -> int:
-        return len(range(self.world.rank, len(self.loader), self.world.size))
+        return len(range(self.place.rank, len(self.loader), self.place.size))
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.world.take(self.loader)
+        return self.place.take(self.loader)

@@ -1,4 +1,4 @@
-"""What one batch shows of a model, averaged over draws: tensors alone, so that ``vmap`` looks under many weights."""
+"""What one batch shows of a model, averaged over draws: tensors alone, so that ``vmap`` measures under many weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE, LogTerms
 
-__all__ = ["ROWS", "Infer", "Look", "Noise", "Ruler", "look_at", "noise_of", "rows_of"]
+__all__ = ["ROWS", "BatchMeasures", "Infer", "Noise", "Ruler", "measure_batch", "noise_of", "rows_of"]
 
 Infer = Callable[[Tensor, Tensor], Approximation]
 """(x, noise) -> q for a batch."""
-Look = dict[str, Tensor]
+BatchMeasures = dict[str, Tensor]
 """Of each example: ``evidence``, ``bound``, ``divergence`` and ``w_divergence`` [B], nats; ``w`` [2, B, M], its
 expectation twice, or where that has no closed form its averages over the two halves of the draws. With categories
-``category`` [S, B, K], q(z | x): exact (S = 1), or averages over the halves. By dimension ``spread`` [3, B, M],
-averages over ``spread_draws`` draws: of w, of its square and of its log-density under the prior's marginals. With the
+``category`` [S, B, K], q(z | x): exact (S = 1), or averages over the halves. By dimension ``moments`` [3, B, M],
+averages over ``moment_draws`` draws: of w, of its square and of its log-density under the prior's marginals. With the
 information of w ``statistic`` [K, B, P], of one draw, ``natural`` [K, B, P], ``normaliser`` [K, B] and, where
 categories are enumerated, ``log_category`` [K, B]."""
 
 ROWS = 10_000
 # Draws for each example that the divergences of single dimensions need.
-SPREAD_DRAWS = 20
+MOMENT_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def rows_of(vae: VAE, x: Observations) -> int:
 
 
 @torch.no_grad()
-def look_at(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: Noise) -> Look:
-    """Looks at a batch by ``ruler.samples`` draws from the q that ``infer`` finds."""
+def measure_batch(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: Noise) -> BatchMeasures:
+    """Measures a batch by ``ruler.samples`` draws from the q that ``infer`` finds."""
     q = infer(x, vae.posterior.draw_noise(ruler.inference_samples, len(x), noise.inference))
     at_once = ruler.draws(rows_of(vae, x))
     halves, categories = [_Mean(), _Mean()], [_Mean(), _Mean()]
-    evidence, bound, divergence, w_divergence, spread = LogMeanExp(), _Mean(), _Mean(), _Mean(), _Mean()
+    evidence, bound, divergence, w_divergence, moments = LogMeanExp(), _Mean(), _Mean(), _Mean(), _Mean()
     terms: LogTerms | None = None
     sizes = (ruler.samples - ruler.samples // 2, ruler.samples // 2)
     for w_mean, category_mean, size in zip(halves, categories, sizes, strict=True):
@@ -98,30 +98,30 @@ def look_at(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: Noise)
                 w_divergence.add(terms.expectation(marginal))
             elif terms.log_joint is not None:
                 category_mean.add(torch.softmax(terms.log_joint, -1).squeeze(1))
-            if ruler.by_dimension and spread.count < SPREAD_DRAWS:
-                spread.add(_spread(q, terms))
+            if ruler.by_dimension and moments.count < MOMENT_DRAWS:
+                moments.add(_moments(q, terms))
             done += piece
     assert terms is not None
     joint = divergence.result() if terms.kl is None else terms.kl
-    look = {"evidence": evidence.result(), "bound": bound.result(), "divergence": joint, "w_divergence": joint}
+    found = {"evidence": evidence.result(), "bound": bound.result(), "divergence": joint, "w_divergence": joint}
     exact = q.expectation()
-    look["w"] = torch.stack([half.result() for half in halves])
+    found["w"] = torch.stack([half.result() for half in halves])
     if exact is not None:
-        look["w"] = _over_categories(q, exact.double().unsqueeze(0)).expand_as(look["w"])
+        found["w"] = _over_categories(q, exact.double().unsqueeze(0)).expand_as(found["w"])
     if q.log_category is not None:
-        look["w_divergence"] = w_divergence.result()
-        look["category"] = q.log_category.exp().mT.unsqueeze(0)
+        found["w_divergence"] = w_divergence.result()
+        found["category"] = q.log_category.exp().mT.unsqueeze(0)
     elif terms.log_joint is not None:
         # two pieces of unequal weight only where S is odd; then the halves differ by one draw
-        look["category"] = torch.stack([half.result() for half in categories])
+        found["category"] = torch.stack([half.result() for half in categories])
     if ruler.by_dimension:
-        look["spread"], look["spread_draws"] = spread.result(), torch.tensor(spread.count)
+        found["moments"], found["moment_draws"] = moments.result(), torch.tensor(moments.count)
     if ruler.with_w:
-        look["statistic"] = q.statistic(terms.sample.base[0])
-        look["natural"], look["normaliser"] = q.natural()
+        found["statistic"] = q.statistic(terms.sample.base[0])
+        found["natural"], found["normaliser"] = q.natural()
         if q.log_category is not None:
-            look["log_category"] = q.log_category
-    return look
+            found["log_category"] = q.log_category
+    return found
 
 
 def _over_categories(q: Approximation, value: Float[Tensor, "S K B M"]) -> Float[Tensor, "S B M"]:
@@ -129,7 +129,7 @@ def _over_categories(q: Approximation, value: Float[Tensor, "S K B M"]) -> Float
     return value.squeeze(1) if q.log_category is None else (q.log_category.exp().unsqueeze(-1) * value).sum(1)
 
 
-def _spread(q: Approximation, terms: LogTerms) -> Float[Tensor, "S 3 B M"]:
+def _moments(q: Approximation, terms: LogTerms) -> Float[Tensor, "S 3 B M"]:
     w = terms.sample.w
     log_prior = terms.prior.elementwise_log_prob(w)
     if terms.prior.support == "positive":

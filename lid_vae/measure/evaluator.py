@@ -8,7 +8,7 @@ import torch
 from torchmetrics import Metric
 
 from lid_vae.distribution.latent import LatentDistribution, Mixture
-from lid_vae.measure.batch import ROWS, Infer, Look, Ruler, look_at, noise_of
+from lid_vae.measure.batch import ROWS, BatchMeasures, Infer, Ruler, measure_batch, noise_of
 from lid_vae.metrics import (
     ActiveUnits,
     CategoricalMutualInformation,
@@ -20,12 +20,12 @@ from lid_vae.metrics import (
 )
 from lid_vae.metrics.gather import gather
 from lid_vae.shapes import Int, Observations, Tensor
-from lid_vae.system.processes import ALONE, World
+from lid_vae.system.processes import ALONE, ProcessPlace
 from lid_vae.vae import VAE
 
-__all__ = ["Evaluator", "Looker"]
+__all__ = ["Evaluator", "MeasureBatch"]
 
-Looker = Callable[[Tensor, int], tuple[Look, torch.Generator]]
+MeasureBatch = Callable[[Tensor, int], tuple[BatchMeasures, torch.Generator]]
 """(x, number) -> what batch ``number`` shows, and the generator of its noise as it stands after that."""
 
 # Metrics that leave it to the evaluator to gather them, once for all that they compute.
@@ -37,8 +37,8 @@ class Evaluator:
 
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
     ``samples``, ``with_w``, ``rows`` and ``by_dimension`` are those of ``Ruler``, with what it raises.
-    ``look`` may be replaced by what looks at a batch under the weights of several models at once. Where processes share
-    a split, ``world`` is this one's place: it takes its batches, ``compute`` (called in all) gathers those of the
+    ``measure`` may be replaced by what measures a batch under the weights of several models at once. Where processes
+    share a split, ``place`` is this one's: it takes its batches, ``compute`` (called in all) gathers those of the
     others.
     """
 
@@ -52,14 +52,14 @@ class Evaluator:
         rows: int = ROWS,
         inference_samples: int = 1,
         by_dimension: bool = False,
-        world: World = ALONE,
+        place: ProcessPlace = ALONE,
     ) -> None:
         with torch.no_grad():
             prior = vae.prior()
         by_dimension = by_dimension and prior.support != "binary"
         self.ruler = Ruler(samples, with_w, rows, inference_samples, by_dimension)
-        self.vae, self.infer, self.world, self.batch_number = vae, infer, world, world.rank
-        self.look: Looker = self._look_alone
+        self.vae, self.infer, self.place, self.batch_number = vae, infer, place, place.rank
+        self.measure: MeasureBatch = self._measure_alone
         device = prior.mean.device
         self.prior: LatentDistribution = prior
         self.bound, self.likelihood, self.joint_kl, self.w_kl = (
@@ -85,22 +85,22 @@ class Evaluator:
     @torch.no_grad()
     def update(self, x: Observations, y: Int[Tensor, " B"] | None = None) -> None:
         """One more batch."""
-        look, rng = self.look(x, self.batch_number)
-        self.batch_number += self.world.size
+        found, rng = self.measure(x, self.batch_number)
+        self.batch_number += self.place.size
         self.features = prod(x.shape[1:])
         self.symbols.update(torch.tensor([float(self.vae.likelihood.count(x))], device=x.device))
-        self.bound.update(look["bound"])
-        self.likelihood.update(look["evidence"].unsqueeze(0))
-        self.joint_kl.update(look["divergence"])
-        self.w_kl.update(look["w_divergence"])
-        self.w_units.update(*look["w"])
+        self.bound.update(found["bound"])
+        self.likelihood.update(found["evidence"].unsqueeze(0))
+        self.joint_kl.update(found["divergence"])
+        self.w_kl.update(found["w_divergence"])
+        self.w_units.update(*found["w"])
         if self.w_information is not None:
-            self._add_information(look, rng)
+            self._add_information(found, rng)
         if self.dimensions is not None:
-            mean, square_mean, log_prior_mean = look["spread"]
-            self.dimensions.update(mean, square_mean, log_prior_mean, int(look["spread_draws"]))
+            mean, square_mean, log_prior_mean = found["moments"]
+            self.dimensions.update(mean, square_mean, log_prior_mean, int(found["moment_draws"]))
         if self.z_information is not None:
-            probability = look["category"]
+            probability = found["category"]
             self.z_units.update(*probability)
             self.z_information.update(probability)
             if self.accuracy is not None and y is not None:
@@ -110,10 +110,10 @@ class Evaluator:
         """``elbo``, ``ll`` {mean, se, samples}, ``latent`` {z, w: {au, kl, mi, mi_upper, mi_se}}, ``accuracy`` and
         more; nats. Of sequences ``perplexity``, for each symbol, the end of a sequence counted.
         """
-        if self.world.size > 1:
+        if self.place.size > 1:
             found = [value for value in vars(self).values() if isinstance(value, Metric)]
             gather([*found, self.likelihood.examples])
-            self.world = ALONE  # all is here now
+            self.place = ALONE  # all is here now
         ll = float(self.likelihood.compute())
         result: dict[str, Any] = {
             "examples": int(self.bound.count),
@@ -163,17 +163,17 @@ class Evaluator:
         result["accuracy_majority"] = None if self.accuracy is None else float(self.accuracy.majority())
         return result
 
-    def _look_alone(self, x: Observations, number: int) -> tuple[Look, torch.Generator]:
+    def _measure_alone(self, x: Observations, number: int) -> tuple[BatchMeasures, torch.Generator]:
         noise = noise_of(number, x.device)
-        return look_at(self.vae, self.infer, x, self.ruler, noise), noise.draws
+        return measure_batch(self.vae, self.infer, x, self.ruler, noise), noise.draws
 
-    def _add_information(self, look: Look, rng: torch.Generator) -> None:
+    def _add_information(self, found: BatchMeasures, rng: torch.Generator) -> None:
         """With one draw of q(w | x) for each example: where categories are enumerated, of the mixture."""
         assert self.w_information is not None
-        statistic, log_category = look["statistic"], look.get("log_category")
+        statistic, log_category = found["statistic"], found.get("log_category")
         if log_category is None:
             draw = statistic[0]
         else:
             category = torch.multinomial(log_category.exp().mT, 1, generator=rng).squeeze(-1)
             draw = statistic[category, torch.arange(len(category), device=category.device)]
-        self.w_information.update(draw, look["natural"], look["normaliser"], log_category)
+        self.w_information.update(draw, found["natural"], found["normaliser"], log_category)

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from lid_vae.data.base import DataModule
 from lid_vae.picture.drawing import png
 from lid_vae.picture.panels import panels
-from lid_vae.picture.picture_data import Portrait, take_portrait
+from lid_vae.picture.picture_data import PictureData, take_picture_data
 from lid_vae.system.files import write_atomic
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["draw_portrait", "draw_run"]
+__all__ = ["draw_page", "draw_run"]
 
 EXAMPLES = 2000
 # An encoder that reads symbol after symbol is slow, and five hundred dots show as much.
@@ -24,19 +24,19 @@ DOTS = 110
 def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
     """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
     examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
-    write_atomic(path, png(draw_portrait(take_portrait(module, data, "test", examples))))
+    write_atomic(path, png(draw_page(take_picture_data(module, data, "test", examples))))
     return path
 
 
-def draw_portrait(portrait: Portrait) -> Figure:
+def draw_page(pictured: PictureData) -> Figure:
     """Panels side by side, at most four sides wide."""
-    shown = list(panels(portrait).values())
+    shown = list(panels(pictured).values())
     total = sum(panel.width for panel in shown)
-    images = portrait.vectors is not None and portrait.vectors.image_shape is not None
+    images = pictured.vectors is not None and pictured.vectors.image_shape is not None
     rows = 1 if total <= ROW and not images else 2
     columns = -(-int(total) // rows)
     figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), dpi=DOTS, layout="constrained")
-    figure.suptitle(portrait.title, fontsize=11)
+    figure.suptitle(pictured.title, fontsize=11)
     places = figure.add_gridspec(rows, columns)
     row, column = 0, 0
     for panel in shown:

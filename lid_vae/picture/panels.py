@@ -18,7 +18,7 @@ from lid_vae.picture.drawing import (
     draw_images,
     draw_marks,
 )
-from lid_vae.picture.picture_data import Portrait, Vectors
+from lid_vae.picture.picture_data import PictureData, Vectors
 
 __all__ = ["Panel", "panels"]
 
@@ -32,56 +32,56 @@ class Panel(NamedTuple):
     width: float = 1.0
 
 
-def panels(portrait: Portrait) -> dict[str, Panel]:
+def panels(pictured: PictureData) -> dict[str, Panel]:
     """What there is to show of a model, by name: points, images, sequences; with and without categories and labels."""
-    vectors = portrait.vectors
+    vectors = pictured.vectors
     images = vectors if vectors is not None and vectors.image_shape is not None else None
-    shown = {"latents": Panel(partial(_latents, portrait=portrait))}
+    shown = {"latents": Panel(partial(_latents, pictured=pictured))}
     if images is not None:
         shown["samples"] = Panel(partial(_image_samples, vectors=images))
         shown["reconstructions"] = Panel(partial(_reconstructions, vectors=images))
     elif vectors is not None:
-        shown["samples"] = Panel(partial(_points, portrait=portrait, vectors=vectors), 2.0)
-    if portrait.category_BK is not None:
-        shown["usage"] = Panel(partial(_usage, portrait=portrait))
+        shown["samples"] = Panel(partial(_points, pictured=pictured, vectors=vectors), 2.0)
+    if pictured.category_BK is not None:
+        shown["usage"] = Panel(partial(_usage, pictured=pictured))
         if images is not None:
-            shown["categories"] = Panel(partial(_decoded, portrait=portrait, vectors=images))
-    if images is not None or portrait.category_BK is None:
-        shown["activity"] = Panel(partial(_activity, portrait=portrait))
+            shown["categories"] = Panel(partial(_decoded, pictured=pictured, vectors=images))
+    if images is not None or pictured.category_BK is None:
+        shown["activity"] = Panel(partial(_activity, pictured=pictured))
     return shown
 
 
-def _latents(figure: FigureBase, portrait: Portrait) -> None:
+def _latents(figure: FigureBase, pictured: PictureData) -> None:
     axis = figure.subplots()
-    symbol = r"\log w" if portrait.support == "positive" else "w"
-    what = "posterior means of $w$" if portrait.support == "binary" else f"posterior draws of ${symbol}$"
-    inks = _category_inks(portrait)
-    project, names = _directions(portrait.u_BM, symbol)
-    named = portrait.label_B is not None
+    symbol = r"\log w" if pictured.support == "positive" else "w"
+    what = "posterior means of $w$" if pictured.support == "binary" else f"posterior draws of ${symbol}$"
+    inks = _category_inks(pictured)
+    project, names = _directions(pictured.u_BM, symbol)
+    named = pictured.label_B is not None
     notes = []
-    if portrait.grid is not None:
+    if pictured.grid is not None:
         notes.append("lines: prior")
-        draw_contours(axis, *portrait.grid, inks or ["0.45"] * len(portrait.grid[2]))
-        draw_clouds(axis, portrait.u_BM, portrait.class_B, names=named)
+        draw_contours(axis, *pictured.grid, inks or ["0.45"] * len(pictured.grid[2]))
+        draw_clouds(axis, pictured.u_BM, pictured.class_B, names=named)
     else:
-        prior = None if portrait.support == "binary" else project(portrait.prior_NM)
-        draw_clouds(axis, project(portrait.u_BM), portrait.class_B, prior, named)
+        prior = None if pictured.support == "binary" else project(pictured.prior_NM)
+        draw_clouds(axis, project(pictured.u_BM), pictured.class_B, prior, named)
         notes += [] if prior is None else ["grey: prior"]
-        if portrait.centre_KM is not None and len(names) == 2:
-            draw_marks(axis, project(portrait.centre_KM), inks)
+        if pictured.centre_KM is not None and len(names) == 2:
+            draw_marks(axis, project(pictured.centre_KM), inks)
             notes.append("crosses: prior means")
     _title(axis, what + "".join(f"; {note}" for note in notes))
-    _frame([axis], names, project(np.concatenate([portrait.u_BM, portrait.prior_NM])))
+    _frame([axis], names, project(np.concatenate([pictured.u_BM, pictured.prior_NM])))
 
 
-def _points(figure: FigureBase, portrait: Portrait, vectors: Vectors) -> None:
+def _points(figure: FigureBase, pictured: PictureData, vectors: Vectors) -> None:
     axes = list(figure.subplots(1, 2, sharex=True, sharey=vectors.x_BD.shape[1] > 1))
     project, names = _directions(vectors.x_BD, "x")
     data, samples = project(vectors.x_BD), project(vectors.sample_ND)
-    kinds = None if vectors.sample_category_N is None else portrait.class_K[vectors.sample_category_N]
-    draw_clouds(axes[0], data, portrait.class_B, names=portrait.label_B is not None)
+    kinds = None if vectors.sample_category_N is None else pictured.class_K[vectors.sample_category_N]
+    draw_clouds(axes[0], data, pictured.class_B, names=pictured.label_B is not None)
     draw_clouds(axes[1], samples, kinds, names=False)
-    coloured = "" if portrait.class_B is None else ", by label" if portrait.label_B is not None else ", by category"
+    coloured = "" if pictured.class_B is None else ", by label" if pictured.label_B is not None else ", by category"
     _title(axes[0], f"data{coloured}")
     _title(axes[1], "samples of the model" + ("" if kinds is None else ", by category"))
     _frame(axes, names, np.concatenate([data, samples]))
@@ -105,26 +105,26 @@ def _reconstructions(figure: FigureBase, vectors: Vectors) -> None:
     _title(axis, "data, and below each its reconstruction")
 
 
-def _decoded(figure: FigureBase, portrait: Portrait, vectors: Vectors) -> None:
+def _decoded(figure: FigureBase, pictured: PictureData, vectors: Vectors) -> None:
     assert vectors.decoded_KD is not None
     axis = figure.subplots()
     count = len(vectors.decoded_KD)
     columns = int(np.ceil(np.sqrt(count)))
-    names = [str(k) for k in portrait.order_K]
-    draw_images(axis, _as_images(vectors, vectors.decoded_KD[portrait.order_K]), columns, names)
+    names = [str(k) for k in pictured.order_K]
+    draw_images(axis, _as_images(vectors, vectors.decoded_KD[pictured.order_K]), columns, names)
     _title(axis, "decoded prior mean of each category")
 
 
-def _usage(figure: FigureBase, portrait: Portrait) -> None:
-    assert portrait.mixing_K is not None
-    order = portrait.order_K
-    labelled = portrait.label_B is not None
+def _usage(figure: FigureBase, pictured: PictureData) -> None:
+    assert pictured.mixing_K is not None
+    order = pictured.order_K
+    labelled = pictured.label_B is not None
     axes = figure.subplots(1 + labelled, 1, sharex=True, squeeze=False, height_ratios=[1, 3][: 1 + labelled])[:, 0]
-    draw_bars(axes[0], portrait.usage_K[order], _category_inks(portrait, order), portrait.mixing_K[order])
+    draw_bars(axes[0], pictured.usage_K[order], _category_inks(pictured, order), pictured.mixing_K[order])
     axes[0].set_ylabel("$q(z)$")
     _title(axes[0], "use of the categories; dashed: prior")
     if labelled:
-        draw_heat_map(axes[1], portrait.usage_CK[:, order])
+        draw_heat_map(axes[1], pictured.usage_CK[:, order])
         axes[1].set_ylabel("label")
         _title(axes[1], "$q(z\\,|\\,$label$)$")
     step = 1 + len(order) // 20
@@ -132,9 +132,9 @@ def _usage(figure: FigureBase, portrait: Portrait) -> None:
     axes[-1].set_xlabel("category $z$")
 
 
-def _activity(figure: FigureBase, portrait: Portrait) -> None:
+def _activity(figure: FigureBase, pictured: PictureData) -> None:
     axis: Axes = figure.subplots()
-    activity = np.sort(portrait.activity_M)[::-1]
+    activity = np.sort(pictured.activity_M)[::-1]
     draw_bars(axis, np.maximum(activity, 1e-5), PLAIN, 0.01)
     axis.set(yscale="log", ylim=(1e-5, max(2.0, 1.5 * activity.max())))
     axis.set_xticks([])
@@ -160,10 +160,10 @@ def _title(axis: Axes, text: str) -> None:
     axis.set_title(text, fontsize=10)
 
 
-def _category_inks(portrait: Portrait, order: np.ndarray | None = None) -> list[str]:
-    if portrait.category_BK is None:
+def _category_inks(pictured: PictureData, order: np.ndarray | None = None) -> list[str]:
+    if pictured.category_BK is None:
         return []
-    class_K = portrait.class_K if order is None else portrait.class_K[order]
+    class_K = pictured.class_K if order is None else pictured.class_K[order]
     return colours(class_K, len(class_K))
 
 

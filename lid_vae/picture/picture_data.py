@@ -21,12 +21,12 @@ from lid_vae.train.display_name import display_name
 from lid_vae.train.posterior_mean import average
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["Portrait", "Vectors", "take_portrait"]
+__all__ = ["PictureData", "Vectors", "take_picture_data"]
 
 Array = np.ndarray
 DRAWS = 16
 IMAGES = 100
-SPREAD = 256
+COMPONENT_DRAWS = 256
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class PictureData:
     """A model seen on B examples. Latents are shown as u: w where it is real or binary, log w where it is positive.
 
     ``u_BM`` is one posterior draw for each example (for binary w the posterior mean, as draws would hide one another),
@@ -108,10 +108,10 @@ class Portrait:
         return None if self.category_BK is None else self.class_K[self.category_BK.argmax(1)]
 
 
-def take_portrait(module: VAEModule, data: DataModule, split: Part, examples: int) -> Portrait:
+def take_picture_data(module: VAEModule, data: DataModule, split: Part, examples: int) -> PictureData:
     """Looks at ``examples`` rows of a split, chosen by a key. Its noise is keyed: no generator of the run advances."""
     x, y = _rows(data, split, examples)
-    rng = generator("portrait", device=x.device)
+    rng = generator("pictured", device=x.device)
     vae = module.vae
     q = module.infer(x, vae.posterior.draw_noise(module.objective.samples, len(x), rng))
     with torch.no_grad():
@@ -122,7 +122,7 @@ def take_portrait(module: VAEModule, data: DataModule, split: Part, examples: in
         probability = vae.category_probability(q, sample, prior)
         prior_NM, category = _prior_draws(prior, len(x), rng)
         vectors = _vectors(module, data.image_shape, x, w_BM, prior, prior_NM, category, rng)
-        return Portrait(
+        return PictureData(
             title=f"{display_name(module)} on {data.name}, step {module.step}, {len(x)} examples ({split})",
             support=prior.support,
             label_B=None if y is None else _array(y),
@@ -144,7 +144,7 @@ def _rows(data: DataModule, split: Part, count: int) -> tuple[Tensor, Tensor | N
     longest = max(batch.x.shape[1] for batch in batches)
     x = torch.cat([F.pad(batch.x, (0, longest - batch.x.shape[1]), value=PADDING) for batch in batches])
     labels = [batch.y for batch in batches if batch.y is not None]
-    chosen = torch.randperm(len(x), generator=generator("portrait", "rows"))[:count].to(x.device)
+    chosen = torch.randperm(len(x), generator=generator("pictured", "rows"))[:count].to(x.device)
     return x[chosen], torch.cat(labels)[chosen] if labels else None
 
 
@@ -213,8 +213,8 @@ def _decoded(likelihood: VectorLikelihood, prior: Mixture, rng: torch.Generator)
 
 def _over_draws(value: Callable[[Tensor], Tensor], prior: Mixture, rng: torch.Generator) -> Float[Tensor, "K D"]:
     """The mean of ``value`` in each category."""
-    category = torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(SPREAD)
-    return value(prior.components.sample(category, rng)).unflatten(0, (-1, SPREAD)).mean(1)
+    category = torch.arange(len(prior.log_mixing), device=prior.mean.device).repeat_interleave(COMPONENT_DRAWS)
+    return value(prior.components.sample(category, rng)).unflatten(0, (-1, COMPONENT_DRAWS)).mean(1)
 
 
 def _grid(prior: LatentDistribution, u: Float[Tensor, "N M"], size: int = 120) -> tuple[Array, Array, Array] | None:

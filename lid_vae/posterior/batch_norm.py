@@ -1,4 +1,4 @@
-"""BN-VAE: the posterior's mean, normalised over the batch to a fixed spread, so that the mean KL has a floor."""
+"""BN-VAE: the posterior's mean, normalised over the batch to a fixed deviation, which gives the mean KL a floor."""
 
 from collections.abc import Iterable
 
@@ -38,7 +38,7 @@ class BatchNormPosterior(CalibratedPosterior):
     def __init__(self, posterior: Posterior, gamma: float = 0.5) -> None:
         super().__init__()
         if not gamma > 0:
-            raise UserError(f"BN-VAE needs a spread above zero, got posterior.gamma={gamma}. Use posterior.gamma=0.5.")
+            raise UserError(f"BN-VAE needs gamma > 0, got gamma={gamma}. Use 0.5.")
         if not isinstance(posterior, AmortizedPosterior):
             raise UserError(
                 f"BN-VAE normalises the mean of a diagonal Gaussian q(w | x), and {type(posterior).__name__} has none. "
@@ -53,7 +53,7 @@ class BatchNormPosterior(CalibratedPosterior):
         if posterior.categories is not None:
             raise UserError(
                 "BN-VAE needs one Gaussian q(w | x), and family.mixture=enumerate has one for each category: "
-                "normalised, all would have the same centre and spread. Use family.mixture=conditional."
+                "normalised, all would have the same mean and standard deviation. Use family.mixture=conditional."
             )
         self.posterior, self.gamma = posterior, float(gamma)
         self.latent_dimension, self.categories = posterior.latent_dimension, posterior.categories

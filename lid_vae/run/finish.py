@@ -18,7 +18,7 @@ from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.text.measures import text_measures
 from lid_vae.text.texts import Texts, take_texts
 from lid_vae.train.member import Member
-from lid_vae.train.seed_measures import SeedLooks, seeds_at_once
+from lid_vae.train.seed_measures import SeedMeasures, seeds_at_once
 from lid_vae.train.stack import Stack
 from lid_vae.train.stopwatch import Elapsed
 from lid_vae.train.vae_module import VAEModule
@@ -94,7 +94,7 @@ def evaluate_together(modules: Sequence[VAEModule], data: DataModule, split: Par
         measures = [attempt(place, job) for place, job in enumerate(jobs)]
     else:
         evaluators = [split_evaluator(module, data, samples) for module in modules]
-        SeedLooks(Stack(modules), dict(enumerate(evaluators)))
+        SeedMeasures(Stack(modules), dict(enumerate(evaluators)))
         for batch in data.batches(split):
             for place, evaluator in enumerate(evaluators):
                 attempt(place, partial(evaluator.update, batch.x, batch.y))
@@ -143,7 +143,7 @@ def _restore(best: Path, module: VAEModule) -> Exception | None:
 
 
 def _measured_together(modules: Sequence[VAEModule], data: DataModule, samples: int) -> int:
-    """As many as look at a batch together; on a processor each alone.
+    """As many as measure a batch together; on a processor each alone.
 
     There one seed's draws keep all units busy (several together took 1.0 to 1.25 times as long), and alone they are,
     bit for bit, what ``evaluate.py`` will find.

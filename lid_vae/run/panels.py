@@ -7,7 +7,7 @@ from lid_vae.errors import UserError
 from lid_vae.log.loggers import log_texts, picture_loggers
 from lid_vae.picture.drawing import render
 from lid_vae.picture.panels import panels
-from lid_vae.picture.picture_data import take_portrait
+from lid_vae.picture.picture_data import take_picture_data
 from lid_vae.text.texts import take_texts
 from lid_vae.train.member import Member
 
@@ -50,8 +50,8 @@ class Panels:
         module, data = member.module, member.data
         if isinstance(data, TextDataModule):
             log_texts(member.loggers, "valid/texts", take_texts(module, data, "valid"), module.step)
-        portrait = take_portrait(module, data, "valid", self.examples)
-        for name, panel in panels(portrait).items():
+        pictured = take_picture_data(module, data, "valid", self.examples)
+        for name, panel in panels(pictured).items():
             figure = Figure(figsize=(SIDE * panel.width, SIDE), layout="constrained")
             panel.draw(figure)
             image = render(figure)

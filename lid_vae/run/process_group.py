@@ -26,7 +26,7 @@ from pytorch_lightning.plugins.environments import (
 
 from lid_vae.errors import UserError
 from lid_vae.run.plan import DeviceOptions
-from lid_vae.system.processes import world
+from lid_vae.system.processes import process_place
 
 __all__ = ["ProcessGroup", "find_group"]
 
@@ -133,7 +133,7 @@ class ProcessGroup:
 
     def agree(self, signum: int | None) -> int | None:
         """The signal that any process has received, the same in all of them."""
-        if world().size == 1:
+        if process_place().size == 1:
             return signum
         seen = torch.tensor(signum or 0)
         dist.all_reduce(seen, dist.ReduceOp.MAX)

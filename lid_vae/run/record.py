@@ -12,7 +12,7 @@ from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.measure.evaluator import Evaluator
-from lid_vae.system.processes import ALONE, World, sharing
+from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
@@ -51,7 +51,7 @@ def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: in
     return {"split": split, **evaluator.compute()}
 
 
-def split_evaluator(module: VAEModule, data: DataModule, samples: int, world: World = ALONE) -> Evaluator:
+def split_evaluator(module: VAEModule, data: DataModule, samples: int, place: ProcessPlace = ALONE) -> Evaluator:
     """The evaluator of all measures, for ``module`` as it stands and ``data`` on its device."""
     module.eval()
     data.to_device(module.device)
@@ -62,7 +62,7 @@ def split_evaluator(module: VAEModule, data: DataModule, samples: int, world: Wo
         data.label_count,
         inference_samples=module.objective.samples,
         by_dimension=True,
-        world=world,
+        place=place,
     )
 
 

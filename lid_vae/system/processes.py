@@ -8,12 +8,12 @@ import torch.distributed as dist
 
 from lid_vae.shapes import Tensor
 
-__all__ = ["ALONE", "World", "average", "sharing", "world"]
+__all__ = ["ALONE", "ProcessPlace", "average", "process_place", "sharing"]
 
 Item = TypeVar("Item")
 
 
-class World(NamedTuple):
+class ProcessPlace(NamedTuple):
     """This process's place among ``size``."""
 
     rank: int
@@ -24,24 +24,24 @@ class World(NamedTuple):
         return islice(items, self.rank, None, self.size)
 
 
-ALONE = World(0, 1)
+ALONE = ProcessPlace(0, 1)
 
 
-def world() -> World:
+def process_place() -> ProcessPlace:
     """Of the default process group."""
     if dist.is_available() and dist.is_initialized():
-        return World(dist.get_rank(), dist.get_world_size())
+        return ProcessPlace(dist.get_rank(), dist.get_world_size())
     return ALONE
 
 
-def sharing(count: int) -> World:
+def sharing(count: int) -> ProcessPlace:
     """How ``count`` items are divided: each process does all of them where there are fewer than processes."""
-    return world() if count >= world().size else ALONE
+    return process_place() if count >= process_place().size else ALONE
 
 
 def average(value: Tensor) -> Tensor:
     """The mean of ``value`` over the processes, the same in each of them; with several it has no gradient."""
-    size = world().size
+    size = process_place().size
     if size == 1:
         return value
     value = value.detach().clone()

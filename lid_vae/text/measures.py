@@ -16,7 +16,7 @@ from lid_vae.metrics.linear_probe import linear_probe
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
-from lid_vae.text.texts import likelihood_of, part_of, prior_spread, sentences
+from lid_vae.text.texts import likelihood_of, part_of, prior_diversity, sentences
 from lid_vae.train.posterior_mean import posterior_mean
 from lid_vae.train.vae_module import VAEModule
 
@@ -37,14 +37,14 @@ def text_measures(module: VAEModule, data: TextDataModule, split: Part) -> dict[
     with. ``prior``: how many different sentences 100 draws of z decode to. ``probe``, where there are labels: that of
     ``linear_probe``, fitted to 2,000 posterior means of the training split and measured on as many of this one.
     """
-    spread = prior_spread(module, data)
+    diversity = prior_diversity(module, data)
     return {
         "reconstruction": _reconstruction(module, data, part_of(data, split)),
         "prior": {
-            "draws": spread.draws,
-            "distinct": spread.distinct,
-            "commonest": spread.commonest,
-            "collapsed": spread.collapsed,
+            "draws": diversity.draws,
+            "distinct": diversity.distinct,
+            "commonest": diversity.commonest,
+            "collapsed": diversity.collapsed,
         },
         "probe": None if data.label_count is None else _probe(module, data, split),
     }

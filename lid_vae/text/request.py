@@ -15,7 +15,7 @@ from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
 from lid_vae.symbols import PADDING
 from lid_vae.text.decoding import DRAWN, decoder
-from lid_vae.text.texts import STEPS, Section, Texts, between, decoded, interpolation, prior_spread, sampled
+from lid_vae.text.texts import STEPS, Section, Texts, between, decoded, interpolation, prior_diversity, sampled
 from lid_vae.train.display_name import display_name
 from lid_vae.train.posterior_mean import posterior_mean
 from lid_vae.train.vae_module import VAEModule
@@ -63,7 +63,7 @@ class TextRequest:
             passages = [interpolation(*pair, islice(found, STEPS)) for pair in ends]
             sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
         title = f"{display_name(module)} on {data.name}"
-        return Texts(title, prior_spread(module, data).verdict() if self.sample else "", sections)
+        return Texts(title, prior_diversity(module, data).verdict() if self.sample else "", sections)
 
 
 def text_request(

@@ -20,15 +20,15 @@ from lid_vae.train.posterior_mean import posterior_mean
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = [
+    "Diversity",
     "Section",
-    "Spread",
     "Texts",
     "between",
     "decoded",
     "interpolation",
     "likelihood_of",
     "part_of",
-    "prior_spread",
+    "prior_diversity",
     "sampled",
     "sentences",
     "take_texts",
@@ -50,7 +50,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Diversity:
     """How many different sentences ``draws`` of the prior decode to, each greedily; the share of the commonest."""
 
     draws: int
@@ -132,7 +132,7 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
     }
     return Texts(
         f"{display_name(module)} on {data.name}, step {module.step} ({split})",
-        _spread(module, from_prior).verdict(),
+        _diversity(module, from_prior).verdict(),
         [Section(*section) for section in sections.items()],
     )
 
@@ -158,9 +158,9 @@ def interpolation(first: str, last: str, path: Iterable[str]) -> list[str]:
     return [f"from: {first}", f"to:   {last}", *(f"  {line}" for line in path)]
 
 
-def prior_spread(module: VAEModule, data: TextDataModule) -> Spread:
+def prior_diversity(module: VAEModule, data: TextDataModule) -> Diversity:
     """Over a hundred draws of z."""
-    return _spread(module, sampled(module, data, DRAWS, decoder("greedy")))
+    return _diversity(module, sampled(module, data, DRAWS, decoder("greedy")))
 
 
 def part_of(data: TextDataModule, split: Part) -> TokenSplit:
@@ -184,9 +184,9 @@ def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
     return likelihood
 
 
-def _spread(module: VAEModule, said: list[str]) -> Spread:
+def _diversity(module: VAEModule, said: list[str]) -> Diversity:
     sentence, most = Counter(said).most_common(1)[0]
-    return Spread(len(said), len(set(said)), most / len(said), sentence, likelihood_of(module).wiring != "none")
+    return Diversity(len(said), len(set(said)), most / len(said), sentence, likelihood_of(module).wiring != "none")
 
 
 def _prior_draws(module: VAEModule, count: int) -> Float[Tensor, "N M"]:

@@ -1,4 +1,4 @@
-"""The evaluators of several seeds, which look at each batch together; each accumulates what its own seed shows."""
+"""The evaluators of several seeds, which measure each batch together; each accumulates what its own seed shows."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,13 +6,13 @@ from functools import partial
 import torch
 
 from lid_vae.errors import UserError
-from lid_vae.measure.batch import Look, Ruler, look_at, noise_of, rows_of
-from lid_vae.measure.evaluator import Evaluator, Looker
+from lid_vae.measure.batch import BatchMeasures, Ruler, measure_batch, noise_of, rows_of
+from lid_vae.measure.evaluator import Evaluator, MeasureBatch
 from lid_vae.shapes import Observations
 from lid_vae.train.stack import Stack
 from lid_vae.vae import VAE
 
-__all__ = ["SeedLooks", "seeds_at_once"]
+__all__ = ["SeedMeasures", "seeds_at_once"]
 
 # Rows that pass the decoders of all seeds together. A processor computes as fast by the rows of one seed; a GPU, whose
 # kernels are started one by one whatever their size, does not.
@@ -20,28 +20,28 @@ ROWS_TOGETHER = {"cpu": 10_000, "cuda": 200_000}
 
 
 def seeds_at_once(ruler: Ruler, vae: VAE, x: Observations) -> int:
-    """How many seeds look at a batch together: as many as their pieces of draws fit into ``ROWS_TOGETHER`` rows."""
+    """How many seeds measure a batch together: as many as their pieces of draws fit into ``ROWS_TOGETHER`` rows."""
     rows = rows_of(vae, x)
     return max(1, ROWS_TOGETHER.get(x.device.type, ruler.rows) // (rows * ruler.draws(rows)))
 
 
-class SeedLooks:
-    """Gives ``evaluators``, by the place of their module in ``stack``, a look at batches that they share.
+class SeedMeasures:
+    """Gives ``evaluators``, by the place of their module in ``stack``, measures of batches that they share.
 
-    The first to ask for a batch looks for its siblings too, as many as memory is meant for; these ask for the same
-    batch before any asks for the next. Where the model does not vectorise each looks alone, with equal results.
+    The first to ask for a batch measures for its siblings too, as many as memory is meant for; these ask for the same
+    batch before any asks for the next. Where the model does not vectorise each measures alone, with equal results.
     """
 
     def __init__(self, stack: Stack, evaluators: Mapping[int, Evaluator]) -> None:
         self.stack, self.apart = stack, False
         self.number = -1
-        self.found: dict[int, tuple[Look, torch.Generator]] = {}
+        self.found: dict[int, tuple[BatchMeasures, torch.Generator]] = {}
         for place, evaluator in evaluators.items():
-            evaluator.look = partial(self._of, place, evaluator, evaluator.look)
+            evaluator.measure = partial(self._of, place, evaluator, evaluator.measure)
 
     def _of(
-        self, place: int, evaluator: Evaluator, alone: Looker, x: Observations, number: int
-    ) -> tuple[Look, torch.Generator]:
+        self, place: int, evaluator: Evaluator, alone: MeasureBatch, x: Observations, number: int
+    ) -> tuple[BatchMeasures, torch.Generator]:
         if number != self.number:
             self.found, self.number = {}, number
         size = 1 if self.apart else min(seeds_at_once(evaluator.ruler, evaluator.vae, x), len(self.stack))
@@ -55,9 +55,9 @@ class SeedLooks:
 
     def _find(self, chosen: slice, x: Observations, ruler: Ruler) -> None:
         noise = noise_of(self.number, x.device)
-        look = self.stack.look(lambda module: look_at(module.vae, module.infer, x, ruler, noise), chosen)
+        found = self.stack.measure(lambda module: measure_batch(module.vae, module.infer, x, ruler, noise), chosen)
         state = noise.draws.get_state()
         for place in range(*chosen.indices(len(self.stack))):
-            own = {name: value[place - chosen.start] for name, value in look.items()}
+            own = {name: value[place - chosen.start] for name, value in found.items()}
             # Each goes on from there by itself.
             self.found[place] = own, torch.Generator(x.device).set_state(state)

@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
-from lid_vae.measure.batch import Look
+from lid_vae.measure.batch import BatchMeasures
 from lid_vae.noise import generator
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.train.member_optimizers import MemberOptimizers
@@ -143,7 +143,7 @@ class Stack(Together):
         for group in self.apart:
             group.optimizers[place].state.clear()
 
-    def look(self, function: Callable[[VAEModule], Look], chosen: slice = slice(None)) -> Look:
+    def measure(self, function: Callable[[VAEModule], BatchMeasures], chosen: slice = slice(None)) -> BatchMeasures:
         """``function`` of each of the ``chosen`` modules, in evaluation, at once: its tensors, the members in front.
 
         What ``function`` draws at random is the same for all of them.
@@ -152,7 +152,7 @@ class Stack(Together):
         buffers = {f"frame.{name}": leaf[chosen] for name, leaf in self.buffers.items()}
         within, training = _Within(self.frame), self.frame.training
 
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Look:
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> BatchMeasures:
             return functional_call(within, (parameters, buffers), (function,))
 
         self.frame.eval()
@@ -217,7 +217,7 @@ class _Within(nn.Module):
         super().__init__()
         self.frame = frame
 
-    def forward(self, function: Callable[[VAEModule], Look]) -> Look:
+    def forward(self, function: Callable[[VAEModule], BatchMeasures]) -> BatchMeasures:
         return function(self.frame)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from lid_vae.inference.base import Group, Inference
 from lid_vae.shapes import Bool, Float, Tensor
-from lid_vae.system.processes import world
+from lid_vae.system.processes import process_place
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Alone", "States", "Together"]
@@ -86,7 +86,7 @@ class Alone(Together):
         for parameter in parameters:
             parameter.grad = None
         # Several processes wait for the gradient of every parameter.
-        backward(loss, inputs=parameters if world().size == 1 else None)
+        backward(loss, inputs=parameters if process_place().size == 1 else None)
         if limit is not None:
             torch.nn.utils.clip_grad_norm_(parameters, limit)
 

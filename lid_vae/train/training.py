@@ -16,10 +16,10 @@ from lid_vae.inference.base import Group, Informed, Update
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
-from lid_vae.system.processes import average, sharing, world
+from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.compiled import compiled
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
-from lid_vae.train.seed_measures import SeedLooks
+from lid_vae.train.seed_measures import SeedMeasures
 from lid_vae.train.stack import Stack
 from lid_vae.train.step import Bound, take_step
 from lid_vae.train.together import Alone, Together
@@ -108,7 +108,7 @@ class Training(pl.LightningModule, ABC):
             for settings in optimizer.param_groups:
                 settings["lr"] = factor * settings["initial_lr"]
         if lead.drops:
-            rank = world().rank
+            rank = process_place().rank
             torch.manual_seed(derive_seed(lead.seed, "dropout", step, *([rank] if rank else [])))
         noise = self._noise(0, batch.x)
         updates = self.together.inference.updates()
@@ -131,12 +131,13 @@ class Training(pl.LightningModule, ABC):
                     # Of w beside a z the information takes N^2 densities, and nobody looks at it during training.
                     with_w=member.module.vae.prior.categories is None,
                     inference_samples=member.module.objective.samples,
-                    world=sharing(len(loader)),
+                    place=sharing(len(loader)),
                 )
         if len(self.members) > 1:
             assert isinstance(self.together, Stack)
-            found = {place: member.evaluator for place, member in enumerate(self.members) if member.lives}
-            SeedLooks(self.together, {place: evaluator for place, evaluator in found.items() if evaluator is not None})
+            evaluators = {place: member.evaluator for place, member in enumerate(self.members) if member.lives}
+            found = {place: evaluator for place, evaluator in evaluators.items() if evaluator is not None}
+            SeedMeasures(self.together, found)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         for member in self.living:

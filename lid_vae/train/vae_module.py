@@ -16,7 +16,7 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Bool, Float, Observations, Tensor
-from lid_vae.system.processes import world
+from lid_vae.system.processes import process_place
 from lid_vae.train.promise import Promise
 from lid_vae.vae import VAE
 
@@ -81,7 +81,7 @@ class VAEModule(pl.LightningModule):
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
         """The noise of the batch of ``step``, or of its ``draw``-th extra one; ``batch`` is this process's share."""
         rng = generator(self.seed, "noise", step, draw, device=self.device)
-        rank, size = world()
+        rank, size = process_place()
         noise = self.vae.posterior.draw_noise(self.objective.samples, batch * size, rng)
         return noise if size == 1 else noise[:, :, rank * batch : (rank + 1) * batch]
 

@@ -14,9 +14,9 @@ from runs import Programs
 from lid_vae.distribution import FlowGaussian
 from lid_vae.noise import generator
 from lid_vae.picture.drawing import NAMED, colours, draw_clouds, draw_heat_map, draw_images, png, render
-from lid_vae.picture.page import draw_portrait, draw_run
+from lid_vae.picture.page import draw_page, draw_run
 from lid_vae.picture.panels import panels
-from lid_vae.picture.picture_data import DRAWS, Portrait, Vectors, _choose, take_portrait
+from lid_vae.picture.picture_data import DRAWS, PictureData, Vectors, _choose, take_picture_data
 from lid_vae.train.display_name import NAMES
 
 BERNOULLI = ["model=lidmvae", "prior.component=bernoulli", "family=gaussian", "objective.samples=4"]
@@ -40,7 +40,7 @@ KINDS = [
 ]
 
 
-def portrait(labels=True, categories=3, per_class=20):
+def pictured(labels=True, categories=3, per_class=20):
     """Three well separated classes in the plane; category k holds label 2 - k."""
     y = np.repeat(np.arange(3), per_class)
     centre = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
@@ -48,7 +48,7 @@ def portrait(labels=True, categories=3, per_class=20):
     u = centre[y] + 0.1 * rng.standard_normal((len(y), 2))
     q = np.full((len(y), categories), 0.02)
     q[np.arange(len(y)), 2 - y] = 1 - 0.02 * (categories - 1)
-    return Portrait(
+    return PictureData(
         title="three classes",
         support="real",
         label_B=y if labels else None,
@@ -74,7 +74,7 @@ def portrait(labels=True, categories=3, per_class=20):
 @pytest.mark.parametrize(("overrides", "table", "names"), KINDS, ids=str)
 def test_every_kind_has_its_panels_on_a_page(make, tmp_path, overrides, table, names):
     module, data = make(*overrides, table=table)
-    shown = take_portrait(module, data, "test", 40)
+    shown = take_picture_data(module, data, "test", 40)
     assert list(panels(shown)) == names
     for name, value in {**vars(shown), **(vars(shown.vectors) if shown.vectors else {})}.items():
         if isinstance(value, np.ndarray):
@@ -89,8 +89,8 @@ def test_a_portrait_repeats_and_leaves_every_generator_alone(make):
     module, data = make("data=digits", "model=lidmvae")
     torch.manual_seed(5)
     state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()
-    first, second = (take_portrait(module, data, "valid", 30) for _ in range(2))
-    draw_portrait(first)
+    first, second = (take_picture_data(module, data, "valid", 30) for _ in range(2))
+    draw_page(first)
     assert torch.equal(state, torch.random.get_rng_state())
     assert np.array_equal(numpy_state, np.random.get_state()[1])
     for one, other in ((first, second), (first.vectors, second.vectors)):
@@ -102,7 +102,7 @@ def test_a_portrait_repeats_and_leaves_every_generator_alone(make):
 
 def test_a_portrait_says_what_the_model_says(make):
     module, data = make("data=digits", "model=gmvae", "family.mixture=enumerate")
-    shown = take_portrait(module, data, "test", 30)
+    shown = take_picture_data(module, data, "test", 30)
     x = torch.from_numpy(shown.vectors.x_BD)
     q = module.infer(x, module.vae.posterior.draw_noise(1, len(x), generator("any")))
     assert np.allclose(shown.category_BK, q.log_category.exp().mT.detach(), atol=1e-6)
@@ -117,7 +117,7 @@ def test_a_portrait_says_what_the_model_says(make):
 
 def test_labels_stay_with_their_examples(make):
     module, data = make("data=digits")
-    shown = take_portrait(module, data, "test", 60)
+    shown = take_picture_data(module, data, "test", 60)
     batches = list(data.batches("test"))
     known = {}
     for x, y in zip(torch.cat([b.x for b in batches]).numpy(), torch.cat([b.y for b in batches]).tolist(), strict=True):
@@ -138,29 +138,29 @@ def test_activity_of_a_collapsed_latent_is_nothing_and_of_an_active_one_its_shar
     module, data = make("data=pinwheel", "model=vae", "family=gaussian")
     with torch.no_grad():
         module.vae.posterior.head.weight.zero_()
-    collapsed = take_portrait(module, data, "test", 40)
+    collapsed = take_picture_data(module, data, "test", 40)
     assert DRAWS >= 4
     assert collapsed.activity_M.max() < 0.1
     with torch.no_grad():
         module.vae.posterior.head.weight[:2] = 1.0
-    assert take_portrait(module, data, "test", 40).activity_M.min() > 0.5
+    assert take_picture_data(module, data, "test", 40).activity_M.min() > 0.5
 
 
 def test_categories_are_matched_to_labels_and_coloured_alike():
-    shown = portrait()
+    shown = pictured()
     assert shown.class_K.tolist() == [2, 1, 0]
     assert shown.order_K.tolist() == [2, 1, 0]
     assert np.allclose(shown.usage_CK[:, shown.order_K].diagonal(), 0.96)
     assert np.allclose(shown.usage_CK.sum(1), 1)
-    spare = portrait(categories=5)
+    spare = pictured(categories=5)
     assert spare.class_K.tolist()[:3] == [2, 1, 0]
     assert sorted(spare.class_K) == list(range(5))
-    few = replace(portrait(), category_BK=portrait().category_BK[:, :2] / portrait().category_BK[:, :2].sum(1)[:, None])
+    few = replace(pictured(), category_BK=pictured().category_BK[:, :2] / pictured().category_BK[:, :2].sum(1)[:, None])
     assert few.class_K.tolist() == [2, 1]
 
 
 def test_without_labels_the_likeliest_category_colours():
-    shown = portrait(labels=False)
+    shown = pictured(labels=False)
     assert (shown.class_B[:20] == shown.class_B[0]).all()
     assert len(np.unique(shown.class_B)) == 3
     figure = Figure()
@@ -170,7 +170,7 @@ def test_without_labels_the_likeliest_category_colours():
 
 def test_heat_map_shows_the_shares_in_the_order_of_the_labels():
     figure = Figure()
-    panels(portrait())["usage"].draw(figure)
+    panels(pictured())["usage"].draw(figure)
     bars, heat = figure.axes
     assert [text.get_text() for text in heat.texts if text.get_text() == ".96"] == [".96"] * 3
     assert np.allclose(heat.images[0].get_array().diagonal(), 0.96)
@@ -197,7 +197,7 @@ def test_images_lie_in_rows_with_a_line_between():
 
 def test_an_image_and_its_reconstruction_stand_one_above_the_other(make):
     module, data = make("data=digits")
-    shown = take_portrait(module, data, "test", 40)
+    shown = take_picture_data(module, data, "test", 40)
     figure = Figure()
     panels(shown)["reconstructions"].draw(figure)
     sheet = figure.axes[0].images[0].get_array()
@@ -207,7 +207,7 @@ def test_an_image_and_its_reconstruction_stand_one_above_the_other(make):
 
 
 def test_classes_are_named_at_their_medians():
-    axis, shown = Figure().subplots(), portrait()
+    axis, shown = Figure().subplots(), pictured()
     draw_clouds(axis, shown.u_BM, shown.label_B)
     places = {text.get_text(): text.get_position() for text in axis.texts}
     assert set(places) == {"0", "1", "2"}
@@ -234,8 +234,8 @@ def test_render_gives_the_pixels_of_a_figure():
 
 def test_a_png_shows_what_savefig_would():
     """Pixel for pixel, its layout included, at the same size on paper."""
-    ours, theirs = io.BytesIO(png(draw_portrait(portrait()))), io.BytesIO()
-    figure = draw_portrait(portrait())
+    ours, theirs = io.BytesIO(png(draw_page(pictured()))), io.BytesIO()
+    figure = draw_page(pictured())
     figure.savefig(theirs, format="png", dpi=figure.dpi)
     with Image.open(ours) as mine, Image.open(theirs) as other:
         assert mine.info["dpi"] == pytest.approx(other.info["dpi"])
@@ -256,7 +256,7 @@ def test_a_png_shows_what_savefig_would():
 def test_the_title_says_what_was_asked_for(make, description, name):
     module, data = make("data=pinwheel", "model=beta_vae")
     module.description = description
-    assert take_portrait(module, data, "test", 20).title.startswith(f"{name} on pinwheel, step 0, ")
+    assert take_picture_data(module, data, "test", 20).title.startswith(f"{name} on pinwheel, step 0, ")
 
 
 def test_every_model_has_a_display_name():
@@ -268,10 +268,10 @@ def test_every_model_has_a_display_name():
 def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, model, name):
     titles = []
 
-    def draw(portrait):
-        titles.append(portrait.title)
-        return draw_portrait(portrait)
+    def draw(pictured):
+        titles.append(pictured.title)
+        return draw_page(pictured)
 
-    monkeypatch.setattr("lid_vae.picture.page.draw_portrait", draw)
+    monkeypatch.setattr("lid_vae.picture.page.draw_page", draw)
     Programs(tmp_path).train(f"model={model}", "trainer.max_epochs=1")
     assert [title.partition(" on ")[0] for title in titles] == [name]

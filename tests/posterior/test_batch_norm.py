@@ -19,11 +19,11 @@ def encoder(shape):
     return MLPEncoder(shape, 8)
 
 
-def make(gamma: float = 0.5, key: object = 0, spread: float = 0.7) -> BatchNormPosterior:
+def make(gamma: float = 0.5, key: object = 0, scale: float = 0.7) -> BatchNormPosterior:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         inner = gaussian_family(encoder)((D,), M, None, "real")
-    return randomise(BatchNormPosterior(inner, gamma), key, spread)
+    return randomise(BatchNormPosterior(inner, gamma), key, scale)
 
 
 def mean_kl(posterior: Posterior, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,10 +38,10 @@ def floor(posterior: BatchNormPosterior, variance: torch.Tensor) -> torch.Tensor
     return 0.5 * (posterior.gamma**2 * variance / (variance + EPSILON) + posterior.shift.square()).sum()
 
 
-@given(gamma=st.floats(0.05, 3.0), key=st.integers(0, 10**6), spread=st.floats(0.1, 1.5))
-def test_the_mean_kl_has_a_floor(gamma: float, key: int, spread: float) -> None:
+@given(gamma=st.floats(0.05, 3.0), key=st.integers(0, 10**6), scale=st.floats(0.1, 1.5))
+def test_the_mean_kl_has_a_floor(gamma: float, key: int, scale: float) -> None:
     """Zhu et al. (2020): (d gamma^2 + |shift|^2) / 2, and the scales add what they add, never less than nothing."""
-    posterior, x = make(gamma, key, spread), normal(N, D, key=key)
+    posterior, x = make(gamma, key, scale), normal(N, D, key=key)
     variance = posterior.posterior.encode(x)["mean"][0].var(0, unbiased=False)
     with torch.no_grad():
         kl, scales = mean_kl(posterior, x)
@@ -109,8 +109,8 @@ def test_other_posteriors_are_refused(inner: Posterior, message: str) -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, -1.0, float("nan")])
-def test_no_spread_is_refused(gamma: float) -> None:
-    with pytest.raises(UserError, match=r"above zero.*posterior\.gamma=0\.5"):
+def test_no_scale_is_refused(gamma: float) -> None:
+    with pytest.raises(UserError, match=r"gamma > 0.*Use 0\.5"):
         make(gamma)
 
 

@@ -106,7 +106,7 @@ def test_no_pictures_where_nobody_takes_them(make, run, monkeypatch):
     def refuse(*_):
         raise AssertionError("a picture was made for nobody")
 
-    monkeypatch.setattr("lid_vae.run.panels.take_portrait", refuse)
+    monkeypatch.setattr("lid_vae.run.panels.take_picture_data", refuse)
     run(make("data=pinwheel"), 1, False, hooks=[Panels(every=1)], logger=False)
     run(make("data=pinwheel"), 1, False, hooks=[Panels(every=0)], logger=False)
 

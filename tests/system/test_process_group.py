@@ -19,7 +19,7 @@ from lid_vae.run.process_group import ProcessGroup
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import read_json
 from lid_vae.system.lock import lock_path
-from lid_vae.system.processes import ALONE, World, average, sharing
+from lid_vae.system.processes import ALONE, ProcessPlace, average, sharing
 
 ROOT = Path(__file__).parents[2]
 # In double precision, so that what is left of a difference is the order of sums; several batches for each process.
@@ -260,10 +260,10 @@ class Numbers:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
 def test_shares_of_a_batch_make_it_whole(size):
-    shares = [SharedStream(Numbers(), World(rank, size)).batch(3, 1) for rank in range(size)]
+    shares = [SharedStream(Numbers(), ProcessPlace(rank, size)).batch(3, 1) for rank in range(size)]
     assert torch.equal(torch.cat([share.x for share in shares]), Numbers().batch(3, 1).x)
     assert torch.equal(torch.cat([share.y for share in shares]), torch.arange(6))
-    loaders = [SharedLoader(Numbers(), World(rank, size)) for rank in range(size)]
+    loaders = [SharedLoader(Numbers(), ProcessPlace(rank, size)) for rank in range(size)]
     assert sum(len(loader) for loader in loaders) == 5
     assert [len(list(loader)) for loader in loaders] == [len(loader) for loader in loaders]
     seen = sorted(float(batch.x[0]) for loader in loaders for batch in loader)
@@ -272,7 +272,7 @@ def test_shares_of_a_batch_make_it_whole(size):
 
 def test_shares_that_do_not_divide_are_refused():
     with pytest.raises(UserError, match="A batch of 6 examples cannot be divided among 4 devices"):
-        SharedStream(Numbers(), World(0, 4)).batch(0)
+        SharedStream(Numbers(), ProcessPlace(0, 4)).batch(0)
 
 
 def test_one_process_is_alone():

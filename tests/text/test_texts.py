@@ -14,7 +14,7 @@ from lid_vae.text import measures as measures_module
 from lid_vae.text.decoding import decoder
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import text_request
-from lid_vae.text.texts import STEPS, Section, Spread, Texts, prior_spread, sampled, sentences, take_texts
+from lid_vae.text.texts import STEPS, Diversity, Section, Texts, prior_diversity, sampled, sentences, take_texts
 from lid_vae.train.posterior_mean import posterior_mean
 
 
@@ -80,25 +80,25 @@ def test_texts_hold_what_the_model_says(made):
 
 def test_one_sentence_from_every_z_is_collapse(made):
     module, data = made
-    followed = prior_spread(module, data)
+    followed = prior_diversity(module, data)
     assert followed.distinct > 5
     assert not followed.collapsed
     assert f"decode to {followed.distinct} different sentences" in followed.verdict()
     collapse(module, 3)
-    spread = prior_spread(module, data)
-    assert (spread.distinct, spread.commonest, spread.collapsed) == (1, 1.0, True)
+    diversity = prior_diversity(module, data)
+    assert (diversity.distinct, diversity.commonest, diversity.collapsed) == (1, 1.0, True)
     word = data.vocabulary[2]
-    assert spread.verdict().startswith("Collapse: all 100 draws of z from the prior decode to the same sentence")
-    assert spread.verdict().endswith(f'"{" ".join([word] * 6)}"')
-    assert spread.verdict() in take_texts(module, data, "test").page()
-    assert "Collapse: 96 of 100 draws" in Spread(100, 3, 0.96, "a", True).verdict()
+    assert diversity.verdict().startswith("Collapse: all 100 draws of z from the prior decode to the same sentence")
+    assert diversity.verdict().endswith(f'"{" ".join([word] * 6)}"')
+    assert diversity.verdict() in take_texts(module, data, "test").page()
+    assert "Collapse: 96 of 100 draws" in Diversity(100, 3, 0.96, "a", True).verdict()
 
 
 def test_a_language_model_is_said_to_be_one(make):
     module, data = make("data=synthetic_text", "model=language_model")
-    spread = prior_spread(module.eval(), data)
-    assert spread.distinct == 1
-    assert "no latent" in spread.verdict()
+    diversity = prior_diversity(module.eval(), data)
+    assert diversity.distinct == 1
+    assert "no latent" in diversity.verdict()
 
 
 def test_a_page_shows_sentences_without_words():

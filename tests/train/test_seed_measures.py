@@ -16,7 +16,7 @@ from lid_vae.run.finish import evaluate_together
 from lid_vae.run.record import evaluate_split, split_evaluator
 from lid_vae.run.store import CONF
 from lid_vae.train import VAEModule, seed_measures
-from lid_vae.train.seed_measures import SeedLooks, seeds_at_once
+from lid_vae.train.seed_measures import SeedMeasures, seeds_at_once
 from lid_vae.train.stack import Stack
 
 PINWHEEL = ("data.per_class=40", "data.valid_size=70", "data.test_size=50", "data.eval_batch_size=32")
@@ -54,9 +54,11 @@ def make(*options: str, seeds: int = 3) -> tuple[list[VAEModule], DataModule]:
 def count_alone(monkeypatch):
     """How often an evaluator has looked at a batch for itself."""
     alone = []
-    look = seed_measures.Evaluator._look_alone
+    own = seed_measures.Evaluator._measure_alone
     monkeypatch.setattr(
-        seed_measures.Evaluator, "_look_alone", lambda self, x, number: alone.append(number) or look(self, x, number)
+        seed_measures.Evaluator,
+        "_measure_alone",
+        lambda self, x, number: alone.append(number) or own(self, x, number),
     )
     return alone
 
@@ -88,9 +90,9 @@ def test_as_many_at_once_as_memory_is_meant_for(monkeypatch):
     expected = [evaluate_split(module, data, "test", SAMPLES) for module in modules]
     monkeypatch.setitem(seed_measures.ROWS_TOGETHER, "cpu", 2 * 32 * 4)
     seen = []
-    look = Stack.look
+    measure = Stack.measure
     monkeypatch.setattr(
-        Stack, "look", lambda self, function, chosen: seen.append(chosen) or look(self, function, chosen)
+        Stack, "measure", lambda self, function, chosen: seen.append(chosen) or measure(self, function, chosen)
     )
     found = evaluate_together(modules, data, "test", SAMPLES)
     assert_equal(dict(enumerate(found)), dict(enumerate(expected)))
@@ -114,7 +116,7 @@ def test_what_cannot_be_done_together_is_done_alone(error, monkeypatch):
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(Stack, "look", fail)
+    monkeypatch.setattr(Stack, "measure", fail)
     assert evaluate_together(modules, data, "valid", SAMPLES) == expected
 
 
@@ -149,9 +151,9 @@ def test_draws_of_a_mixture_are_each_seeds_own():
     """The generator goes on for each seed from where the draws have left it, whatever its siblings take from it."""
     modules, data = make("model=gmvae", "family.mixture=enumerate", seeds=2)
     evaluators = [split_evaluator(module, data, SAMPLES) for module in modules]
-    SeedLooks(Stack(modules), dict(enumerate(evaluators)))
+    SeedMeasures(Stack(modules), dict(enumerate(evaluators)))
     x = next(iter(data.batches("valid"))).x
-    first, second = (evaluator.look(x, 0)[1] for evaluator in evaluators)
+    first, second = (evaluator.measure(x, 0)[1] for evaluator in evaluators)
     assert torch.equal(torch.rand(5, generator=first), torch.rand(5, generator=second))
 
 
