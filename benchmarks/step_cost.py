@@ -15,7 +15,7 @@ from bench import begin, options_of, publish, table, take_turns
 from torch import nn
 
 from lid_vae.likelihood import BernoulliLikelihood
-from lid_vae.map import ComposedMap, Map, classical_mlp, composed_brenier, composed_gradient_network
+from lid_vae.map import ComposedMap, Map, composed_brenier, composed_gradient_network, counterpart_mlp
 from lid_vae.map.monotone import MonotoneMap
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
@@ -94,7 +94,7 @@ def main() -> None:
     device = begin(options)
     size = {"width": options.width, "hidden_layers": options.hidden_layers, "depth": 2}
     maps: dict[str, Callable[[], Map]] = {
-        "gmvae (MLP)": lambda: classical_mlp(LATENT, FEATURES, **size),
+        "gmvae (MLP)": lambda: counterpart_mlp(LATENT, FEATURES, **size),
         "lidgmvae (Brenier, closed form)": lambda: composed_brenier(LATENT, FEATURES, skips="none", **size),
         "lidgmvae (gradient network)": lambda: composed_gradient_network(LATENT, FEATURES, **size),
         "lidgmvae (Brenier, autograd)": lambda: AutogradMap(composed_brenier(LATENT, FEATURES, skips="none", **size)),

@@ -17,7 +17,7 @@ import torch
 from bench import Step, begin, options_of, publish, table, take_turns
 
 from lid_vae.likelihood import autoregressive_likelihood
-from lid_vae.map import classical_mlp, composed_brenier, composed_gradient_network
+from lid_vae.map import composed_brenier, composed_gradient_network, counterpart_mlp
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
@@ -25,7 +25,7 @@ from lid_vae.vae import VAE
 
 LATENT = 32
 MAPS = {
-    "svae": partial(classical_mlp, hidden_layers=1, depth=2),
+    "svae": partial(counterpart_mlp, hidden_layers=1, depth=2),
     "lidsvae, lift=spread": partial(composed_brenier, hidden_layers=1, depth=2, lift="spread", skips="none"),
     "lidsvae, lift=pad": partial(composed_brenier, hidden_layers=1, depth=2, lift="pad", skips="none"),
     "lidsvae, gradient network": partial(composed_gradient_network, hidden_layers=1, depth=2, lift="spread"),

@@ -151,7 +151,7 @@ def check(row) -> None:
     if component is not None:
         overrides.append(f"prior.component={component}")
     if posterior is not None:
-        overrides.append(f"posterior={posterior}")
+        overrides.append(f"normalization={posterior}")
     reasons = refusals(row)
     if not reasons and component == "bernoulli":
         with pytest.raises(UserError, match=r"objective\.samples=4"):

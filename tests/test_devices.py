@@ -27,7 +27,7 @@ MODELS = [
     "model=lidgmvae family=gaussian",
     "model=lidgmvae objective=free_bits",
     "model=gmvae objective=importance_weighted",
-    "model=gmvae posterior=batch_norm family=gaussian",
+    "model=gmvae normalization=batch_norm family=gaussian",
     "model=il_lidvae",
     "model=lidgmvae encoder=convolutional",
 ]

@@ -48,7 +48,7 @@ MODELS = [
     "model=svae likelihood.word_dropout=0.3 likelihood.dropout=0.2 encoder.dropout=0.2",
 ]
 FAMILIES = ["family=lstm", "family=lstm_realnvp encoder.pooling=mean", "family=lstm encoder.layers=2"]
-POSTERIORS = [None, "posterior=batch_norm"]
+POSTERIORS = [None, "normalization=batch_norm"]
 
 
 def combinations():

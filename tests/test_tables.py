@@ -46,7 +46,7 @@ def test_the_models_of_a_table_share_all_that_is_not_their_own(table):
         assert {k: v for k, v in config.optimizer.items() if k != "lr"} == {
             k: v for k, v in configs["gmvae"].optimizer.items() if k != "lr"
         }
-    assert [config.map._target_ for config in configs.values()][:4] == ["lid_vae.map.classical_mlp"] * 4
+    assert [config.map._target_ for config in configs.values()][:4] == ["lid_vae.map.counterpart_mlp"] * 4
     own = {name: configs[name] for name in ("sa_vae", "lagging_vae", "beta_vae")}
     assert own["sa_vae"].inference._target_.endswith("SemiAmortized")
     assert own["lagging_vae"].inference._target_.endswith("Aggressive")
@@ -62,8 +62,8 @@ def test_the_models_of_a_table_of_text_share_all_that_is_not_their_own(table):
     shared = [{k: v for k, v in config.items() if k not in own} for config in configs.values()]
     assert all(other == shared[0] for other in shared)
     maps = {model: config.map._target_.rpartition(".")[2] for model, config in configs.items()}
-    assert [maps.pop(model) for model in TEXT_MODELS] == ["classical_mlp", "LinearMap"] * 2
-    assert set(maps.values()) == {"classical_mlp", "composed_brenier"}
+    assert [maps.pop(model) for model in TEXT_MODELS] == ["counterpart_mlp", "LinearMap"] * 2
+    assert set(maps.values()) == {"counterpart_mlp", "composed_brenier"}
     wiring = {model: config.likelihood.pop("wiring") for model, config in configs.items()}
     for model, config in configs.items():
         latent = "language_model" not in model

@@ -22,8 +22,9 @@ from hydra.errors import HydraException
 
 from lid_vae import seed_range
 from lid_vae.errors import UserError
+from lid_vae.run.names import OPTIONS, PRESETS
 
-__all__ = ["is_multirun", "rewrite", "split"]
+__all__ = ["in_todays_words", "is_multirun", "rewrite", "split"]
 
 # Hydra's flags, and how many words follow each ("?": one, where it is not an override).
 _FLAGS: dict[str, int | str] = {
@@ -35,6 +36,7 @@ _FLAGS: dict[str, int | str] = {
 }
 _TEXT = re.compile(r"ckpt|interpolate_file|text|paths\..+")
 _SEEDS = re.compile(r"\s*(\d+|\[\s*\d+\s*(,\s*\d+\s*)*\])\s*", re.ASCII)
+_OPTION = re.compile(r"([+~]*)([a-z_]+)((?:\.[\w.]+)?)(=.*)?", re.DOTALL)
 _PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
@@ -47,6 +49,24 @@ def rewrite(argv: Sequence[str]) -> list[str]:
         raise UserError(f"{shown} shows the configuration of one run. Leave out -m, and give one value to each option.")
     foreign = any(re.fullmatch(r"\+*hydra/sweeper=(?!lid_vae$).*", override) for override in overrides)
     return flags + [_rewrite_override(override, multirun, foreign) for override in overrides]
+
+
+def in_todays_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments with options and choices that were renamed under their names of today, and a line on each."""
+    words, remarks = [], []
+    for word in argv:
+        found = _OPTION.fullmatch(word)
+        now = word
+        if found is not None:
+            sign, group, rest, value = found.groups(default="")
+            for (of, former), choice in PRESETS.items():
+                if group == of and not rest:
+                    value = re.sub(rf"(?<![\w.-]){former}(?![\w.-])", choice, value)
+            now = f"{sign}{OPTIONS.get(group, group)}{rest}{value}"
+        if now != word:
+            remarks.append(f"{word} is now written {now}; the former name means the same.")
+        words.append(now)
+    return words, remarks
 
 
 def is_multirun(flags: Sequence[str], overrides: Sequence[str]) -> bool:

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae import __version__
-from lid_vae.command_line.arguments import rewrite
+from lid_vae.command_line.arguments import in_todays_words, rewrite
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
@@ -50,7 +50,10 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
     job = Job(kind, typed, os.environ.get(_FULL_ERROR))
     arguments: list[str] = []
     try:
-        arguments = rewrite(typed[1:])
+        words, remarks = in_todays_words(typed[1:])
+        for remark in remarks:
+            print(f"{kind}.py: {remark}", file=sys.stderr)
+        arguments = rewrite(words)
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         with _process_state((typed[0], *arguments), "1"):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()

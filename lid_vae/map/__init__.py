@@ -2,8 +2,8 @@
 
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.map.brenier import BrenierMap
-from lid_vae.map.classical import classical_mlp
 from lid_vae.map.composed import ComposedMap, compose, composed_brenier, composed_gradient_network, layer_dimensions
+from lid_vae.map.counterpart import counterpart_mlp
 from lid_vae.map.gradient_network import GradientNetwork
 from lid_vae.map.icnn import ConvexPotential
 from lid_vae.map.lift import CyclicLift, DenseLift, Lift, PadLift, pad_lift, pca_lift, random_lift, spread_lift
@@ -23,10 +23,10 @@ __all__ = [
     "LinearMap",
     "Map",
     "PadLift",
-    "classical_mlp",
     "compose",
     "composed_brenier",
     "composed_gradient_network",
+    "counterpart_mlp",
     "layer_dimensions",
     "pad_lift",
     "pca_lift",

@@ -54,8 +54,8 @@ def convex_initialisation(fan_out: int, fan_in: int) -> tuple[Float[Tensor, "out
     second_moment = 0.5
     cross_moment = (sqrt(1 - rho**2) + rho * (pi - acos(rho))) / (2 * pi)
     variance = (1 - rho) / (n * second_moment)
-    variance = n * second_moment + n * (n - 1) * cross_moment - (n * mean_relu) ** 2
-    mean = sqrt(rho / variance)
+    sum_variance = n * second_moment + n * (n - 1) * cross_moment - (n * mean_relu) ** 2
+    mean = sqrt(rho / sum_variance)
     log_variance = log(1 + variance / mean**2)
     weight = torch.randn(fan_out, fan_in).mul(sqrt(log_variance)).add(log(mean) - log_variance / 2).exp()
     return inverse_softplus(weight.clamp(1e-12)), -mean * n * mean_relu

@@ -42,13 +42,13 @@ class BatchNormPosterior(CalibratedPosterior):
         if not isinstance(posterior, AmortizedPosterior):
             raise UserError(
                 f"BN-VAE normalises the mean of a diagonal Gaussian q(w | x), and {type(posterior).__name__} has none. "
-                "Use a latent of real numbers (prior=standard_normal or gaussian_mixture), or leave posterior= out."
+                "Use a latent of real numbers (prior=standard_normal or gaussian_mixture), or leave normalization= out."
             )
         if len(posterior.flow) > 0:
             raise UserError(
                 f"BN-VAE needs a diagonal Gaussian q(w | x), and here {type(posterior.flow[0]).__name__} follows the "
                 "Gaussian, so that its mean is not the posterior's and the floor of the KL is lost. Use "
-                "family=gaussian with a latent of real numbers, or leave posterior= out."
+                "family=gaussian with a latent of real numbers, or leave normalization= out."
             )
         if posterior.categories is not None:
             raise UserError(

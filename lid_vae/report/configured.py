@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from lid_vae.run.names import current
 from lid_vae.run.plan import labels_of
 from lid_vae.run.store import IGNORED
 
@@ -27,7 +28,7 @@ def read_config(place: Path) -> Config | None:
         except (OSError, ValueError, yaml.YAMLError):
             continue
         if isinstance(config, dict):
-            return config
+            return current(config)  # type: ignore[no-any-return]
     return None
 
 

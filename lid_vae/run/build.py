@@ -55,8 +55,8 @@ def build_module(
         prior = instantiate(parts.prior)
         likelihood = instantiate(parts.likelihood)(instantiate(parts.map), parts.latent_dimension, features)
         posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
-        if parts.posterior is not None:
-            posterior = instantiate(parts.posterior)(posterior)
+        if parts.normalization is not None:
+            posterior = instantiate(parts.normalization)(posterior)
         vae = VAE(prior, likelihood, posterior)
     if data is not None:
         _check_data(likelihood.binary, data)

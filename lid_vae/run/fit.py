@@ -319,7 +319,7 @@ def _last_checkpoint(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None
 def _check_divisible(module: VAEModule) -> None:
     """Refuses by ``UserError`` to divide batches whose examples depend on each other."""
     for part, divisible, fix in (
-        (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "posterior=null"),
+        (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "normalization=null"),
         (module.objective, module.objective.by_example, "objective=elbo"),
     ):
         if not divisible:

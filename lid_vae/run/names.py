@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["canonical", "current", "current_checkpoint"]
+__all__ = ["OPTIONS", "PRESETS", "canonical", "current", "current_checkpoint"]
+
+OPTIONS = {"posterior": "normalization", "classical": "counterpart"}
+"""What an option or a group of options was called, and what it is called now."""
+PRESETS = {("model", "classical"): "counterpart"}
+"""(group, what a choice of it was called) -> what it is called now."""
 
 _CLASSES = ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE")
 # The name that a part had when the hashes of its runs were first written, and the one that it has now.
@@ -23,6 +28,7 @@ _MOVED = {
         )
     },
     "lid_vae.module.callbacks.Panels": "lid_vae.run.panels.Panels",
+    "lid_vae.map.classical_mlp": "lid_vae.map.counterpart_mlp",
 }
 
 
@@ -45,13 +51,14 @@ _FIRST = {
 
 
 def current(node: Any) -> Any:
-    """A configuration, or a part of one, whose ``_target_`` names are those of today."""
-    return _renamed(node, {first: Former(now) for first, now in _MOVED.items()})
+    """A configuration, or a part of one, whose options, choices and ``_target_`` names are those of today."""
+    return _renamed(_with_options(node, OPTIONS, PRESETS), {first: Former(now) for first, now in _MOVED.items()})
 
 
 def canonical(node: Any) -> Any:
     """The same as it is hashed: a part that moves, loses an option or gains one leaves the hashes of its runs alone."""
-    return _renamed(node, _FIRST)
+    presets = {(group, now): first for (group, first), now in PRESETS.items()}
+    return _renamed(_with_options(node, {now: first for first, now in OPTIONS.items()}, presets), _FIRST)
 
 
 def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +68,15 @@ def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
         if state.get("monitor") is not None and state.get("best_model_score") is not None:
             callbacks.setdefault("Best", {"score": float(state["best_model_score"])})
     return {**checkpoint, "callbacks": callbacks}
+
+
+def _with_options(node: Any, options: Mapping[str, str], presets: Mapping[tuple[str, str], str]) -> Any:
+    """A whole configuration, which holds its choices, with options renamed; anything else as it is."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("choices"), Mapping):
+        return node
+    renamed = {options.get(key, key): value for key, value in node.items()}
+    choices = {group: presets.get((group, choice), choice) for group, choice in node["choices"].items()}
+    return {**renamed, "choices": {options.get(group, group): choice for group, choice in choices.items()}}
 
 
 def _renamed(node: Any, names: Mapping[str, Former]) -> Any:

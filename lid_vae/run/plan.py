@@ -49,7 +49,7 @@ LABELS = {
     "depth": "map.depth",
     "objective": "choices.objective",
     "inference": "choices.inference",
-    "posterior": "choices.posterior",
+    "posterior": "choices.normalization",
     "batch_size": "data.batch_size",
     "scale": "data.scale",
     "learning_rate": "optimizer.lr",
@@ -68,7 +68,7 @@ class Parts:
     map: Node
     likelihood: Node
     family: Node
-    posterior: Node | None
+    normalization: Node | None
     objective: Node
     inference: Node
     optimizer: Node
@@ -82,7 +82,7 @@ class Parts:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Parts":
         """Those of a resolved configuration, of today's or as an earlier revision has stored it."""
-        known = {"posterior": None, "validation_samples": 2, "extra_categories": False, **current(config)}
+        known = {"normalization": None, "validation_samples": 2, "extra_categories": False, **current(config)}
         return cls(**{name: known[name] for name in cls.__dataclass_fields__})
 
 

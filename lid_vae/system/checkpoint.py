@@ -26,7 +26,7 @@ BUILT = (
     "map",
     "likelihood",
     "family",
-    "posterior",
+    "normalization",
     "encoder",
     "objective",
     "inference",

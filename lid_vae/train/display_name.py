@@ -32,4 +32,4 @@ def display_name(module: VAEModule) -> str:
     """
     choices = module.description.get("config", {}).get("choices") or {}
     choice = choices.get("model")
-    return module.promise.variant if choice in (None, "classical") else NAMES.get(choice, str(choice))
+    return module.promise.variant if choice in (None, "counterpart", "classical") else NAMES.get(choice, str(choice))

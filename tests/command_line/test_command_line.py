@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from lid_vae.command_line import main, rewrite
+from lid_vae.command_line.arguments import in_todays_words
 from lid_vae.command_line.mistake import find_odd_value
 from lid_vae.command_line.program import Job
 from lid_vae.errors import UserError
@@ -492,3 +493,64 @@ def test_another_sweeper_sees_one_run_of_several_seeds(run):
     status, _, _, err = run("-m", "hydra/sweeper=basic", "seed=0-2", body=lambda cfg: 1 / (cfg.seed - 1))
     assert status == 1
     assert "ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("posterior=batch_norm", "normalization=batch_norm"),
+        ("++posterior.gamma=0.7", "++normalization.gamma=0.7"),
+        ("classical=SVAE", "counterpart=SVAE"),
+        ("model=gmvae,classical", "model=gmvae,counterpart"),
+        ("~posterior", "~normalization"),
+    ],
+)
+def test_a_former_name_still_works_and_says_the_new_one(former, now):
+    words, remarks = in_todays_words(["seed=0", former, "-m"])
+    assert words == ["seed=0", now, "-m"]
+    assert remarks == [f"{former} is now written {now}; the former name means the same."]
+
+
+@pytest.mark.parametrize(
+    "word", ["model=my_classical", "model=classical_mlp", "text=posterior=x", "data.path=a=classical", "-m", "family"]
+)
+def test_other_words_stay(word):
+    assert in_todays_words([word]) == ([word], [])
+
+
+def test_the_program_takes_a_former_name(tmp_path, capsys):
+    main("train", ["train.py", "posterior=batch_norm", "--cfg", "job"])
+    told = capsys.readouterr()
+    assert "lid_vae.posterior.BatchNormPosterior" in told.out
+    assert told.err == (
+        "train.py: posterior=batch_norm is now written normalization=batch_norm; the former name means the same.\n"
+    )
+
+
+WITHOUT_TORCH = {
+    "train.py --help": "import runpy; runpy.run_path('train.py', run_name='__main__')",
+    "evaluate.py --help": "import runpy; runpy.run_path('evaluate.py', run_name='__main__')",
+    "train.py --cfg job": "import runpy; runpy.run_path('train.py', run_name='__main__')",
+    "lid_vae.sweep status .": "import runpy; runpy.run_module('lid_vae.sweep', run_name='__main__')",
+    "the sweeper": "from hydra_plugins.lid_vae_plugins.sweeper import *",
+    "the launchers": "from hydra_plugins.lid_vae_plugins.launchers import *",
+    "the ensemble": "from hydra_plugins.lid_vae_plugins.seed_ensemble import *",
+    "a plan": "from lid_vae.run.plan import plan_run; from lid_vae.launch import sweeper, status, manifest",
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT_TORCH)
+def test_what_trains_nothing_imports_no_torch(words):
+    """It answers in a second, where torch alone takes several."""
+    argv = words.split() if words in list(WITHOUT_TORCH)[:4] else [words]
+    program = f"""
+import sys
+sys.argv = {argv!r}
+try:
+    exec({WITHOUT_TORCH[words]!r})
+except SystemExit as end:
+    assert not end.code, end.code
+print({{"torch", "pytorch_lightning", "matplotlib"}} & {{*sys.modules}}, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "set()", done.stderr

@@ -5,14 +5,14 @@ import torch
 from builders import normal
 from torch import nn
 
-from lid_vae.map import MLP, InjectiveMap, LinearMap, classical_mlp, composed_brenier
+from lid_vae.map import MLP, InjectiveMap, LinearMap, composed_brenier, counterpart_mlp
 
 MAPS = [MLP(2, 5, 7, 3).double(), LinearMap(2, 5).double(), MLP(2, 5, 7, 0).double()]
 
 
 @pytest.mark.parametrize(("depth", "hidden_layers"), [(2, 2), (2, 4), (3, 1)])
 def test_as_many_hidden_layers_as_the_identifiable_map(depth: int, hidden_layers: int) -> None:
-    map_ = classical_mlp(2, 8, 6, hidden_layers, depth)
+    map_ = counterpart_mlp(2, 8, 6, hidden_layers, depth)
     assert map_.hidden_layers == depth * hidden_layers == composed_brenier(2, 8, 6, hidden_layers, depth).hidden_layers
     linear = [module for module in map_.modules() if isinstance(module, nn.Linear)]
     assert len(linear) == depth * hidden_layers + 1
@@ -21,7 +21,7 @@ def test_as_many_hidden_layers_as_the_identifiable_map(depth: int, hidden_layers
 
 
 def test_table_2s_nine_layers() -> None:
-    assert sum(isinstance(module, nn.Linear) for module in classical_mlp(2, 8, 6, 4).modules()) == 9
+    assert sum(isinstance(module, nn.Linear) for module in counterpart_mlp(2, 8, 6, 4).modules()) == 9
 
 
 def test_every_hidden_layer_counts() -> None:
@@ -49,5 +49,5 @@ def test_linear_is_linear() -> None:
 
 def test_a_signal_passes_nine_layers() -> None:
     torch.manual_seed(0)
-    features = classical_mlp(10, 5, 256, 4).hidden(torch.randn(500, 10)).detach()
+    features = counterpart_mlp(10, 5, 256, 4).hidden(torch.randn(500, 10)).detach()
     assert 0.2 < float(features.square().mean()) < 2.0  # PyTorch's default weights leave 1e-4

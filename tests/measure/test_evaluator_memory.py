@@ -10,14 +10,14 @@ import resource, sys
 from functools import partial
 import torch
 from lid_vae.likelihood import autoregressive_likelihood
-from lid_vae.map import classical_mlp
+from lid_vae.map import counterpart_mlp
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
 from lid_vae.vae import VAE
 
 V, M, WIDTH = 5_000, 4, 16
-make_map = partial(classical_mlp, hidden_layers=1, depth=1, width=WIDTH)
+make_map = partial(counterpart_mlp, hidden_layers=1, depth=1, width=WIDTH)
 likelihood = autoregressive_likelihood(make_map, M, V, embedding=WIDTH, hidden=WIDTH)
 vae = VAE(StandardNormalPrior(M), likelihood, AmortizedPosterior(LSTMEncoder((V,), WIDTH, WIDTH), M))
 x = torch.randint(1, V, (50, 20), generator=torch.Generator().manual_seed(0))

@@ -26,8 +26,8 @@ def test_a_run_and_its_evaluation_agree(programs):
     ("options", "message"),
     [
         (["model=bn_vae", "family=realnvp"], "family=gaussian"),
-        (["model=lidgmvae", "posterior=batch_norm"], "family=gaussian"),
-        (["model=bn_vae", "posterior=batchnorm"], "Did you mean posterior=batch_norm?"),
+        (["model=lidgmvae", "normalization=batch_norm"], "family=gaussian"),
+        (["model=bn_vae", "normalization=batchnorm"], "Did you mean normalization=batch_norm?"),
     ],
 )
 def test_refused_with_the_reason(programs, options, message):

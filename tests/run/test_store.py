@@ -217,3 +217,20 @@ def test_below_the_plan_nothing_takes_a_configuration():
     above |= {"launch/chunk.py", "launch/manifest.py", "command_line/program.py", "report/__main__.py"}
     found = {str(path.relative_to(package)) for path in package.rglob("*.py") if "DictConfig" in path.read_text()}
     assert found <= above
+
+
+def test_an_option_that_is_renamed_leaves_the_hash_as_it_was():
+    """The configuration of a BN-VAE as the revision before the renaming resolved it, and as it is today."""
+    today = own_presets().config({"model": "bn_vae", "family": "gaussian", "data": "pinwheel"})
+    today = {**today, "choices": {**today["choices"], "model": "counterpart"}}
+    former = _named(today, {now: first for first, now in names.OPTIONS.items()})
+    former["choices"]["model"] = "classical"
+    assert former["posterior"]["gamma"] == 0.5
+    assert former["classical"] == "GMVAE"
+    assert config_hash(former) == config_hash(today)
+    assert names.current(former) == names.current(today) == today
+
+
+def _named(config, words):
+    renamed = {words.get(key, key): value for key, value in config.items()}
+    return {**renamed, "choices": {words.get(key, key): value for key, value in config["choices"].items()}}

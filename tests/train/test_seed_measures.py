@@ -27,7 +27,7 @@ MODELS = [
     ("model=vae", "family=gaussian"),
     ("model=lidmvae", "prior.component=bernoulli", "family=gaussian"),
     ("model=lidmvae", "prior.component=gamma"),
-    ("model=gmvae", "family=gaussian", "posterior=batch_norm"),
+    ("model=gmvae", "family=gaussian", "normalization=batch_norm"),
     ("model=sa_vae", "inference.steps=2"),
 ]
 

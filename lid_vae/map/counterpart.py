@@ -2,10 +2,10 @@
 
 from lid_vae.map.mlp import MLP
 
-__all__ = ["classical_mlp"]
+__all__ = ["counterpart_mlp"]
 
 
-def classical_mlp(in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2) -> MLP:
+def counterpart_mlp(in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2) -> MLP:
     """An MLP of ``depth * hidden_layers`` hidden layers: what ``depth`` maps of ``hidden_layers`` each have together.
 
     Two maps of four make the nine linear layers of Table 2, the lift being the ninth on the identifiable side.
