@@ -21,8 +21,8 @@ from seeds import bare, configurations, modules
 from lid_vae.run.build import build_data
 from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.measure.evaluator import Evaluator
-from lid_vae.train.seed_measures import SeedMeasures
-from lid_vae.train.stack import Stack
+from lid_vae.train.step.seed_measures import SeedMeasures
+from lid_vae.train.step.stack import Stack
 resident = 0.0
 
 def held(name):

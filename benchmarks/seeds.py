@@ -22,9 +22,9 @@ from lid_vae.run.store import own_presets, without_hydra
 from lid_vae.shapes import Tensor
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.member import Member
-from lid_vae.train.stack import Stack
-from lid_vae.train.step import take_step
-from lid_vae.train.together import Alone, Together
+from lid_vae.train.step.stack import Stack
+from lid_vae.train.step.take_step import take_step
+from lid_vae.train.step.together import Alone, Together
 from lid_vae.train.vae_module import VAEModule
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from lid_vae.objective import Objective
 from lid_vae.posterior import AmortizedPosterior, Encoder, MLPEncoder, RealNVP, gaussian_family, realnvp_family
 from lid_vae.posterior.amortized import SCALE_FLOOR, UNIT
 from lid_vae.prior import ExponentialFamilyMixture, StandardNormalPrior
-from lid_vae.train.step import Bound
+from lid_vae.train.step.take_step import Bound
 from lid_vae.vae import VAE
 
 __all__ = [

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from lid_vae.data.array_data_module import ArrayDataModule, Corpus
+from lid_vae.data.array.array_data_module import ArrayDataModule, Corpus
 from lid_vae.data.split import Split
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module

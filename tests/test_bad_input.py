@@ -8,7 +8,7 @@ import torch
 from runs import TINY, Programs, digest, measures
 
 from lid_vae.train.ensemble import Ensemble
-from lid_vae.train.step import take_step
+from lid_vae.train.step.take_step import take_step
 
 OPTIONS = [
     ("trainer.max_epochs=0", "trainer.max_epochs=0 must be a whole number, at least 1"),

@@ -16,7 +16,7 @@ from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.record import evaluate_split
-from lid_vae.train.step import take_step
+from lid_vae.train.step.take_step import take_step
 
 CONF = str(Path(__file__).parents[1] / "conf")
 MODELS = ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"]

@@ -21,7 +21,7 @@ from hydra import compose, initialize_config_dir
 from making import recipe
 
 from lid_vae.run.build import build_data, build_module
-from lid_vae.train.step import take_step
+from lid_vae.train.step.take_step import take_step
 
 CONF = str(Path(__file__).parents[1] / "conf")
 GOLDEN = Path(__file__).parent / "golden"

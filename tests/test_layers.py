@@ -1,6 +1,8 @@
 """Who may import whom: every module of lid_vae imports only rooms below its own."""
 
 import ast
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,9 +120,9 @@ def test_the_order_can_be_violated() -> None:
         ("run.fit", "from lid_vae.report import table"),
         ("system.lock", "from lid_vae.run.store import resolve"),
         ("system.files", "from lid_vae.map import MLP"),
-        ("report.table", "from lid_vae.command_line.mistake import explain"),
+        ("report.build", "from lid_vae.command_line.mistake import explain"),
         ("classical.ppca", "from lid_vae.data.split import Split"),
-        ("report.table", "from lid_vae.figure.figures import Figure3"),
+        ("report.build", "from lid_vae.figure.figures import Figure3"),
         ("map.mlp", "from .base import Map"),
     ]
     for module, line in wrong:
@@ -133,6 +135,33 @@ def test_the_order_can_be_violated() -> None:
         ("figure.figures", "from lid_vae.classical import ppca"),
     ):
         assert violations(module, line) == []
+
+
+ROOMS = sorted({path.parent for path in FILES.values()} - {PACKAGE})
+
+
+@pytest.fixture
+def code_lines(monkeypatch) -> Callable[[str], int]:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("lines").code_lines
+
+
+@pytest.mark.parametrize("folder", ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_can_be_taken_in(folder: Path, code_lines) -> None:
+    """A line says what is in it; a dozen files at most; no more code than can be read in a sitting."""
+    files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= FILES_IN_A_ROOM, f"{folder.name} needs a sub-room"
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert docstring
+    assert len(docstring.splitlines()) == 1
+    if folder.parent == PACKAGE and folder.name not in LARGE:
+        assert sum(code_lines(path.read_text()) for path in folder.rglob("*.py")) <= LARGEST
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """A folder of tests is a room's; beside them stand tests of the whole and of the ground, and recorded results."""
+    folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir() and path.name[0] not in "_."}
+    assert folders <= {path.name for path in ROOMS if path.parent == PACKAGE} | {"folders", "golden"}
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])

@@ -24,7 +24,7 @@ from lid_vae.run.record import evaluate_split
 from lid_vae.symbols import PADDING
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.ensemble import Ensemble
-from lid_vae.train.step import take_step
+from lid_vae.train.step.take_step import take_step
 from lid_vae.vae import VAE
 
 SMALL = (

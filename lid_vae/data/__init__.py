@@ -23,17 +23,17 @@ __all__ = [
     "make_vocabulary",
 ]
 
-from lid_vae.data.array_data_module import ArrayDataModule
+from lid_vae.data.array.array_data_module import ArrayDataModule
+from lid_vae.data.array.digits import Digits
+from lid_vae.data.array.idx_images import MNIST, FashionMNIST
+from lid_vae.data.array.images import Images
+from lid_vae.data.array.omniglot import Omniglot
+from lid_vae.data.array.pinwheel import Pinwheel
 from lid_vae.data.base import DataModule
-from lid_vae.data.corpora import PTB, ShortYelp, Yahoo, Yelp
-from lid_vae.data.digits import Digits
-from lid_vae.data.idx_images import MNIST, FashionMNIST
-from lid_vae.data.images import Images
-from lid_vae.data.omniglot import Omniglot
-from lid_vae.data.pinwheel import Pinwheel
 from lid_vae.data.split import Batch, Split
 from lid_vae.data.stream import TrainStream
-from lid_vae.data.synthetic_text import SyntheticText
-from lid_vae.data.text import Text
-from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.data.vocabulary import Vocabulary, make_vocabulary
+from lid_vae.data.text.corpora import PTB, ShortYelp, Yahoo, Yelp
+from lid_vae.data.text.own_text import Text
+from lid_vae.data.text.synthetic_text import SyntheticText
+from lid_vae.data.text.text_data_module import TextDataModule
+from lid_vae.data.text.vocabulary import Vocabulary, make_vocabulary

@@ -17,7 +17,7 @@ from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
 from lid_vae.report.build import build
-from lid_vae.report.terminal import discard_output
+from lid_vae.report.output.terminal import discard_output
 from lid_vae.run.plan import check_whole
 from lid_vae.run.store import CONF
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from rich.console import Console
 
 from lid_vae.picture.drawing import png
-from lid_vae.report.analysis import analyse
-from lid_vae.report.latex import latex
-from lid_vae.report.page import page
-from lid_vae.report.pictures import depth_figure
-from lid_vae.report.results import read
-from lid_vae.report.table import markdown, rows_csv, runs_csv
-from lid_vae.report.terminal import Terminal, print_tables
+from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.output.latex import latex
+from lid_vae.report.output.page import page
+from lid_vae.report.output.pictures import depth_figure
+from lid_vae.report.output.table import markdown, rows_csv, runs_csv
+from lid_vae.report.output.terminal import Terminal, print_tables
+from lid_vae.report.runs.results import read
 from lid_vae.system.files import write_atomic
 
 __all__ = ["build"]

@@ -15,7 +15,7 @@ from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed, generator
 from lid_vae.run.names import current
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
-from lid_vae.train.hooks import Best, Last
+from lid_vae.train.hooks.keepers import Best, Last
 from lid_vae.train.member import Hook
 from lid_vae.train.vae_module import VAEModule
 from lid_vae.vae import VAE

@@ -10,15 +10,16 @@ from omegaconf import DictConfig
 
 from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
-from lid_vae.data.text import MeasuredText
-from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.text.own_text import MeasuredText
+from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.names import current
+from lid_vae.run.permitted import check_targets
 from lid_vae.run.plan import Parts, check_whole, labels_of
 from lid_vae.run.record import describe_run, evaluate_split, summary
-from lid_vae.system.checkpoint import check_targets, load_checkpoint
+from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.system.freed_memory import keep_freed_memory

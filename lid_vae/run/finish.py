@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lid_vae.data.base import DataModule, Part
-from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.log.loggers import finish_loggers
 from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import describe_run, evaluate_split, split_evaluator, summary
@@ -17,10 +17,10 @@ from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.text.measures import text_measures
 from lid_vae.text.texts import Texts, take_texts
+from lid_vae.train.hooks.stopwatch import Elapsed
 from lid_vae.train.member import Member
-from lid_vae.train.seed_measures import SeedMeasures, seeds_at_once
-from lid_vae.train.stack import Stack
-from lid_vae.train.stopwatch import Elapsed
+from lid_vae.train.step.seed_measures import SeedMeasures, seeds_at_once
+from lid_vae.train.step.stack import Stack
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Outcome", "evaluate_together", "finish", "measure", "superseded_by"]

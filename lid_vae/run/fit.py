@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import ProgressBar
 
 from lid_vae import __version__
 from lid_vae.data.base import DataModule
-from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.log.loggers import finish_loggers
 from lid_vae.posterior.base import CalibratedPosterior
@@ -24,7 +24,6 @@ from lid_vae.run.build import build_callbacks, build_data, build_hooks, build_lo
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current_checkpoint
 from lid_vae.run.plan import MemberPlan, RunPlan
-from lid_vae.run.process_group import ProcessGroup, find_group
 from lid_vae.run.record import summary
 from lid_vae.run.store import FAILURE, finished_bound
 from lid_vae.seed_range import seed_text
@@ -35,14 +34,17 @@ from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.interruption import Interruption, interruptible
 from lid_vae.system.lightning_defaults import prepare_lightning
 from lid_vae.system.lock import Claim, LeftAlone, claim
+from lid_vae.system.process_group import ProcessGroup, find_group
 from lid_vae.train.ensemble import Ensemble, MemberData
-from lid_vae.train.last_step import LastStep
+from lid_vae.train.hooks.last_step import LastStep
+from lid_vae.train.hooks.stopwatch import Elapsed, Stopwatch
 from lid_vae.train.member import Member
-from lid_vae.train.stack import obstacle
-from lid_vae.train.stopwatch import Elapsed, Stopwatch
+from lid_vae.train.step.stack import obstacle
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Outcome", "follow", "train"]
+
+FOLLOW = "lid_vae.run.follow"
 
 PROBE = 4
 
@@ -195,7 +197,7 @@ def _train_together(
                 _check_divisible(module)
             last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
             members.append(Member(module, [Elapsed(watch), *build_hooks(own)], build_loggers(own), last))
-        with group.lead(plan, None if last is None else plan.members[0].last):
+        with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
             claims = [entry.claim for entry in entries]
             _fit(plan, members, data, interruption, group, callbacks, claims, last)
             measured = measure(plan, members, data)

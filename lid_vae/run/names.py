@@ -11,24 +11,20 @@ PRESETS = {("model", "classical"): "counterpart"}
 """(group, what a choice of it was called) -> what it is called now."""
 
 _CLASSES = ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE")
-# The name that a part had when the hashes of its runs were first written, and the one that it has now.
+# What parts of today were called: first the name under which the hashes of their runs were first written.
 _MOVED = {
-    **{f"lid_vae.module.{name}": f"lid_vae.train.{name}" for name in _CLASSES},
-    **{
-        f"lid_vae.module.{name}": f"lid_vae.train.{name}"
-        for name in ("lipschitz_annealing.LipschitzAnnealing", "restart.Restart")
-    },
-    **{
-        f"lid_vae.module.{name}": f"lid_vae.log.{name}"
-        for name in (
-            "csv_logger.CSVLogger",
-            "progress.progress",
-            "tensorboard_logger.TensorBoardLogger",
-            "wandb_logger.wandb_logger",
-        )
-    },
-    "lid_vae.module.callbacks.Panels": "lid_vae.run.panels.Panels",
-    "lid_vae.map.classical_mlp": "lid_vae.map.counterpart_mlp",
+    **{f"lid_vae.train.{name}": (f"lid_vae.module.{name}",) for name in _CLASSES},
+    "lid_vae.log.csv_logger.CSVLogger": ("lid_vae.module.csv_logger.CSVLogger",),
+    "lid_vae.log.progress.progress": ("lid_vae.module.progress.progress", "lid_vae.train.progress.progress"),
+    "lid_vae.log.tensorboard_logger.TensorBoardLogger": ("lid_vae.module.tensorboard_logger.TensorBoardLogger",),
+    "lid_vae.log.wandb_logger.wandb_logger": ("lid_vae.module.wandb_logger.wandb_logger",),
+    "lid_vae.map.counterpart_mlp": ("lid_vae.map.classical_mlp",),
+    "lid_vae.run.panels.Panels": ("lid_vae.module.callbacks.Panels",),
+    "lid_vae.train.hooks.LipschitzAnnealing": (
+        "lid_vae.module.lipschitz_annealing.LipschitzAnnealing",
+        "lid_vae.train.lipschitz_annealing.LipschitzAnnealing",
+    ),
+    "lid_vae.train.hooks.Restart": ("lid_vae.module.restart.Restart", "lid_vae.train.restart.Restart"),
 }
 
 
@@ -42,9 +38,10 @@ class Former(NamedTuple):
     """Options that it has now: their defaults, at which it does what it did then."""
 
 
+_NOW = {former: Former(now) for now, formers in _MOVED.items() for former in formers}
 _KEEPER = Former("pytorch_lightning.callbacks.ModelCheckpoint", {"enable_version_counter": False})
 _FIRST = {
-    **{now: Former(first) for first, now in _MOVED.items()},
+    **{name: Former(formers[0]) for now, formers in _MOVED.items() for name in (now, *formers)},
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
 }
@@ -52,7 +49,7 @@ _FIRST = {
 
 def current(node: Any) -> Any:
     """A configuration, or a part of one, whose options, choices and ``_target_`` names are those of today."""
-    return _renamed(_with_options(node, OPTIONS, PRESETS), {first: Former(now) for first, now in _MOVED.items()})
+    return _renamed(_with_options(node, OPTIONS, PRESETS), _NOW)
 
 
 def canonical(node: Any) -> Any:

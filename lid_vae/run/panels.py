@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from lid_vae.data.text_data_module import TextDataModule
+from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.log.loggers import log_texts, picture_loggers
 from lid_vae.picture.drawing import render

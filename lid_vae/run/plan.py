@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from lid_vae.errors import UserError
 from lid_vae.run.names import current
 from lid_vae.run.store import Presets, locate, without_hydra
+from lid_vae.system.devices import DeviceOptions
 
 __all__ = [
     "COMPILE_MODES",
-    "DeviceOptions",
     "MemberPlan",
     "Parts",
     "RunPlan",
@@ -84,17 +84,6 @@ class Parts:
         """Those of a resolved configuration, of today's or as an earlier revision has stored it."""
         known = {"normalization": None, "validation_samples": 2, "extra_categories": False, **current(config)}
         return cls(**{name: known[name] for name in cls.__dataclass_fields__})
-
-
-@dataclass(frozen=True)
-class DeviceOptions:
-    """What ``trainer`` says of devices; ``sweep``: whether the run is one of several of this process."""
-
-    accelerator: str = "auto"
-    devices: Any = 1
-    nodes: int = 1
-    strategy: str = "auto"
-    sweep: bool = False
 
 
 @dataclass(frozen=True)

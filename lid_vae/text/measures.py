@@ -9,8 +9,8 @@ from torchmetrics.functional.text import bleu_score
 
 from lid_vae.data.base import Part
 from lid_vae.data.split import Batch
-from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.data.token_split import TokenSplit
+from lid_vae.data.text.text_data_module import TextDataModule
+from lid_vae.data.text.token_split import TokenSplit
 from lid_vae.likelihood.decode import greedy
 from lid_vae.metrics.linear_probe import linear_probe
 from lid_vae.noise import generator

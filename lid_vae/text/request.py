@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.data.text_file import decode_text, read_text
+from lid_vae.data.text.text_data_module import TextDataModule
+from lid_vae.data.text.text_file import decode_text, read_text
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor

@@ -8,8 +8,8 @@ from itertools import islice
 import torch
 
 from lid_vae.data.base import Part
-from lid_vae.data.text_data_module import TextDataModule
-from lid_vae.data.token_split import TokenSplit
+from lid_vae.data.text.text_data_module import TextDataModule
+from lid_vae.data.text.token_split import TokenSplit
 from lid_vae.errors import UserError
 from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
 from lid_vae.noise import generator

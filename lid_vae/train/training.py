@@ -17,12 +17,12 @@ from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
 from lid_vae.system.processes import average, process_place, sharing
-from lid_vae.train.compiled import compiled
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
-from lid_vae.train.seed_measures import SeedMeasures
-from lid_vae.train.stack import Stack
-from lid_vae.train.step import Bound, take_step
-from lid_vae.train.together import Alone, Together
+from lid_vae.train.step.compiled import compiled
+from lid_vae.train.step.seed_measures import SeedMeasures
+from lid_vae.train.step.stack import Stack
+from lid_vae.train.step.take_step import Bound, take_step
+from lid_vae.train.step.together import Alone, Together
 from lid_vae.train.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
 
 __all__ = ["Training"]

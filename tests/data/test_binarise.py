@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lid_vae.data import Digits
-from lid_vae.data.binarise import DYNAMIC, FIXED, UNBINARISED, bernoulli, binarisation
+from lid_vae.data.array.binarise import DYNAMIC, FIXED, UNBINARISED, bernoulli, binarisation
 from lid_vae.data.split import Split
 from lid_vae.errors import UserError
 from lid_vae.noise import generator

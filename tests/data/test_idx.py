@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from lid_vae.data.idx import parse_idx, unpack
+from lid_vae.data.array.idx import parse_idx, unpack
 from lid_vae.errors import UserError
 
 SIX = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lid_vae.data import MNIST, FashionMNIST
-from lid_vae.data.idx_images import IdxImages
+from lid_vae.data.array.idx_images import IdxImages
 from lid_vae.errors import UserError
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lid_vae.data import Omniglot, omniglot
-from lid_vae.data.omniglot import area_average
+from lid_vae.data import Omniglot
+from lid_vae.data.array import omniglot
+from lid_vae.data.array.omniglot import area_average
 from lid_vae.errors import UserError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from lid_vae.data import Pinwheel
-from lid_vae.data.pinwheel_density import PinwheelLaw
+from lid_vae.data.array.pinwheel_density import PinwheelLaw
 
 
 def test_samples_follow_johnsons_code() -> None:

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from torch.func import jacrev, vmap
 
-from lid_vae.data.pinwheel_density import PinwheelLaw, warp
+from lid_vae.data.array.pinwheel_density import PinwheelLaw, warp
 from lid_vae.errors import UserError
 
 MEAN = torch.tensor([1.0, 0.0], dtype=torch.float64)

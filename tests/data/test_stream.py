@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lid_vae.data import Batch, Digits, Split, TrainStream
-from lid_vae.data.binarise import DYNAMIC
+from lid_vae.data.array.binarise import DYNAMIC
 from lid_vae.data.stream import SplitLoader, StreamLoader
 
 GREY = torch.arange(23 * 4, dtype=torch.uint8).reshape(23, 4) + 80

@@ -20,12 +20,12 @@ from lid_vae.data import (
     Yahoo,
     Yelp,
     make_vocabulary,
-    published_text,
 )
-from lid_vae.data.corpora import PublishedText
-from lid_vae.data.published_text import TextFile
 from lid_vae.data.source import RemoteFile, digest
-from lid_vae.data.toy_language import ToyLanguage
+from lid_vae.data.text import published_text
+from lid_vae.data.text.corpora import PublishedText
+from lid_vae.data.text.published_text import TextFile
+from lid_vae.data.text.toy_language import ToyLanguage
 from lid_vae.errors import UserError
 
 SMALL = {"sentences": 200, "valid_size": 40, "test_size": 60, "words": 50}

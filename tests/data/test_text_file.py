@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lid_vae.data.text_file import LineRules, Sentences, class_numbers, parse_sentences, read_text
+from lid_vae.data.text.text_file import LineRules, Sentences, class_numbers, parse_sentences, read_text
 from lid_vae.errors import UserError
 
 HERE = Path("own.txt")

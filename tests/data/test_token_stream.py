@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lid_vae.data import Batch
 from lid_vae.data.stream import Loader, SplitLoader, Stream, StreamLoader
-from lid_vae.data.token_split import TokenSplit, TokenStream
+from lid_vae.data.text.token_split import TokenSplit, TokenStream
 from lid_vae.noise import generator
 
 IDS = st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=12), min_size=1, max_size=40)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lid_vae.data.vocabulary import EOS, UNKNOWN, choose_words, make_vocabulary
+from lid_vae.data.text.vocabulary import EOS, UNKNOWN, choose_words, make_vocabulary
 from lid_vae.errors import UserError
 
 WORD = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4).filter(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lid_vae.data import Text
-from lid_vae.data.word_list import read_words
+from lid_vae.data.text.word_list import read_words
 from lid_vae.errors import UserError
 
 Write = Callable[..., str]

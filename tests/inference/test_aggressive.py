@@ -9,7 +9,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive, Update
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
-from lid_vae.train.step import take_step
+from lid_vae.train.step.take_step import take_step
 
 
 class Scripted(ELBO):

@@ -6,7 +6,7 @@ from builders import COMBINATIONS, bound_of, data, infer, make_vae
 
 from lid_vae.inference import Amortized, Update
 from lid_vae.objective import ELBO
-from lid_vae.train.step import take_step
+from lid_vae.train.step.take_step import take_step
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
 

@@ -6,12 +6,12 @@ import pytest
 from runs import Programs
 
 from lid_vae.errors import UserError
-from lid_vae.report.analysis import analyse
-from lid_vae.report.configured import differences, read_config, settings
-from lid_vae.report.results import read
-from lid_vae.report.search import choices, chosen_rates
-from lid_vae.report.table import runs_csv
-from lid_vae.report.wording import caption
+from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.numbers.search import choices, chosen_rates
+from lid_vae.report.output.table import runs_csv
+from lid_vae.report.output.wording import caption
+from lid_vae.report.runs.configured import differences, read_config, settings
+from lid_vae.report.runs.results import read
 
 MODELS = ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae")
 

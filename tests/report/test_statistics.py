@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lid_vae.report.statistics import (
+from lid_vae.report.numbers.statistics import (
     EXACT_PAIRS,
     RESAMPLES,
     bonferroni,

@@ -20,8 +20,8 @@ from lid_vae.system.interruption import SIGNALS, Stopped, interruptible
 from lid_vae.system.lock import claim
 from lid_vae.train import VAEModule
 from lid_vae.train.ensemble import Ensemble
-from lid_vae.train.last_step import LastStep
-from lid_vae.train.stack import Stack
+from lid_vae.train.hooks.last_step import LastStep
+from lid_vae.train.step.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("trainer.max_epochs=4", "model=gmvae", "logger=default")

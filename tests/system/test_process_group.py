@@ -15,10 +15,10 @@ from runs import TINY, Programs, measures
 from lid_vae.data.split import Batch
 from lid_vae.data.stream import SharedLoader, SharedStream
 from lid_vae.errors import UserError
-from lid_vae.run.process_group import ProcessGroup
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import read_json
 from lid_vae.system.lock import lock_path
+from lid_vae.system.process_group import ProcessGroup
 from lid_vae.system.processes import ALONE, ProcessPlace, average, sharing
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def others(pid):
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"lid_vae.command_line.follow" in (path / "cmdline").read_bytes():
+            if parent == pid and b"lid_vae.run.follow" in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
         except OSError:  # it has ended
             pass

@@ -9,7 +9,7 @@ import pytest
 import torch
 from runs import TINY, read_metrics
 
-from lid_vae.train.compiled import compiled
+from lid_vae.train.step.compiled import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 

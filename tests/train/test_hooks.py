@@ -10,7 +10,7 @@ from runs import Programs, measures
 from lid_vae.errors import UserError
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.ensemble import Ensemble, MemberData
-from lid_vae.train.hooks import Best, EarlyStopping, Last
+from lid_vae.train.hooks.keepers import Best, EarlyStopping, Last
 from lid_vae.train.member import Member
 
 

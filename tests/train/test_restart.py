@@ -6,8 +6,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lid_vae.errors import UserError
 from lid_vae.train.ensemble import Ensemble, MemberData
+from lid_vae.train.hooks.restart import Restart
 from lid_vae.train.member import Member
-from lid_vae.train.restart import Restart
 
 
 class Watch:

@@ -15,9 +15,10 @@ from lid_vae.run.build import build_data, build_module
 from lid_vae.run.finish import evaluate_together
 from lid_vae.run.record import evaluate_split, split_evaluator
 from lid_vae.run.store import CONF
-from lid_vae.train import VAEModule, seed_measures
-from lid_vae.train.seed_measures import SeedMeasures, seeds_at_once
-from lid_vae.train.stack import Stack
+from lid_vae.train import VAEModule
+from lid_vae.train.step import seed_measures
+from lid_vae.train.step.seed_measures import SeedMeasures, seeds_at_once
+from lid_vae.train.step.stack import Stack
 
 PINWHEEL = ("data.per_class=40", "data.valid_size=70", "data.test_size=50", "data.eval_batch_size=32")
 SAMPLES = 7

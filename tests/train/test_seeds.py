@@ -13,8 +13,8 @@ from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
 from lid_vae.system.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.train import VAEModule
-from lid_vae.train.stack import Stack, obstacle
-from lid_vae.train.step import take_step
+from lid_vae.train.step.stack import Stack, obstacle
+from lid_vae.train.step.take_step import take_step
 
 SEEDS = (0, 1, 2)
 EXACT = ("trainer.precision=64-true", "trainer.max_epochs=13")  # 52 steps

@@ -3,8 +3,8 @@
 import pytest
 import pytorch_lightning as pl
 
-from lid_vae.train import stopwatch
-from lid_vae.train.stopwatch import Elapsed, Stopwatch
+from lid_vae.train.hooks import stopwatch
+from lid_vae.train.hooks.stopwatch import Elapsed, Stopwatch
 
 TRAINER, MODULE = object.__new__(pl.Trainer), pl.LightningModule()
 

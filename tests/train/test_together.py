@@ -12,11 +12,11 @@ from lid_vae.run.build import build_data, build_module
 from lid_vae.run.plan import Parts
 from lid_vae.run.store import own_presets, without_hydra
 from lid_vae.train.ensemble import MemberStreams
+from lid_vae.train.hooks.restart import Restart
 from lid_vae.train.member import Member
-from lid_vae.train.restart import Restart
-from lid_vae.train.stack import Stack
-from lid_vae.train.step import take_step
-from lid_vae.train.together import Alone, Together
+from lid_vae.train.step.stack import Stack
+from lid_vae.train.step.take_step import take_step
+from lid_vae.train.step.together import Alone, Together
 
 STEPS, SEEDS = 50, (3, 4)
 TINY = ["width=4", "data.per_class=20", "data.valid_size=5", "data.test_size=5", "data.batch_size=16", "map.depth=2"]

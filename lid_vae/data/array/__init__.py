@@ -1,0 +1,1 @@
+"""Data of vectors: points and images, as tensors on the training device."""

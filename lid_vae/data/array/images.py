@@ -1,0 +1,103 @@
+"""A user's own grey images: a folder of image files, or an array in an .npy, .npz or .mat file."""
+
+__all__ = ["Images"]
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lid_vae.data.array.array_data_module import Corpus, PixelDataModule
+from lid_vae.data.array.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
+from lid_vae.data.array.image_folder import read_image_folder, resize
+from lid_vae.data.split import Split, at_least_one, hold_out
+from lid_vae.errors import UserError
+from lid_vae.shapes import Tensor
+
+
+class Images(PixelDataModule):
+    """Training, validation and test parts are drawn by the data seed.
+
+    Args:
+        path: a folder of image files (one sub-folder for each label, or none), or an array file. A relative path is
+            looked for in the working directory, then in ``root``.
+        labels: None; the name of an array in the same file; or a file (.npy, .npz, .mat, or .txt separated by spaces)
+            with one label for each image, in the order of the images (for a folder, of the names of the files).
+        key: which array of the file holds the images, where it holds several.
+        shape: (height, width) of an image where the array does not tell.
+        maximum: the value of white, where it is not 255 for integers and 1 for floating point.
+        size: a side, or (height, width), to resize the images to.
+        valid_size, test_size: how many images to hold out; None for a tenth.
+        options: the others of ``PixelDataModule``.
+
+    Raises:
+        UserError: in ``setup``, for files and arrays that are not as said here.
+    """
+
+    name = "images"
+
+    def __init__(
+        self,
+        path: str,
+        labels: str | None = None,
+        key: str | None = None,
+        shape: Sequence[int] | None = None,
+        maximum: float | None = None,
+        size: int | Sequence[int] | None = None,
+        test_size: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        at_least_one(test_size=test_size)
+        self.given_path = path
+        self.labels = labels
+        self.key = key
+        self.given_shape = _pair("shape", shape)
+        self.maximum = maximum
+        self.size = _pair("size", [size, size] if isinstance(size, int) else size)
+        self.test_size = test_size
+
+    def load(self) -> Corpus:
+        path = self._find()
+        images, labels = self._read_folder(path) if path.is_dir() else self._read_file(path)
+        origin = self.labels or str(path)
+        y, label_count = (None, None) if labels is None else class_numbers(labels, len(images), origin)
+        rest, test = hold_out(Split(images.flatten(1), y), self.test_size, self.seed, "test")
+        train, valid = hold_out(rest, self.valid_size, self.seed, "valid")
+        height, width = images.shape[1:]
+        return Corpus(train, valid, test, image_shape=(height, width), label_count=label_count)
+
+    def _find(self) -> Path:
+        places = self.places(self.given_path)
+        for path in places:
+            if path.exists():
+                return path
+        raise UserError(f"data.path={places[0]} does not exist, neither in {Path.cwd()} nor in {self.root}.")
+
+    def _read_folder(self, folder: Path) -> tuple[Tensor, np.ndarray | None]:
+        for name, value in (("key", self.key), ("shape", self.given_shape), ("maximum", self.maximum)):
+            if value is not None:
+                raise UserError(f"data.{name} is for array files, and data.path={folder} is a folder. Leave it out.")
+        images, names = read_image_folder(folder, self.size)
+        if self.labels is None:
+            return images, None if names is None else np.array(names)
+        if names is not None:
+            raise UserError(f"{folder} has a sub-folder for each label, and data.labels={self.labels} is given too.")
+        return images, read_labels(self.labels, {}, folder)
+
+    def _read_file(self, path: Path) -> tuple[Tensor, np.ndarray | None]:
+        arrays = read_arrays(path)
+        labels = None if self.labels is None else read_labels(self.labels, arrays, path)
+        candidates = {name: array for name, array in arrays.items() if name != self.labels}
+        images = as_bytes(as_images(pick(candidates, self.key, path), self.given_shape, path), self.maximum, path)
+        return images if self.size is None else resize(images, self.size), labels
+
+
+def _pair(name: str, values: Sequence[int] | None) -> tuple[int, int] | None:
+    if values is None:
+        return None
+    pair = tuple(int(value) for value in values)
+    if len(pair) != 2 or min(pair) < 1:
+        raise UserError(f"data.{name}={list(values)} must be two whole numbers above 0: [height,width].")
+    return pair

@@ -1,0 +1,1 @@
+"""Data of sequences: corpora, their vocabularies, and batches of token ids."""

@@ -1,0 +1,1 @@
+"""Tables as Markdown, LaTeX, terminal text and a page with pictures."""

@@ -1,0 +1,50 @@
+"""One HTML page with tables and pictures, which needs nothing beside itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+
+from lid_vae.report.numbers.analysis import Analysed
+from lid_vae.report.output.pictures import embedded, pictures, texts
+from lid_vae.report.output.table import grid
+from lid_vae.report.output.wording import caption
+
+__all__ = ["PICTURED", "page"]
+
+# Tables with pictures; of more the page would be too heavy, and their own folders have reports of their own.
+PICTURED = 4
+COMMANDS = 12
+
+
+def page(title: str, items: Sequence[Analysed], notes: Sequence[str]) -> str:
+    """The page's text. Every word from a result is escaped."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    sections = [_section(item, number < PICTURED) for number, item in enumerate(items)]
+    if len(items) > PICTURED:
+        notes = [*notes, f"Pictures of the first {PICTURED} tables; a report on a table's own folder has its pictures."]
+    return environment.get_template("page.html.jinja").render(title=title, sections=sections, notes=notes)
+
+
+def _section(item: Analysed, pictured: bool) -> dict[str, object]:
+    headings, rows = grid(item)
+    shorts = [len(line.row.results) < line.expected for line in item.lines]
+    shown = pictures(item) if pictured else []
+    return {
+        "title": item.title,
+        "headings": headings,
+        "rows": [{"cells": row, "short": short} for row, short in zip(rows, shorts, strict=True)],
+        "caption": caption(item),
+        "pictures": [{"title": title, "address": embedded(image)} for title, image in shown],
+        "texts": [{"title": title, "text": text} for title, text in (texts(item) if pictured else [])],
+        "provenance": _provenance(item),
+    }
+
+
+def _provenance(item: Analysed) -> list[str]:
+    """Commands, versions and hardware, each once."""
+    commands = list(dict.fromkeys(str(result["command"]) for result in item.results if result.get("command")))
+    if len(commands) > COMMANDS:
+        commands = [*commands[:COMMANDS], f"and {len(commands) - COMMANDS} more commands"]
+    machines = {f"lid_vae {r.get('version')}, torch {r.get('torch')}, on {r.get('device')}" for r in item.results}
+    return [*commands, *sorted(machines)]

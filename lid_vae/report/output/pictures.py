@@ -1,0 +1,214 @@
+"""Pictures and texts of a table's runs: learning curves, KL by dimension, use of the categories, depth, runs' own."""
+
+import base64
+import csv
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lid_vae.picture.drawing import png
+from lid_vae.report.numbers.analysis import Analysed, Line
+from lid_vae.report.runs.study import Row
+
+__all__ = ["Picture", "Text", "depth_figure", "pictures", "texts"]
+
+# (title, PNG)
+Picture = tuple[str, bytes]
+# (title, plain text)
+Text = tuple[str, str]
+# Rows of one table that are drawn: more cannot be told apart.
+MOST = 10
+CURVES = {
+    "valid/bound": "validation bound, nats",
+    "valid/log_likelihood": "validation LL, nats",
+    "valid/mutual_information": "MI(z), nats",
+    "valid/active_units": "AU(z)",
+    "valid/accuracy": "accuracy",
+}
+UNBOUNDED = ("valid/bound", "valid/log_likelihood")
+BY_DEPTH = {"au": "AU(z)", "accuracy": "accuracy", "ll": "LL, nats"}
+
+
+def pictures(item: Analysed) -> list[Picture]:
+    """All that the runs of a table have left to show, of its first ``MOST`` rows; of a search, no test data."""
+    lines = _drawn(item)
+    figures = {
+        "Depth of the decoder: mean over seeds with its 95 % bootstrap interval": depth_figure(item),
+        "Learning curves: median over seeds, band from the lowest to the highest": _curves(lines),
+    }
+    if not item.table.is_search:
+        figures["Divergence from the prior"] = _divergences(lines)
+    found = [(title, png(figure)) for title, figure in figures.items() if figure is not None]
+    if item.table.is_search:
+        return found
+    return found + [(f"{name}: latents and samples", path.read_bytes()) for name, path in _files(lines, "latents.png")]
+
+
+def texts(item: Analysed) -> list[Text]:
+    """What the runs of a table wrote of themselves, where their data are text; of a search nothing."""
+    files = [] if item.table.is_search else _files(_drawn(item), "texts.txt")
+    what = "samples, reconstructions, interpolations"
+    return [(f"{name}: {what}", path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
+
+
+def depth_figure(item: Analysed) -> Figure | None:
+    """AU, accuracy and LL against the number of maps, a line for each model; None where no model has two depths."""
+    models: dict[str, list[tuple[int, Line]]] = {}
+    for line in item.lines:
+        if line.row.results and line.row.setting("depth") is not None:
+            models.setdefault(line.row.model, []).append((int(line.row.setting("depth")), line))
+    models = {model: lines for model, lines in models.items() if len({depth for depth, _ in lines}) > 1}
+    if not models or item.table.is_search:
+        return None
+    shown = [key for key in BY_DEPTH if any(m.key == key for m in item.measures)]
+    figure, axes = _side_by_side(len(shown))
+    for axis, key in zip(axes, shown, strict=True):
+        for number, (model, lines) in enumerate(models.items()):
+            found = [(depth, line.cells[key].summary) for depth, line in sorted(lines, key=itemgetter(0))]
+            points = [(depth, summary) for depth, summary in found if summary is not None]
+            mean = [summary.mean for _, summary in points]
+            reach = [
+                (0.0, 0.0) if s.low is None or s.high is None else (s.mean - s.low, s.high - s.mean) for _, s in points
+            ]
+            axis.errorbar(
+                [depth for depth, _ in points],
+                mean,
+                np.maximum(np.transpose(reach), 0),
+                color=_ink(number),
+                marker="os^vD"[number % 5],
+                capsize=3,
+                label=model,
+            )
+        axis.set_xticks(sorted({depth for lines in models.values() for depth, _ in lines}))
+        axis.set(xlabel="maps in the decoder", ylabel=BY_DEPTH[key])
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _curves(lines: Sequence[Line]) -> Figure | None:
+    read = {line.row.label: _metrics(line.row) for line in lines}
+    shown = [name for name in CURVES if any(name in curves for curves in read.values())]
+    if not shown:
+        return None
+    figure, axes = _side_by_side(len(shown))
+    for axis, name in zip(axes, shown, strict=True):
+        finals = []
+        for number, curves in enumerate(read.values()):
+            if name not in curves:
+                continue
+            step, values_TN = curves[name]
+            lowest, median, highest = np.quantile(values_TN, [0.0, 0.5, 1.0], axis=1)
+            axis.plot(step, median, color=_ink(number), linewidth=1.3)
+            axis.fill_between(step, lowest, highest, color=_ink(number), alpha=0.2, linewidth=0)
+            finals += [edge[len(step) // 10 :] for edge in (lowest, highest)]
+        _frame(axis, np.concatenate(finals), 0.05 if name in UNBOUNDED else 0.0)
+        axis.set(xlabel="step", ylabel=CURVES[name])
+    handles = [matplotlib.lines.Line2D([], [], color=_ink(k), label=label) for k, label in enumerate(read)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False)
+    return figure
+
+
+def _divergences(lines: Sequence[Line]) -> Figure | None:
+    """KL by dimension, sorted in each run, and the use of the categories in each; means over seeds."""
+    named = {name: {line.row.label: _sorted(line.row, name) for line in lines} for name in ("kl_by_dimension", "usage")}
+    shown = {name: found for name, found in named.items() if any(map(len, found.values()))}
+    if not shown:
+        return None
+    figure, axes = _side_by_side(len(shown), 5.4)
+    for axis, (name, found) in zip(axes, shown.items(), strict=True):
+        for number, (label, values_ND) in enumerate(found.items()):
+            if not len(values_ND):
+                continue
+            place = np.arange(1, values_ND.shape[1] + 1)
+            axis.plot(place, values_ND.mean(0), color=_ink(number), marker=".", linewidth=1.2, label=label)
+            low, high = values_ND.min(0), values_ND.max(0)
+            axis.fill_between(place, low, high, color=_ink(number), alpha=0.15, linewidth=0)
+        if name == "usage":
+            prior = 1 / max(values.shape[1] for values in found.values() if len(values))
+            axis.set(xlabel="category, sorted in each run", ylabel="$q(z)$", ylim=(0, None))
+            title = "use of the categories; dashed: the prior; bands: extremes"
+        else:
+            prior = 0
+            axis.set(xlabel="dimension of $w$, sorted in each run", ylabel="KL from the prior, nats")
+            title = "each dimension alone, from below; dashed: the prior; bands: extremes"
+        axis.axhline(prior, color="black", linestyle="dashed", linewidth=0.8)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_title(title, fontsize=8)
+        axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _drawn(item: Analysed) -> list[Line]:
+    return [line for line in item.lines if line.row.results][:MOST]
+
+
+def _files(lines: Sequence[Line], name: str) -> Iterator[tuple[str, Path]]:
+    """What runs have left under ``name``, of each row's first seed that all rows have, else of its own first."""
+    common = set.intersection(*(set(line.row.seeds) for line in lines)) if lines else set()
+    for line in lines:
+        seed = min(common) if common else line.row.seeds[0]
+        path = line.row.run_folder(seed) / name
+        if path.is_file():
+            yield f"{line.row.label}, seed {seed}", path
+
+
+def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Each curve's steps [T] and values [T, N] over the row's runs, at the steps that all of them have."""
+    runs: list[dict[str, dict[int, float]]] = []
+    for seed in row.seeds:
+        path = row.run_folder(seed) / "metrics.csv"
+        if path.is_file():
+            with path.open(newline="") as file:
+                written = list(csv.DictReader(file))
+            runs.append(
+                {name: {int(line["step"]): float(line[name]) for line in written if line.get(name)} for name in CURVES}
+            )
+    found = {}
+    for name in CURVES:
+        having = [run[name] for run in runs if run[name]]
+        steps = sorted(set.intersection(*map(set, having))) if having else []
+        if len(steps) > 1:
+            found[name] = np.array(steps), np.array([[run[step] for run in having] for step in steps])
+    return found
+
+
+def _sorted(row: Row, name: str) -> np.ndarray:
+    """A list of each run's result, largest first, [N, D]; empty where a run has none."""
+    found = []
+    for result in row.results.values():
+        latent = result["latent"]
+        values = latent["z"].get(name) or latent.get("w", {}).get(name)
+        if values is None:
+            return np.zeros((0, 0))
+        found.append(sorted(values, reverse=True))
+    return np.array(found) if len({len(values) for values in found}) == 1 else np.zeros((0, 0))
+
+
+def _frame(axis: Axes, values: np.ndarray, lowest: float) -> None:
+    """The scale of ``values`` but for their ``lowest`` share: a seed's bad moment would dwarf the rest."""
+    low, high = float(np.quantile(values, lowest)), float(values.max())
+    margin = 0.08 * (high - low) or 0.1
+    axis.set_ylim(low - margin, high + margin)
+
+
+def _side_by_side(count: int, width: float = 3.6) -> tuple[Figure, np.ndarray]:
+    """A figure of ``count`` axes in a row."""
+    figure = Figure(figsize=(width * count, 3.3), layout="constrained")
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _ink(number: int) -> str:
+    return f"C{number % 10}"
+
+
+def embedded(image: bytes) -> str:
+    """A PNG as the address of an HTML image."""
+    return "data:image/png;base64," + base64.b64encode(image).decode()

@@ -1,0 +1,69 @@
+"""Tables on a terminal of any width: columns that do not fit stand in a second table below the first."""
+
+import os
+import sys
+from collections.abc import Sequence
+from textwrap import wrap
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lid_vae.report.numbers.analysis import Analysed
+from lid_vae.report.output.table import grid
+from lid_vae.report.output.wording import caption
+
+__all__ = ["Terminal", "discard_output", "print_tables", "render"]
+
+# Of a column beside its text: a space on either side.
+GAP = 2
+MOST = 40
+
+
+class Terminal(Console):
+    """Standard output; what is printed after its reader has gone (``| head``) is lost, and nothing else is."""
+
+    def on_broken_pipe(self) -> None:
+        """In place of ending the program, whose files are still to be written."""
+        self.quiet = True
+        discard_output()
+
+
+def discard_output() -> None:
+    """For when the reader of standard output has gone: Python would complain once more when it closes the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_tables(items: Sequence[Analysed], console: Console) -> None:
+    """Up to forty tables; the files hold them all."""
+    for item in items[:MOST]:
+        console.print(render(item, console.width))
+    if len(items) > MOST:
+        console.print(f"{len(items) - MOST} more tables are in the files.")
+
+
+def render(item: Analysed, width: int) -> RenderableType:
+    """The title, the table in as many pieces as ``width`` asks for, and the caption."""
+    headings, rows = grid(item)
+    rows = [[[line for part in row[0] for line in wrap(part, max(12, width // 5))], *row[1:]] for row in rows]
+    widths = [
+        max(len(part) for cell in [[heading], *(row[k] for row in rows)] for part in cell)
+        for k, heading in enumerate(headings)
+    ]
+    fixed = 2
+    pieces: list[list[int]] = [[]]
+    room = width - sum(widths[:fixed]) - GAP * fixed
+    for column in range(fixed, len(headings)):
+        if pieces[-1] and sum(widths[c] + GAP for c in (*pieces[-1], column)) > room:
+            pieces.append([])
+        pieces[-1].append(column)
+    tables: list[RenderableType] = [Text(f"\n{item.title}", style="bold")]
+    for piece in pieces:
+        table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        for column in (*range(fixed), *piece):
+            table.add_column(headings[column], justify="left" if column < fixed else "right", no_wrap=column >= fixed)
+        for row in rows:
+            table.add_row(*(Text("\n".join(row[column])) for column in (*range(fixed), *piece)))
+        tables += [table, Text()]
+    return Group(*tables, *(Padding(Text(sentence), (0, 0, 0, 0)) for sentence in caption(item)))

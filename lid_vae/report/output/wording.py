@@ -1,0 +1,104 @@
+"""Numbers as a table shows them, and the sentences below it: what is measured, how, and what the paper has."""
+
+from math import log
+
+from lid_vae.report.numbers import paper
+from lid_vae.report.numbers.analysis import Analysed, Cell, Line
+from lid_vae.report.numbers.measures import Measure
+from lid_vae.report.numbers.search import choices
+from lid_vae.report.numbers.statistics import RESAMPLES, smallest_p_value
+
+__all__ = ["caption", "cell_parts", "duration", "line_parts"]
+
+
+def cell_parts(cell: Cell, measure: Measure) -> list[str]:
+    """``mean (sd)``, the interval, the paper's value and the p-value, as far as there are such."""
+    parts = ["-"]
+    if cell.summary is not None:
+        _, mean, sd, low, high = cell.summary
+        digits = min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
+        parts = [f"{mean:.{digits}f}" + ("" if sd is None else f" ({sd:.{digits}f})")]
+        if low is not None:
+            parts.append(f"[{low:.{digits}f}, {high:.{digits}f}]")
+    if cell.paper is not None:
+        parts.append(f"paper {_plain(cell.paper[0])}" + ("" if cell.paper[1] is None else f" ({cell.paper[1]:g})"))
+    if cell.p is not None:
+        parts.append(f"p {cell.p:.3f}" if cell.p >= 0.001 else f"p {cell.p:.0e}")
+    return parts
+
+
+def line_parts(item: Analysed, line: Line) -> list[str]:
+    """What stands before the measures: the row's name with the paper's, and how many seeds there are."""
+    name = paper.name(item.table.data, line.row.model)
+    if name is None or item.table.is_search or name.lower() == line.row.label:
+        return [line.row.label]
+    return [line.row.label, f"({name})"]
+
+
+def duration(seconds: float | None) -> str:
+    """``1 h 02 min``, ``3 min`` or ``12 s``."""
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def caption(item: Analysed) -> list[str]:
+    """Sentences for below the table."""
+    if item.table.is_search:
+        return [*choices(item), *item.notes]
+    table, sentences = item.table, []
+    shown = [measure.key for measure in item.measures]
+    examples = table.first.get("examples")
+    whole = "" if examples is None else f" of {examples:,} examples"
+    sentences.append(
+        f"Mean (standard deviation) over seeds, on the {table.split} split{whole}, nats; LL with S = {table.samples} "
+        f"importance samples. In brackets the 95 % percentile bootstrap interval of the mean ({RESAMPLES:,} "
+        "resamples), which is short for few seeds: it covers the mean of ten normal values in about 90 % of cases, of "
+        "five in 84 %."
+    )
+    if item.comparisons:
+        n = len(next(line for line in item.lines if any(cell.p is not None for cell in line.cells.values())).row.seeds)
+        least = min(1.0, smallest_p_value(n) * item.comparisons)
+        times = "" if item.comparisons == 1 else f", times the {item.comparisons} rows tested (Bonferroni)"
+        sentences.append(
+            "p: two-sided paired permutation test of the mean against "
+            f"{table.references[0].model} on equal seeds{times}; {n} seeds cannot give less than {least:.2g}."
+        )
+    if "ms" in shown:
+        old = any(result.get("seconds_per_step") is None for result in item.results)
+        mixed = " (of some runs with their validations, which they do not tell apart)" if old else ""
+        together = max(int(result.get("seeds_together", 1)) for result in item.results)
+        shared = f", of up to {together} seeds trained together each its share" if together > 1 else ""
+        sentences.append(
+            f"ms/step: wall-clock time of a training step{mixed}{shared}; total: training of all the row's runs, on "
+            "the hardware that each result names."
+        )
+    if any(cell.paper is not None for line in item.lines for cell in line.cells.values()):
+        sentences += _on_the_paper(item)
+    return [*sentences, *choices(item), *item.notes]
+
+
+def _on_the_paper(item: Analysed) -> list[str]:
+    scale = item.table.scale
+    sentences = [f"paper: {paper.source()}."]
+    categories = len(item.table.first["latent"]["z"].get("usage", ())) or None
+    limit = "" if categories is None else f", nor can it exceed log {categories} = {log(categories):.2f} nats"
+    sentences.append(
+        "The paper's MI exceeds its KL, which cannot be under the definitions used here: with q(z) the average of "
+        "q(z|x) over the whole set, MI = KL - KL(q(z) || p(z)) <= KL" + limit + ". So its two "
+        "columns cannot both be these quantities, and are not to be compared with ours number by number."
+    )
+    if item.table.data == "pinwheel":
+        sentences.append(
+            f"The paper's LL on the pinwheel is that of coordinates {scale:g} times ours: 2 log {scale:g} = "
+            f"{2 * log(scale):.2f} nats are added to it here."
+        )
+    return sentences
+
+
+def _plain(value: float) -> str:
+    """Two decimals, or powers of ten for what those would hide."""
+    return f"{value:.1e}" if 0 < abs(value) < 0.01 else f"{value:.2f}".rstrip("0").rstrip(".")

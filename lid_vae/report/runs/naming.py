@@ -1,0 +1,70 @@
+"""Rows by name: the model, and what tells it from the other rows of that model."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from lid_vae.report.runs.configured import differences
+from lid_vae.report.runs.study import Row
+
+__all__ = ["label"]
+
+# What tells rows of one model apart, with its name in a label.
+SETTINGS = {
+    "family": "family",
+    "mixture": "mixture",
+    "map": "map",
+    "depth": "depth",
+    "hidden_layers": "layers",
+    "width": "width",
+    "objective": "objective",
+    "inference": "inference",
+    "learning_rate": "rate",
+    "batch_size": "batch",
+}
+# Options that no result tells, where they have a shorter name.
+OPTIONS = {"max_epochs": "epochs"}
+# More of them would make no name.
+MOST = 3
+
+
+def label(rows: Sequence[Row]) -> None:
+    """Names each row of a table: the model's name, with the settings in which it differs from other rows of that model.
+
+    A row that has not the setting at all, such as a linear map a depth, is told apart by what it has instead. Rows that
+    differ in nothing that a result tells are told apart by the options that they stored, and by their folders where
+    they stored none. A row without results bears the name that its results would give it.
+    """
+    values: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        for name in SETTINGS:
+            if row.setting(name) is not None:
+                values.setdefault(row.model, {}).setdefault(name, set()).add(str(row.setting(name)))
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        parts = [
+            f"{SETTINGS[name]} {row.setting(name)}"
+            for name, known in values.get(row.model, {}).items()
+            if len(known) > 1 and row.setting(name) is not None
+        ]
+        row.label = ", ".join([row.model, *parts])
+        alike.setdefault(row.label, []).append(row)
+    for same in alike.values():
+        _tell_apart(same)
+    times = Counter(row.label for row in rows)
+    for row in rows:
+        if times[row.label] > 1:
+            row.label = row.place.name
+
+
+def _tell_apart(rows: Sequence[Row]) -> None:
+    """Adds to a label that several rows bear; of which less is known than of others, it becomes the folder's name."""
+    if len(rows) == 1:
+        return
+    known = [row for row in rows if row.results or row.config is not None]
+    for row in rows:
+        if row not in known:
+            row.label = row.place.name
+    configured = [row for row in known if row.config is not None] if len(known) > 1 else []
+    for row, options in zip(configured, differences([row.config or {} for row in configured]), strict=True):
+        if len(options) <= MOST:
+            row.label = ", ".join([row.label, *(f"{OPTIONS.get(key, key)} {value}" for key, value in options.items())])
