@@ -116,8 +116,8 @@ class RunPlan:
     """One configuration, to be trained for every seed of ``members``.
 
     ``digest`` is the hash of what the configuration means, ``labels`` what results say of it. ``size``: how many seeds
-    train together at most (None: all). ``interval``: epochs between validations. ``trainer`` are Lightning's options.
-    ``overrides`` are what the user gave, to find fault with.
+    train together at most (None: all). ``interval``: epochs between validations. ``trainer`` are Lightning's options,
+    ``measures`` the recipes of further measures, by name. ``overrides`` are what the user gave, to find fault with.
     """
 
     members: tuple[MemberPlan, ...]
@@ -131,6 +131,7 @@ class RunPlan:
     compile_mode: str | None
     devices: DeviceOptions
     samples: int
+    measures: Mapping[str, Node]
     size: int | None
     force: bool
     failed_only: bool
@@ -184,6 +185,7 @@ def plan_run(
             sweep or len(seeds) > 1,
         ),
         samples=config["samples"],
+        measures=config.get("measures") or {},
         size=config["ensemble"]["size"],
         force=bool(config["force"]),
         failed_only=config["retry"] == "failed",
