@@ -251,6 +251,23 @@ def test_inference_has_noise_of_its_own_for_each_example() -> None:
     torch.testing.assert_close(found.lower, annealed_bounds(target_of(vae), x, Annealing(steps=2, chains=2)).lower)
 
 
+def test_no_noise_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step sizes found on the noise of the chains that they then move would depend on these."""
+    keys: list[tuple] = []
+
+    def recorded(*key: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+        keys.append(key)
+        return generator(*key, device=device)
+
+    monkeypatch.setattr("lid_vae.measure.ais.bounds.generator", recorded)
+    vae = make_vae()
+    w, x = simulate(vae, 5, generator("noise"))
+    settings = Annealing(steps=4, chains=2, tuning=3)
+    annealed_bounds(target_of(vae), x, settings, w=w, rows=4)
+    assert len(keys) == 5 * ((1 + 3) + (1 + 4) + 4)
+    assert len(set(keys)) == len(keys)
+
+
 def test_a_summary_is_of_plain_numbers() -> None:
     lower, upper = normal(9), normal(9, key="upper")
     found = Bounds(lower, upper, torch.full((9,), 0.5).double(), torch.ones(9).double()).summary()
