@@ -81,7 +81,7 @@ def measured(name: str, path: Path, options: argparse.Namespace) -> tuple[list[R
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options_of(__doc__, images=100, chains=16, leapfrog=2, epochs=50, seed=0)
+    parser = options_of(__doc__, images=100, chains=8, leapfrog=2, epochs=50, seed=0)
     parser.add_argument("--models", nargs="+", default=["lidgmvae", "gmvae"])
     parser.add_argument("--options", default="experiment=table_digits seed=0", help="of train.py")
     parser.add_argument("--ckpt", nargs="+", type=Path, default=[], help="checkpoints in place of a training")

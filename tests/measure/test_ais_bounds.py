@@ -215,7 +215,7 @@ def test_a_resumed_one_is_the_same_bit_for_bit(simulated: bool) -> None:
     assert (resumed.upper is None) == (w is None)
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
-    again = annealed_bounds(target_of(vae), x, settings, w=w, done=resumed)
+    again = annealed_bounds(target_of(vae), x, settings, w=w, done=resumed)  # nothing is left to do
     assert torch.equal(again.lower, whole.lower)
 
 
@@ -312,6 +312,8 @@ def test_what_does_not_fit_is_refused() -> None:
     done = annealed_bounds(target_of(vae), x, settings)
     with pytest.raises(UserError, match="are of 6 examples without upper bounds, and these are 4"):
         annealed_bounds(target_of(vae), x[:4], settings, done=done)
+    with pytest.raises(UserError, match="are of 6 examples without upper bounds, and these are 6 with the w"):
+        annealed_bounds(target_of(vae), x, settings, w=w, done=done)
     shorter = annealed_bounds(target_of(vae), x[:4], settings)
     with pytest.raises(UserError, match="are of 4 examples without upper bounds, and these are 6 with the w"):
         annealed_bounds(target_of(vae), x, settings, w=w, done=shorter)

@@ -83,14 +83,15 @@ def annealed_bounds(
 ) -> Bounds:
     """Annealed importance sampling of log p(x), and with ``w`` bidirectional Monte Carlo.
 
-    The lower bound is log (1/C) sum_c a_c over the weights a_c of C forward chains (Neal 2001; Wu et al. 2017,
-    arXiv:1611.04273). The upper bound is log (a + sum_c a_c) / (C + 1), a that of one reverse chain from an exact
-    posterior sample (Grosse et al. 2015, arXiv:1511.02543; of several chains Brekelmans et al. 2022, section 4.2).
+    The lower bound is log((1/C) sum_c a_c) over the weights a_c of C forward chains (Neal 2001; Wu et al. 2017,
+    arXiv:1611.04273). The upper bound is log((a + sum_c a_c) / (C + 1)), a that of a reverse chain from an exact
+    posterior sample (Grosse et al. 2015, arXiv:1511.02543; of several chains Brekelmans et al. 2022, arXiv:2303.06992).
     Such a sample is had where x was simulated: of w ~ p(w), x ~ p(x | w), the w is a draw from p(w | x). On other x
     there is the lower bound alone, and the width on simulated x says how slack it is as far as these resemble them.
 
     The noise of an example is a function of ``seed``, its number and the number of the move. So neither ``rows`` nor
-    an interruption changes a number, except for the last bits of a sum over another number of rows.
+    an interruption changes a number, but for the last bits of matrix products over another number of rows; in float32
+    these can tip the acceptance of a move.
 
     Args:
         make_target: what the chains of a few examples are annealed between, as ``target_of`` makes it of a VAE.
@@ -117,7 +118,7 @@ def annealed_bounds(
     annealing = Annealing() if annealing is None else annealing
     if w is not None and len(w) != len(x):
         raise UserError(f"Each example needs the w that it came from: got {len(x)} of x and {len(w)} of w.")
-    if done is not None and (len(done) > len(x) or (len(done) < len(x) and (done.upper is None) != (w is None))):
+    if done is not None and (len(done) > len(x) or (done.upper is None) != (w is None)):
         raise UserError(
             f"The bounds to go on from are of {len(done)} examples {'without' if done.upper is None else 'with'} upper "
             f"bounds, and these are {len(x)} {'without' if w is None else 'with'} the w of each. Go on with the same x "
