@@ -64,6 +64,7 @@ def measured(name: str, path: Path, options: argparse.Namespace) -> tuple[list[R
         cells = [mean_and_error(value) for value in (found.lower, found.upper, found.upper - found.lower)]
         kept = [f"{numbers['acceptance']:.2f}" if steps else "", f"{numbers['effective']:.1f}"]
         widths.append([name, steps, *cells, *kept, f"{seconds:.1f}"])
+        print(*widths[-1], file=sys.stderr, flush=True)
     misses: list[Row] = []
     test = next(iter(loaded.data.batches("test"))).x[: options.images]
     for images, x, lower in (("simulated", simulated, found.lower), ("test", test, None)):
