@@ -45,7 +45,7 @@ def mean_and_error(value: torch.Tensor) -> str:
 
 def measured(name: str, path: Path, options: argparse.Namespace) -> tuple[list[Row], list[Row]]:
     """Rows of the two tables of a checkpoint."""
-    from lid_vae.measure.ais import Annealing, annealed_bounds, simulate, target_of
+    from lid_vae.measure.annealed import Annealing, annealed_bounds, simulate, target_of
     from lid_vae.measure.evaluator import Evaluator
     from lid_vae.noise import generator
     from lid_vae.run.evaluation import load_run
@@ -73,7 +73,7 @@ def measured(name: str, path: Path, options: argparse.Namespace) -> tuple[list[R
         for draws in options.draws:
             evaluator = Evaluator(module.vae, module.infer, draws, with_w=False)
             start = perf_counter()
-            evidence = evaluator.look(x, 0)[0]["evidence"]
+            evidence = evaluator.measure(x, 0)[0]["evidence"]
             seconds = perf_counter() - start
             misses.append(
                 [name, images, draws, *map(mean_and_error, (evidence, lower, lower - evidence)), f"{seconds:.1f}"]

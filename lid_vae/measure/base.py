@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -13,7 +13,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import VAE, LogTerms
 
-__all__ = ["DrawMeasure", "Infer", "Measure", "SplitMeasure", "Subject"]
+__all__ = ["Choosy", "DrawMeasure", "Infer", "Measure", "SplitMeasure", "Subject"]
 
 Infer = Callable[[Observations, Tensor], Approximation]
 """(x, noise) -> q for a batch."""
@@ -59,6 +59,14 @@ class SplitMeasure(ABC):
     @abstractmethod
     def measure(self, subject: Subject) -> dict[str, Any] | None:
         """What a result holds under the measure's name: plain numbers. None where the measure does not apply."""
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A measure that does not serve every model, and is asked before anything is trained."""
+
+    def check(self, vae: VAE) -> None:
+        """Raises ``UserError`` where it does not serve ``vae``."""
 
 
 Measure = DrawMeasure | SplitMeasure

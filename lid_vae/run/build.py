@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.measure import Measure
+from lid_vae.measure.base import Choosy
 from lid_vae.noise import derive_seed, generator
 from lid_vae.run.names import current
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
@@ -29,6 +30,7 @@ __all__ = [
     "build_measures",
     "build_module",
     "build_trainer",
+    "check_measures",
 ]
 
 INITIAL_DRAWS = 1000
@@ -105,6 +107,13 @@ def build_measures(recipes: Mapping[str, Any]) -> dict[str, Measure]:
             )
         found[name] = measure
     return found
+
+
+def check_measures(measures: Mapping[str, Measure], vae: VAE) -> None:
+    """Raises ``UserError`` for the first of ``measures`` that does not serve ``vae``."""
+    for measure in measures.values():
+        if isinstance(measure, Choosy):
+            measure.check(vae)
 
 
 def build_loggers(member: MemberPlan) -> list[Logger]:

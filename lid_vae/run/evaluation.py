@@ -14,7 +14,7 @@ from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
-from lid_vae.run.build import build_data, build_measures, build_module
+from lid_vae.run.build import build_data, build_measures, build_module, check_measures
 from lid_vae.run.names import current
 from lid_vae.run.permitted import check_targets
 from lid_vae.run.plan import Parts, check_whole, labels_of
@@ -93,6 +93,8 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     path = plan.ckpt
     loaded = load_run(path, plan.data_root, plan.accelerator, plan.text, plan.rules)
     module, data, config = loaded.module, loaded.data, loaded.config
+    further = build_measures(plan.measures)
+    check_measures(further, module.vae)
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
     if plan.request is not None:
         _answer(plan.request, module, data, folder / f"texts-{path.stem}-{plan.request.digest()}.txt")
@@ -101,7 +103,7 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     result = describe_run(labels_of(config), module.seed, loaded.description["config_hash"], module, data)
     result |= {"checkpoint": str(path), "steps": loaded.description["step"]}
     samples = config["samples"] if plan.samples is None else plan.samples
-    result |= evaluate_split(module, data, plan.split, samples, build_measures(plan.measures), folder)
+    result |= evaluate_split(module, data, plan.split, samples, further, folder)
     if isinstance(data, TextDataModule):
         result["text"] = text_measures(module, data, plan.split)
     if plan.text is not None:

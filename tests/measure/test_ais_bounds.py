@@ -13,7 +13,7 @@ from lid_vae.errors import UserError
 from lid_vae.likelihood import GaussianLikelihood, autoregressive_likelihood
 from lid_vae.map import LinearMap
 from lid_vae.map.classical import classical_mlp
-from lid_vae.measure.ais import Annealing, Bounds, PriorTarget, annealed_bounds, simulate, target_of
+from lid_vae.measure.annealed import Annealing, Bounds, PriorTarget, annealed_bounds, simulate, target_of
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
@@ -259,7 +259,7 @@ def test_no_noise_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         keys.append(key)
         return generator(*key, device=device)
 
-    monkeypatch.setattr("lid_vae.measure.ais.bounds.generator", recorded)
+    monkeypatch.setattr("lid_vae.measure.annealed.bounds.generator", recorded)
     vae = make_vae()
     w, x = simulate(vae, 5, generator("noise"))
     settings = Annealing(steps=4, chains=2, tuning=3)
@@ -323,6 +323,6 @@ def test_what_does_not_fit_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["annealing", "bounds", "target"])
 def test_examples_in_docstrings_run(name: str) -> None:
-    done = doctest.testmod(importlib.import_module(f"lid_vae.measure.ais.{name}"))
+    done = doctest.testmod(importlib.import_module(f"lid_vae.measure.annealed.{name}"))
     assert done.attempted > 0
     assert done.failed == 0

@@ -6,8 +6,8 @@ from builders import REPARAMETRISED, data, infer, make_vae, normal
 
 from lid_vae.distribution import FlowGaussian
 from lid_vae.errors import UserError
-from lid_vae.measure.ais import Annealing, PosteriorTarget, target_of
-from lid_vae.measure.ais.chains import forward, reverse, tune
+from lid_vae.measure.annealed import Annealing, PosteriorTarget, target_of
+from lid_vae.measure.annealed.chains import forward, reverse, tune
 from lid_vae.noise import generator
 
 EVIDENCE = -1.7

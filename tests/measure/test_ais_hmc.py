@@ -6,8 +6,8 @@ from builders import normal
 from scipy import stats
 
 from lid_vae.distribution import FlowGaussian
-from lid_vae.measure.ais.hmc import Draws, Point, draws_of, evaluate, leapfrog, transition
-from lid_vae.measure.ais.target import PosteriorTarget
+from lid_vae.measure.annealed.hmc import Draws, Point, draws_of, evaluate, leapfrog, transition
+from lid_vae.measure.annealed.target import PosteriorTarget
 from lid_vae.noise import generator
 
 # Each statistical test here fails by chance once in a million seeds.

@@ -9,8 +9,8 @@ import torch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.errors import UserError
-from lid_vae.measure.ais.bounds import MakeTarget
-from lid_vae.measure.ais.target import PosteriorTarget, PriorTarget, Target
+from lid_vae.measure.annealed.bounds import MakeTarget
+from lid_vae.measure.annealed.target import PosteriorTarget, PriorTarget, Target
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import VAE

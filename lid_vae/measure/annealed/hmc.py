@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from lid_vae.measure.ais.target import Target
+from lid_vae.measure.annealed.target import Target
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["Draws", "Point", "draws_of", "evaluate", "leapfrog", "transition"]

@@ -8,9 +8,9 @@ from math import log
 import torch
 
 from lid_vae.errors import UserError
-from lid_vae.measure.ais.annealing import Annealing
-from lid_vae.measure.ais.chains import forward, reverse, tune
-from lid_vae.measure.ais.target import Target
+from lid_vae.measure.annealed.annealing import Annealing
+from lid_vae.measure.annealed.chains import forward, reverse, tune
+from lid_vae.measure.annealed.target import Target
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
 
@@ -105,7 +105,7 @@ def annealed_bounds(
 
     Raises ``UserError`` where ``w`` or ``done`` do not fit ``x``, and for a ``w`` whose density is not finite.
 
-    >>> from lid_vae.measure.ais import PriorTarget
+    >>> from lid_vae.measure.annealed import PriorTarget
     >>> from lid_vae.distribution import StandardNormal
     >>> def make_target(x, first):  # x | w ~ N(w, I)
     ...     log_likelihood = lambda w: torch.distributions.Normal(w, 1.0).log_prob(x).sum(-1)

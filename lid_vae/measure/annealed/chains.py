@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 
-from lid_vae.measure.ais.annealing import Annealing
-from lid_vae.measure.ais.hmc import draws_of, evaluate, transition
-from lid_vae.measure.ais.target import Target
+from lid_vae.measure.annealed.annealing import Annealing
+from lid_vae.measure.annealed.hmc import draws_of, evaluate, transition
+from lid_vae.measure.annealed.target import Target
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["Generators", "Journey", "forward", "reverse", "tune"]

@@ -1,9 +1,9 @@
 """Annealed importance sampling and bidirectional Monte Carlo: bounds of log p(x) from below and from above."""
 
-from lid_vae.measure.ais.annealing import Annealing
-from lid_vae.measure.ais.bounds import Bounds, annealed_bounds
-from lid_vae.measure.ais.model import simulate, target_of
-from lid_vae.measure.ais.target import PosteriorTarget, PriorTarget, Target
+from lid_vae.measure.annealed.annealing import Annealing
+from lid_vae.measure.annealed.bounds import Bounds, annealed_bounds
+from lid_vae.measure.annealed.model import simulate, target_of
+from lid_vae.measure.annealed.target import PosteriorTarget, PriorTarget, Target
 
 __all__ = [
     "Annealing",
