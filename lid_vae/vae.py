@@ -9,7 +9,7 @@ from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.kl import closed_form_kl
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.errors import UserError
-from lid_vae.likelihood.base import Likelihood
+from lid_vae.likelihood.base import CalibratedLikelihood, Likelihood
 from lid_vae.posterior.base import CalibratedPosterior, Posterior
 from lid_vae.prior.base import AggregatePrior, Prior
 from lid_vae.shapes import Float, Observations, Tensor
@@ -73,6 +73,11 @@ class VAE(nn.Module):
             raise UserError(
                 f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Take "
                 "the posterior from a family (family=gaussian, family=realnvp), which follows the prior."
+            )
+        if posterior.categories is not None and isinstance(likelihood, CalibratedLikelihood):
+            raise UserError(
+                f"{type(likelihood).__name__} takes a mean over all draws of w, and family.mixture=enumerate draws of "
+                "every category, most of which q leaves out. Use family.mixture=conditional, or likelihood=gaussian."
             )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
         if isinstance(prior, AggregatePrior):

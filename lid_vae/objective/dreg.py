@@ -15,7 +15,7 @@ __all__ = ["DReG"]
 
 
 class DReG(Objective):
-    """The value of ``ImportanceWeighted``, with the doubly reparametrised gradient of Tucker et al. (2019), eq. 8.
+    """The value of ``ImportanceWeighted``, with the doubly reparametrised gradient of Tucker et al. (2019).
 
     With w_s = T(noise_s; phi) and normalised weights v_s = p(x, w_s) / q(w_s | x) / sum_r p(x, w_r) / q(w_r | x), the
     gradient in the posterior's parameters phi is

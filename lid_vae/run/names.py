@@ -31,6 +31,9 @@ _FIRST = {
     **{now: Former(first) for first, now in _MOVED.items()},
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
+    "lid_vae.likelihood.gaussian_likelihood": Former(
+        "lid_vae.likelihood.gaussian_likelihood", new={"learn_scale": True}
+    ),
 }
 
 

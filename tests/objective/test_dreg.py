@@ -44,7 +44,7 @@ def test_the_value_and_the_gradient_of_the_model_are_importance_weighting_s(
 
 @given(combination=models, samples=st.integers(1, 5), key=keys)
 def test_the_gradient_of_the_posterior_is_that_of_the_paper(combination, samples, key) -> None:
-    """Tucker et al. (2019), eq. 8, its density without a gradient that of a frozen copy of the model.
+    """Tucker et al. (2019), the density of q without a gradient that of a frozen copy of the model.
 
     With one sample that is the path gradient (Roeder et al. 2017). Gradients in q(z | x) come on top, and are left out
     by a posterior that does not learn them.
