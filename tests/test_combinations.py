@@ -29,12 +29,14 @@ OBJECTIVES = [
     "objective=elbo",
     "objective=elbo objective.beta=0.2",
     "objective=importance_weighted",
+    "objective=dreg",
     "objective=linear_annealing",
     "objective=cyclical_annealing",
     "objective=free_bits objective.free_bits=0.01",
     "objective=free_bits objective.free_bits=1e-9 objective.per=dimension",
     "objective=autoencoder_pretraining objective.free_bits=0.01",
 ]
+WEIGHTED = ("objective=importance_weighted", "objective=dreg")
 INFERENCES = [
     "inference=amortized",
     "inference=semi_amortized inference.steps=2 inference.learning_rate=0.1",
@@ -136,8 +138,8 @@ def refusals(row) -> list[str]:
         found.append("becomes a factorised Bernoulli")
     if posterior == "batch_norm" and not (gaussian and mixture == "conditional"):
         found.append("BN-VAE n")
-    if component == "bernoulli" and "importance_weighted" in objective:
-        found.append("Bernoulli latent has not")
+    if component == "bernoulli" and objective in WEIGHTED:
+        found.append("Bernoulli latent has not|DReG needs reparametrised draws")
     if component == "bernoulli" and "semi_amortized" in inference:
         found.append("Bernoulli latent has no reparametrised gradient to refine by")
     if "dimension" in objective and not (gaussian and (mixture == "enumerate" or model in ("vae", "lidvae"))):
@@ -156,7 +158,7 @@ def check(row) -> None:
     if not reasons and component == "bernoulli":
         with pytest.raises(UserError, match=r"objective\.samples=4"):
             two_steps(overrides, data)
-    if component == "bernoulli" and "importance_weighted" not in objective:
+    if component == "bernoulli" and objective not in WEIGHTED:
         overrides.append("objective.samples=4")
     if not reasons:
         sound(two_steps(overrides, data), mixture)

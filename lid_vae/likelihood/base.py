@@ -1,7 +1,7 @@
 """What a likelihood is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -10,7 +10,14 @@ from torch import nn
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["Likelihood", "MakeMap", "ObservationDistribution", "VectorLikelihood", "VectorObservation"]
+__all__ = [
+    "CalibratedLikelihood",
+    "Likelihood",
+    "MakeMap",
+    "ObservationDistribution",
+    "VectorLikelihood",
+    "VectorObservation",
+]
 
 MakeMap = Callable[..., Map]
 """(in_features=, out_features=) -> map."""
@@ -87,3 +94,11 @@ class VectorLikelihood(Likelihood, ABC):
     @abstractmethod
     def forward(self, w: Float[Tensor, "*batch M"]) -> VectorObservation:
         """p(x | w)."""
+
+
+class CalibratedLikelihood(VectorLikelihood, ABC):
+    """A likelihood that takes something from a whole batch in training, and from the training set for evaluation."""
+
+    @abstractmethod
+    def calibrate(self, draws: Iterable[tuple[Float[Tensor, "_ D"], Float[Tensor, "_ M"]]]) -> None:
+        """Set it from all of the training set, x with one draw of its w; called before each evaluation."""

@@ -177,9 +177,9 @@ def test_presets_inside_a_program(conf):
 
 MOVED = [
     ("lid_vae.train.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),
-    ("lid_vae.train.hooks.restart.Restart", "lid_vae.module.restart.Restart", {"share": 0.2}),
+    ("lid_vae.train.hooks.Restart", "lid_vae.module.restart.Restart", {"share": 0.2}),
     (
-        "lid_vae.train.hooks.keepers.Best",
+        "lid_vae.train.hooks.Best",
         "pytorch_lightning.callbacks.ModelCheckpoint",
         {"filename": "best", "monitor": "valid/bound", "mode": "max"},
     ),

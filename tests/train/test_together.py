@@ -33,6 +33,11 @@ OTHERS = [
     "model=pretrained_vae",
     "model=pretrained_vae inference=aggressive inference.window=1 inference.most=2",
     "model=lidvae map=gradient_network",
+    "model=vae prior=vamp_prior prior.pseudo_inputs=8",
+    "model=lidvae prior=vamp_prior prior.pseudo_inputs=8 inference=aggressive inference.window=1 inference.most=2",
+    "model=gmvae prior=vamp_mixture family=gaussian inference=semi_amortized inference.learning_rate=0.01",
+    "model=lidvae likelihood=optimal_gaussian",
+    "model=gmvae likelihood=optimal_gaussian inference=semi_amortized inference.learning_rate=0.01",
 ]
 
 
