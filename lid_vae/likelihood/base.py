@@ -1,19 +1,15 @@
 """What a likelihood is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 
-from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.map.base import InjectiveMap, MakeMap, Map
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["Likelihood", "MakeMap", "ObservationDistribution", "VectorLikelihood", "VectorObservation"]
-
-MakeMap = Callable[..., Map]
-"""(in_features=, out_features=) -> map."""
 
 
 class ObservationDistribution(ABC):
@@ -79,7 +75,7 @@ class VectorLikelihood(Likelihood, ABC):
 
     @property
     def identifiable(self) -> bool:
-        return isinstance(self.map, InjectiveMap)
+        return isinstance(self.map, InjectiveMap) and self.map.injective_in(self.latent_dimension)
 
     def count(self, x: Float[Tensor, "B D"]) -> int:
         return len(x)

@@ -1,7 +1,7 @@
 """Full-rank lifts R^M -> R^D with orthonormal columns: the beta_2 of Definition 4, fixed once built."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,20 @@ from torch import nn
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["CyclicLift", "DenseLift", "Lift", "PadLift", "pad_lift", "pca_lift", "random_lift", "spread_lift"]
+__all__ = [
+    "CyclicLift",
+    "DenseLift",
+    "Lift",
+    "LiftName",
+    "PadLift",
+    "make_lift",
+    "pad_lift",
+    "pca_lift",
+    "random_lift",
+    "spread_lift",
+]
+
+LiftName = Literal["pad", "random", "pca", "spread"]
 
 # Numbers in a block from which on a pass over them costs more than its call.
 MANY = 10_000
@@ -218,6 +231,17 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> DenseLift:
     columns = vectors.flip(-1)[:, :in_features]
     largest = columns.gather(0, columns.abs().argmax(0, keepdim=True))
     return DenseLift((columns * largest.sign()).to(torch.get_default_dtype()))
+
+
+def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:
+    """The lift of a name; that of "pca" is random until it is given the directions of the data.
+
+    Raises ``UserError`` for a name that is not known.
+    """
+    makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
+    if name not in makers:
+        raise UserError(f"map.lift={name} is not known. Use one of {', '.join(makers)}.")
+    return makers[name](in_features, out_features)
 
 
 def _check_dimensions(in_features: int, out_features: int) -> None:

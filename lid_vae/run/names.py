@@ -27,10 +27,13 @@ class Former(NamedTuple):
 
 
 _KEEPER = Former("pytorch_lightning.callbacks.ModelCheckpoint", {"enable_version_counter": False})
+_SHEARS = {"shears": 0, "shear_first": True, "shear_bound": 1.0, "shear_width": None}
 _FIRST = {
     **{now: Former(first) for first, now in _MOVED.items()},
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
+    "lid_vae.map.composed_brenier": Former("lid_vae.map.composed_brenier", new=_SHEARS),
+    "lid_vae.map.composed_gradient_network": Former("lid_vae.map.composed_gradient_network", new=_SHEARS),
 }
 
 
