@@ -52,7 +52,7 @@ class SkipMLP(ReadOutMap):
         with torch.no_grad():
             self.output.weight[:, in_features:] *= SMALL
 
-    def last_hidden(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M+width"]:
+    def last_hidden(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch read"]:
         return torch.cat([u, self.hidden(u)], -1) if self.hidden_layers else u
 
     def read_out(self) -> nn.Linear:
