@@ -134,7 +134,7 @@ class AnchoredMap(AdjustableMap):
     @torch.no_grad()
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.network.initialise_bias(bias)
-        self.anchor_bias.copy_(self.lift.transposed(bias))
+        self.anchor_bias.copy_(self.lift.transposed(bias.to(self.anchor_bias.dtype)))
 
     @torch.no_grad()
     def align(self, data: Float[Tensor, "N D"]) -> None:
