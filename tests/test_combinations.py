@@ -233,7 +233,10 @@ REFUSED = [
     (["model=lidgmvae", "latent_dimension=1", "map.depth=1"], "map.depth=2 or more"),
     (["model=lidgmvae", "map.lift=svd"], "map.lift=svd is not known"),
     (["model=lidgmvae", "map=anchored"], "of 2 none is left. Use map=polar or map=brenier"),
-    (["model=lidvae", "map=polar", "latent_dimension=1", "family=gaussian"], "Couplings twist two dimensions at least"),
+    (
+        ["model=lidvae", "map=polar", "latent_dimension=1", "map.depth=2", "family=gaussian"],
+        "Couplings twist two",
+    ),
     (["model=lidgmvae", "map=polar", "map.shear_bound=0"], "map.shear_bound=0"),
     (["model=lidgmvae", "family.couplings=1"], "family.couplings=1"),
     (["model=lidgmvae", "likelihood=bernoulli"], "Use likelihood=gaussian"),
