@@ -26,7 +26,8 @@ class AnchoredMap(AdjustableMap):
     may be more inputs than outputs. m = floor + softplus(learned), or, where the constant L of the whole is given,
     L divided by that of k, formed anew at each call.
 
-    I - B B' is never formed: g(u) = h(u) + B (m k(v) + a - B'h(u)), and B'h(u) is (B'W) r(u) + B'c of a ``ReadOutMap``.
+    I - B B' is never formed: g(u) = h(u) + B (m k(v) + a - B'h(u)), and of a ``ReadOutMap`` h(u) = W r(u) + c the last
+    term is (B'W) r(u) + B'c.
 
     Args:
         network: h, onto R^D.
@@ -106,14 +107,12 @@ class AnchoredMap(AdjustableMap):
         anchor, network = self.lift.in_features, self.network
         v = u[..., :anchor]
         wanted = self.scale() * (v if self.bijection is None else self.bijection(v)) + self.anchor_bias
-        if isinstance(network, ReadOutMap):
-            hidden, layer = network.last_hidden(u), network.read_out()
-            image = layer(hidden)
-            along = F.linear(hidden, self.lift.transposed(layer.weight.mT).mT, self.lift.transposed(layer.bias))
-        else:
+        if not isinstance(network, ReadOutMap):
             image = network(u)
-            along = self.lift.transposed(image)
-        return self.lift.added(image, wanted - along)
+            return self.lift.added(image, wanted - self.lift.transposed(image))
+        hidden, layer = network.last_hidden(u), network.read_out()
+        along = F.linear(hidden, self.lift.projected(layer.weight), self.lift.transposed(layer.bias))
+        return self.lift.affine(hidden, layer, wanted - along)
 
     def inverse_lipschitz(self) -> Float[Tensor, ""]:
         if not self.learned:
