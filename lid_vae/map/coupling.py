@@ -18,10 +18,10 @@ SHARPNESS = 4.0
 class AdditiveCouplings(nn.Module):
     """u_2 += t_1(u_1), then u_1 += t_2(u_2), and so on in turn: a bijection of R^M of Jacobian determinant one.
 
-    Dinh, Krueger and Bengio (2015), "NICE", equation (5). u_1 are the first M // 2 numbers of u, u_2 the others. Each
+    Dinh, Krueger and Bengio (2015), "NICE", section 3. u_1 are the first M // 2 numbers of u, u_2 the others. Each
     t(v) = A softplus(C v + c) + a is zero at the start, where the couplings are the identity. The gradient of a convex
     function has a symmetric Jacobian and can hardly twist; a coupling can. By the polar factorisation (Brenier 1991,
-    "Polar factorization and monotone rearrangement of vector-valued functions", theorem 1.1) a non-degenerate map is
+    "Polar factorization and monotone rearrangement of vector-valued functions") a non-degenerate map is
     such a gradient after a rearrangement that preserves volume.
 
     The Jacobian of t is A D C with D diagonal in [0, 1], D = (I + S) / 2 with |S| <= 1, so Lip(t) <= L with
@@ -40,7 +40,7 @@ class AdditiveCouplings(nn.Module):
 
     >>> shears = AdditiveCouplings(features=3, count=2, width=16)
     >>> u = torch.randn(10, 3)
-    >>> torch.equal(shears(u), u), float(shears.inverse_lipschitz())
+    >>> torch.equal(shears(u), u), shears.inverse_lipschitz().item()
     (True, 1.0)
     """
 
