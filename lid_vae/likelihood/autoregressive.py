@@ -214,8 +214,8 @@ def autoregressive_likelihood(
     except DimensionError as error:
         raise UserError(
             f"An injective map cannot take {read} dimensions of w and {hidden} of the history to the {features - 1} "
-            f"free logits of {features} symbols. Use likelihood.hidden={max(features - 1 - read, 1)} or less, a "
-            "larger vocabulary, or map=anchored, which has to be injective in w alone."
+            f"free logits of {features} symbols. Use likelihood.hidden={max(features - 1 - read, 1)} or less, or a "
+            "larger vocabulary; or map=anchored, which is injective in w alone and takes any history."
         ) from error
     extra = latent_dimension if wiring in READS_INPUT else 0
     history = LSTMHistory(features, embedding, hidden, layers, extra, dropout, word_dropout)
