@@ -92,6 +92,9 @@ class MonotoneMap(InjectiveMap, ABC):
     def inverse(
         self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9, mu: Float[Tensor, ""] | None = None
     ) -> Float[Tensor, "*batch D"]:
+        """As of ``InjectiveMap``; ``mu`` as in ``forward``."""
+        if mu is None:
+            return invert_monotone(self.forward, self.potential, x, tolerance)
         return invert_monotone(partial(self.forward, mu=mu), partial(self.potential, mu=mu), x, tolerance)
 
     @torch.no_grad()
