@@ -200,6 +200,21 @@ def test_deeper_forms(model, depth, map_):
     sound(two_steps([f"model={model}", f"map={map_}", f"map.depth={depth}"], "digits"), None)
 
 
+@pytest.mark.parametrize("model", ["lidvae", "lidgmvae", "lidmvae"])
+@pytest.mark.parametrize(
+    ("map_", "data"),
+    [
+        ("map=polar", "pinwheel"),
+        ("map=polar map.shear_first=false map.shear_bound=null", "digits"),
+        ("map=gradient_network map.shears=2 map.inverse_lipschitz=0.5", "digits"),
+        ("map=anchored", "digits"),
+        ("map=anchored map/network=skip_mlp map/bijection=polar map.inverse_lipschitz=0.5", "digits"),
+    ],
+)
+def test_polar_and_anchored_maps(model, map_, data):
+    sound(two_steps([f"model={model}", *map_.split()], data), None)
+
+
 @pytest.mark.parametrize("lift", ["pad", "random", "pca"])
 def test_lifts(lift):
     sound(two_steps(["model=lidgmvae", f"map.lift={lift}"], "digits"), None)
@@ -219,6 +234,12 @@ REFUSED = [
     (["model=lidgmvae", "latent_dimension=3"], "Use latent_dimension=2 or less"),
     (["model=lidgmvae", "latent_dimension=1", "map.depth=1"], "map.depth=2 or more"),
     (["model=lidgmvae", "map.lift=svd"], "map.lift=svd is not known"),
+    (["model=lidgmvae", "map=anchored"], "of 2 none is left. Use map=polar or map=brenier"),
+    (
+        ["model=lidvae", "map=polar", "latent_dimension=1", "map.depth=2", "family=gaussian"],
+        "Couplings twist two",
+    ),
+    (["model=lidgmvae", "map=polar", "map.shear_bound=0"], "map.shear_bound=0"),
     (["model=lidgmvae", "family.couplings=1"], "family.couplings=1"),
     (["model=lidgmvae", "likelihood=bernoulli"], "Use likelihood=gaussian"),
     (["model=lidgmvae", "objective.beta=-1"], "objective.beta=-1"),

@@ -1,13 +1,13 @@
 """What a likelihood is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 
-from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.map.base import InjectiveMap, MakeMap, Map
 from lid_vae.shapes import Float, Tensor
 
 __all__ = [
@@ -18,9 +18,6 @@ __all__ = [
     "VectorLikelihood",
     "VectorObservation",
 ]
-
-MakeMap = Callable[..., Map]
-"""(in_features=, out_features=) -> map."""
 
 
 class ObservationDistribution(ABC):
@@ -86,7 +83,7 @@ class VectorLikelihood(Likelihood, ABC):
 
     @property
     def identifiable(self) -> bool:
-        return isinstance(self.map, InjectiveMap)
+        return isinstance(self.map, InjectiveMap) and self.map.injective_in(self.latent_dimension)
 
     def count(self, x: Float[Tensor, "B D"]) -> int:
         return len(x)
