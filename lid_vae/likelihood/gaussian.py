@@ -7,7 +7,7 @@ from lid_vae.distribution.gaussian import normal_log_prob
 from lid_vae.errors import UserError
 from lid_vae.likelihood.base import MakeMap, VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
-from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["GaussianLikelihood", "gaussian_likelihood"]

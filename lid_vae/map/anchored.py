@@ -6,9 +6,9 @@ from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.base import AdjustableMap, DimensionError, InjectiveMap, MakeMap, Map, check_constant, refuse_learned
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.map.lift import DenseLift, Lift, LiftName, make_lift, pca_lift
-from lid_vae.map.positive import inverse_softplus, positive
-from lid_vae.map.readout import ReadOutMap
+from lid_vae.map.network.readout import ReadOutMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["AnchoredMap", "anchored"]

@@ -12,11 +12,11 @@ from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.base import AdjustableMap, DimensionError, check_constant, refuse_learned
-from lid_vae.map.brenier import BrenierMap
+from lid_vae.map.convex.brenier import BrenierMap
+from lid_vae.map.convex.gradient_network import GradientNetwork
+from lid_vae.map.convex.monotone import MonotoneMap
 from lid_vae.map.coupling import AdditiveCouplings
-from lid_vae.map.gradient_network import GradientNetwork
 from lid_vae.map.lift import DenseLift, Lift, LiftName, make_lift, pca_lift
-from lid_vae.map.monotone import MonotoneMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ComposedMap", "compose", "composed_brenier", "composed_gradient_network", "layer_dimensions"]

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
+from lid_vae.map.convex.positive import softplus
 from lid_vae.map.norm_bound import spectral_norm_bounds
-from lid_vae.map.positive import softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["AdditiveCouplings"]

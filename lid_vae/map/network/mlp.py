@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from lid_vae.map.readout import ReadOutMap
+from lid_vae.map.network.readout import ReadOutMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["MLP", "SkipMLP"]

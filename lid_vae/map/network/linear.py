@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from lid_vae.map.readout import ReadOutMap
+from lid_vae.map.network.readout import ReadOutMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["LinearMap"]

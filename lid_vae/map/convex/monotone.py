@@ -8,9 +8,9 @@ from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.base import InjectiveMap
-from lid_vae.map.inversion import invert_monotone
+from lid_vae.map.convex.inversion import invert_monotone
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.map.lift import Lift
-from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["MonotoneMap"]
