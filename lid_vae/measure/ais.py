@@ -36,6 +36,7 @@ class AIS(SplitMeasure):
         simulated: how many are drawn from the model; 0 for none.
         steps, chains, leapfrog, schedule: those of ``Annealing``.
         seed: of the noise and of the simulated examples.
+        rows: of the decoder at once, chains times examples, which bounds the memory.
 
     Raises ``UserError`` for settings out of range, and in ``check`` for binary w and for models of text.
     """
@@ -49,13 +50,14 @@ class AIS(SplitMeasure):
         leapfrog: int = 2,
         schedule: Schedule = "sigmoid",
         seed: int = 0,
+        rows: int = 2000,
     ) -> None:
         if (examples is not None and examples < 1) or simulated < 0:
             raise UserError(
                 f"AIS needs at least one example and no negative number of simulated ones, got examples={examples} "
                 f"and simulated={simulated}. Use examples=1000 and simulated=100."
             )
-        self.examples, self.simulated, self.seed = examples, simulated, seed
+        self.examples, self.simulated, self.seed, self.rows = examples, simulated, seed, rows
         self.annealing = Annealing(steps, chains, leapfrog, schedule)
 
     def check(self, vae: VAE) -> None:
@@ -84,7 +86,14 @@ class AIS(SplitMeasure):
         path = None if subject.folder is None else subject.folder / f".ais-{what}-{self._digest(subject.vae, x)}.part"
         done = Bounds.of(torch.load(path, weights_only=True)) if path is not None and path.exists() else None
         bounds = annealed_bounds(
-            make_target, x, self.annealing, w=w, seed=self.seed, done=done, each=lambda so_far: _keep(path, so_far)
+            make_target,
+            x,
+            self.annealing,
+            w=w,
+            seed=self.seed,
+            rows=self.rows,
+            done=done,
+            each=lambda so_far: _keep(path, so_far),
         )
         if path is not None:
             path.unlink(missing_ok=True)
