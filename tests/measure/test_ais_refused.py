@@ -5,7 +5,7 @@ from builders import make_vae
 
 from lid_vae.errors import UserError
 from lid_vae.likelihood import autoregressive_likelihood
-from lid_vae.map.classical import classical_mlp
+from lid_vae.map.network.counterpart import counterpart_mlp
 from lid_vae.measure.annealed import Annealing, PriorTarget, annealed_bounds, simulate, target_of
 from lid_vae.noise import generator
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
@@ -22,14 +22,14 @@ def test_a_binary_latent_is_refused() -> None:
 
 
 def test_text_is_refused() -> None:
-    likelihood = autoregressive_likelihood(classical_mlp_of(8), 2, 12, embedding=4, hidden=4)
+    likelihood = autoregressive_likelihood(counterpart_mlp_of(8), 2, 12, embedding=4, hidden=4)
     vae = VAE(StandardNormalPrior(2), likelihood, AmortizedPosterior(LSTMEncoder((12,), 4, 4), 2))
     with pytest.raises(UserError, match=r"not offered for models of text \(AutoregressiveLikelihood\)"):
         target_of(vae)
 
 
-def classical_mlp_of(width: int):
-    return lambda in_features, out_features: classical_mlp(
+def counterpart_mlp_of(width: int):
+    return lambda in_features, out_features: counterpart_mlp(
         in_features, out_features, hidden_layers=1, depth=1, width=width
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from lid_vae.report.numbers import paper
 from lid_vae.report.numbers.measures import SEARCHED, columns, seconds
 from lid_vae.report.numbers.statistics import Summary, bonferroni, paired_p_values, summarise
-from lid_vae.report.runs.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
+from lid_vae.report.study.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
 from lid_vae.shown import Number
 
 __all__ = ["Analysed", "Cell", "Line", "analyse"]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lid_vae.picture.drawing import png
 from lid_vae.report.numbers.analysis import Analysed, Line
-from lid_vae.report.runs.study import Row
+from lid_vae.report.study.study import Row
 from lid_vae.shown import CORE
 
 __all__ = ["Picture", "Text", "depth_figure", "pictures", "texts"]
