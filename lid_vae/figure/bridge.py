@@ -24,7 +24,7 @@ from lid_vae.posterior.amortized import AmortizedPosterior
 from lid_vae.posterior.encoder import Encoder, MLPEncoder
 from lid_vae.prior.standard_normal import StandardNormalPrior
 from lid_vae.shapes import Float, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = [
     "brenier_vae",
@@ -59,12 +59,14 @@ def limit_sample(model: PPCA, count: int, generator: torch.Generator) -> Float[T
     return model.mean + white_ND @ want.T
 
 
-def linear_vae(features: int, latent: int, seed: int) -> VAE:
+def linear_vae(features: int, latent: int, seed: int) -> Autoencoder:
     """z ~ N(0, I), a linear decoder, Gaussian noise, a linear encoder: PPCA as a VAE (Lucas et al., 2019)."""
     return _build(lambda: LinearMap(latent, features), lambda: Identity(features), latent, seed)
 
 
-def brenier_vae(x: Float[Tensor, "N D"], latent: int, width: int, strong_convexity_floor: float, seed: int) -> VAE:
+def brenier_vae(
+    x: Float[Tensor, "N D"], latent: int, width: int, strong_convexity_floor: float, seed: int
+) -> Autoencoder:
     """The same with a decoder of two Brenier maps, whose constants are at least the floor, and an MLP encoder."""
     features = x.shape[1]
 
@@ -76,7 +78,7 @@ def brenier_vae(x: Float[Tensor, "N D"], latent: int, width: int, strong_convexi
     return vae
 
 
-def fit_linear(vae: VAE, x: Float[Tensor, "N D"], steps: int = 500) -> VAE:
+def fit_linear(vae: Autoencoder, x: Float[Tensor, "N D"], steps: int = 500) -> Autoencoder:
     """The maximum of the ELBO, by L-BFGS on all data, without sampling noise.
 
     For a linear decoder the integrand is quadratic in the draws, and noise is an input: the 2 L points +-sqrt(L) e_d
@@ -105,7 +107,9 @@ def fit_linear(vae: VAE, x: Float[Tensor, "N D"], steps: int = 500) -> VAE:
     return vae
 
 
-def fit_brenier(vae: VAE, x: Float[Tensor, "N D"], seed: int, steps: int = 2000, rate: float = 0.03) -> VAE:
+def fit_brenier(
+    vae: Autoencoder, x: Float[Tensor, "N D"], seed: int, steps: int = 2000, rate: float = 0.03
+) -> Autoencoder:
     """Adam on the sampled ELBO of all data, the rate falling to zero along a cosine.
 
     The likelihood is almost flat in the gain of an idle direction, so that mu is still falling towards its floor when
@@ -151,7 +155,7 @@ def fit_with_gains(x: Float[Tensor, "N D"], latent: int, least: float) -> PPCA:
     return PPCA(gains(noise)[:, None] * axes_LD, noise, model.mean).in_principal_axes()
 
 
-def measure(vae: VAE, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
+def measure(vae: Autoencoder, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
     """The evaluator's result on x, ``kl_per_direction``, each latent's mean KL, the largest first, and ``mu``.
 
     x passes ten times, each time with noise of its own. That leaves the aggregate posterior and all that is exact as
@@ -202,14 +206,14 @@ def numbers_beside_ppca(
     return numbers
 
 
-def _q(vae: VAE, x: Float[Tensor, "N D"]) -> Approximation:
+def _q(vae: Autoencoder, x: Float[Tensor, "N D"]) -> Approximation:
     return vae.posterior.distribution(vae.posterior.encode(x))
 
 
-def _build(make_map: Callable[[], Map], make_encoder: Callable[[], Encoder], latent: int, seed: int) -> VAE:
+def _build(make_map: Callable[[], Map], make_encoder: Callable[[], Encoder], latent: int, seed: int) -> Autoencoder:
     """In float64; the initial weights are a function of the seed, and the process's generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "bridge", "weights"))
         likelihood = GaussianLikelihood(make_map(), scale=0.5)
-        vae = VAE(StandardNormalPrior(latent), likelihood, AmortizedPosterior(make_encoder(), latent))
+        vae = Autoencoder(StandardNormalPrior(latent), likelihood, AmortizedPosterior(make_encoder(), latent))
     return vae.double()
