@@ -27,7 +27,7 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class VAEModule(pl.LightningModule):
-    """An ``Autoencoder`` with its ``Objective`` and ``Inference`` strategy. Abstract: each variant adds its ``promise``.
+    """An ``Autoencoder`` with its ``Objective`` and ``Inference``. Abstract: each variant adds its ``promise``.
 
     Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
     ``optimizer`` makes one of parameters; ``schedule`` multiplies the learning rate, by batches. ``gradient_clip``
