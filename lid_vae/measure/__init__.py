@@ -4,5 +4,15 @@ from lid_vae.measure.ais import AIS
 from lid_vae.measure.base import DrawMeasure, Measure, SplitMeasure, Subject
 from lid_vae.measure.distortion import Distortion
 from lid_vae.measure.evaluator import Evaluator
+from lid_vae.measure.identifiability import Identifiability
 
-__all__ = ["AIS", "Distortion", "DrawMeasure", "Evaluator", "Measure", "SplitMeasure", "Subject"]
+__all__ = [
+    "AIS",
+    "Distortion",
+    "DrawMeasure",
+    "Evaluator",
+    "Identifiability",
+    "Measure",
+    "SplitMeasure",
+    "Subject",
+]
