@@ -83,7 +83,7 @@ def test_of_a_linear_map_the_least_singular_value_is_found() -> None:
     vae = of(map_, 0.5)
     least = float(torch.linalg.svdvals(map_.layer.weight.detach())[-1])
     found = identifiability(vae, radii=[0.1, 2.0])
-    sigma = float(vae.likelihood.noise_scale())
+    sigma = float(vae.likelihood.noise_scale().detach())
     for row in found["search"]:
         assert row["distance"] == row["radius"], "the prior is standard normal"
         assert row["ratio"] == pytest.approx(least, rel=1e-6)
@@ -196,7 +196,7 @@ def test_of_sequences_the_first_symbols_logits_keep_the_floor(wiring) -> None:
             "w for every history",
         ),
         (
-            lambda in_features, out_features: composed_brenier(in_features, out_features, width=6, depth=2),
+            lambda in_features, out_features: composed_brenier(in_features, out_features, width=6, hidden_layers=1),
             "w and history",
         ),
     ):
@@ -208,7 +208,9 @@ def test_of_sequences_the_first_symbols_logits_keep_the_floor(wiring) -> None:
 
 def test_of_sequences_that_leave_the_latent_idle_nothing_is_told_apart() -> None:
     """And no constant is certified, though the map of the history has one."""
-    idle = sequences(lambda in_features, out_features: composed_brenier(in_features, out_features, width=6), "none")
+    idle = sequences(
+        lambda in_features, out_features: composed_brenier(in_features, out_features, width=6, hidden_layers=1), "none"
+    )
     found = identifiability(idle, **QUICK)
     assert (found["certified"], found["ratio"], found["kl"]) == (None, 0.0, 0.0)
 

@@ -33,18 +33,20 @@ def component_divergences(components: Components) -> Float[Tensor, "K K"] | None
 
 
 def _of(components: Components, axis: int) -> distributions.Distribution | None:
-    """As PyTorch's distributions over [K, M] numbers, with one more axis of length 1."""
+    """As PyTorch's distributions over [K, K, M] numbers, the same along ``axis``."""
+
+    def paired(value: Tensor) -> Tensor:
+        return value.double().unsqueeze(axis).expand(len(value), len(value), -1)
+
     if isinstance(components, LogNormalComponents):
         components = components.normal  # a bijection leaves the divergence alone
     if isinstance(components, GaussianComponents | DiagonalGaussianComponents):
-        scale = components.scale.double().expand_as(components.mean)
-        return distributions.Normal(components.mean.double().unsqueeze(axis), scale.unsqueeze(axis))
+        return distributions.Normal(paired(components.mean), paired(components.scale.expand_as(components.mean)))
     if isinstance(components, GammaComponents):
-        concentration = components.log_concentration.double().exp()
-        rate = components.rate.double().expand_as(concentration)
-        return distributions.Gamma(concentration.unsqueeze(axis), rate.unsqueeze(axis))
+        rate = components.rate.expand_as(components.log_concentration)
+        return distributions.Gamma(paired(components.log_concentration).exp(), paired(rate))
     if isinstance(components, BernoulliComponents):
-        return distributions.Bernoulli(logits=components.logits.double().unsqueeze(axis))
+        return distributions.Bernoulli(logits=paired(components.logits))
     return None
 
 

@@ -64,7 +64,7 @@ def outputs_of(likelihood: Likelihood) -> Outputs:
             "Use an AutoregressiveLikelihood."
         )
     device = next((tensor.device for tensor in copy.state_dict().values()), torch.device("cpu"))
-    observed = copy(torch.zeros(1, copy.latent_dimension, dtype=torch.float64, device=device))
+    observed = copy(torch.ones(1, copy.latent_dimension, dtype=torch.float64, device=device))
     divergence: Divergence | None = None
     if isinstance(observed, GaussianObservation):
         divergence = _Gaussian(observed.scale)
