@@ -5,10 +5,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+import yaml
 from hydra.errors import ConfigCompositionException, OverrideParseException
 from omegaconf import DictConfig
 
@@ -100,6 +102,8 @@ def draw(cfg: DictConfig) -> Sequence[str]:
     if cfg.get("figure") is None:
         raise UserError("Choose a figure: figure=3, 4, theorem_1 or bridge. --help lists the options.")
     check_whole("threads", cfg.threads, 1)
+    if cfg.get("margin") is not None:
+        raise UserError(f"margin={cfg.margin} has no bearing on figures. It is of tables: margin=0.1 beside a folder.")
     if not isinstance(cfg.strict, bool):
         raise UserError(f"strict={cfg.strict} is neither true nor false. Write strict=true or strict=false.")
     threads = torch.get_num_threads()
@@ -119,14 +123,25 @@ def draw(cfg: DictConfig) -> Sequence[str]:
 
 
 def make_tables(words: Sequence[str]) -> None:
-    """Tables of all results below the folders among ``words``; ``output=`` says where the files go."""
+    """Tables of all results below the folders among ``words``; ``output=`` says where the files go.
+
+    ``margin=`` is that of equivalence in LL, nats; without it that of ``conf/report.yaml`` holds.
+    """
     output: Path | None = None
+    margin = yaml.safe_load((CONF / "report.yaml").read_text())["margin"]
     for option in filter(_is_option, words):
         key, _, value = option.partition("=")
-        if key != "output" or not value:
-            raise UserError(f"{option} has no bearing on tables. Besides folders they take output=<folder>.")
-        output = Path(value)
-    build([Path(word) for word in words if not _is_option(word)], output)
+        if key not in ("output", "margin") or not value:
+            raise UserError(
+                f"{option} has no bearing on tables. Besides folders they take output=<folder> and margin=<nats>."
+            )
+        if key == "output":
+            output = Path(value)
+        else:
+            margin = yaml.safe_load(value)
+    if margin is not None and not (type(margin) in (int, float) and 0 < margin < inf):
+        raise UserError(f"A margin is a number of nats above 0, got margin={margin}. Write margin=0.1, or margin=null.")
+    build([Path(word) for word in words if not _is_option(word)], output, margin=margin)
 
 
 def _is_option(word: str) -> bool:

@@ -18,14 +18,28 @@ from lid_vae.system.files import write_atomic
 __all__ = ["build"]
 
 
-def build(folders: Sequence[Path], output: Path | None = None, console: Console | None = None) -> list[Path]:
+def build(
+    folders: Sequence[Path],
+    output: Path | None = None,
+    console: Console | None = None,
+    margin: float | None = None,
+) -> list[Path]:
     """Print the tables of all results below ``folders``, write ``report.md``, ``.tex``, ``.html`` and two CSV files.
 
-    ``output`` is ``<folder>/report`` where it is not given and there is one folder, else ``report``. The files' names.
-    Raises ``UserError`` where a folder holds no result, or the files cannot be written (the tables are printed before).
+    Args:
+        folders: of finished runs.
+        output: where the files go; None for ``<folder>/report`` where there is one folder, else ``report``.
+        console: where the tables are printed; None for standard output.
+        margin: within which two LL count as equivalent, nats; None: nothing is said of that.
+
+    Returns:
+        The files' names.
+
+    Raises:
+        UserError: where a folder holds no result, or the files cannot be written (the tables are printed before).
     """
     study = read(folders)
-    items = analyse(study)
+    items = analyse(study, margin)
     console = Terminal() if console is None else console
     print_tables(items, console)
     for note in study.notes:

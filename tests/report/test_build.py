@@ -109,7 +109,9 @@ def test_csv_and_markdown_say_the_same(table):
         "4",
     )
     assert float(rows["gmvae", "ll"]["difference"]) == pytest.approx(-1.0)
-    assert float(rows["gmvae", "ll"]["p"]) == pytest.approx(0.25)
+    assert rows["gmvae", "ll"]["p"] == "", "three seeds cannot reach the level"
+    assert float(rows["gmvae", "ll"]["difference_low"]) == pytest.approx(-1.0)
+    assert rows["gmvae", "ll"]["effect"] == "", "the difference does not vary"
     with (table.folder / "report" / "runs.csv").open(newline="") as file:
         states = [(row["row"], row["seed"], row["state"].split(":")[0], row["ll"]) for row in csv.DictReader(file)]
     assert ("gmvae", "3", "failed", "") in states
@@ -120,6 +122,20 @@ def test_csv_and_markdown_say_the_same(table):
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
     assert "| lidgmvae | 3 of 4 |" in text
     assert "-1.900 (0.100)<br>[-2.000, -1.800]<br>paper -3.28 (0.05)" in text
+
+
+def test_a_margin_has_columns_of_its_own(runs, capsys):
+    for seed in range(8):
+        runs.write("lidgmvae", seed, -2.0 - 0.001 * seed**2)
+        runs.write("gmvae", seed, -2.0)
+    main([str(runs.folder), "margin=0.1"])
+    assert "no worse p 0.004" in capsys.readouterr().out
+    with (runs.folder / "report" / "rows.csv").open(newline="") as file:
+        rows = {(row["row"], row["measure"]): row for row in csv.DictReader(file)}
+    row = rows["gmvae", "ll"]
+    assert [float(row[name]) for name in ("margin", "no_worse_p", "equivalence_p")] == [0.1, 1 / 256, 1 / 256]
+    assert float(row["effect_low"]) < float(row["effect"]) < float(row["effect_high"])
+    assert (rows["gmvae", "mi"]["margin"], rows["gmvae", "mi"]["equivalence_p"]) == ("", "")
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -154,6 +170,12 @@ def test_the_command_and_where_it_writes(table, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(table.folder), "seed=1"])
     assert "seed=1 has no bearing on tables" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(table.folder), "margin=-1"])
+    assert "A margin is a number of nats above 0, got margin=-1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["figure=theorem_1", "margin=0.1"])
+    assert "margin=0.1 has no bearing on figures" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([str(tmp_path / "absent")])
     assert "absent is no folder" in capsys.readouterr().err

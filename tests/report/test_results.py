@@ -68,20 +68,62 @@ def test_the_papers_mnist_needs_no_change_of_scale(new_runs):
     assert "coordinates" not in " ".join(caption(item))
 
 
-def test_the_paired_test_is_against_lidgmvae_and_corrected_for_the_rows(runs):
-    """Five seeds of one sign: 2 / 32 for each of two models tested."""
-    for seed in range(5):
+def test_the_comparison_is_with_lidgmvae_and_corrected_for_the_rows(runs):
+    """Eight seeds of one sign: 2 / 256, times two for the smaller of two p-values."""
+    for seed in range(8):
         runs.write("lidgmvae", seed, -2.0)
         runs.write("gmvae", seed, -3.0 - seed)
         runs.write("sa_vae", seed, -2.0)
     (item,) = analyse(read([runs.folder]))
     assert item.comparisons == 2
     found = lines(item)
-    assert found["gmvae"].cells["ll"].p == pytest.approx(2 * 2 / 32)
-    assert found["gmvae"].cells["ll"].difference == pytest.approx(-3.0)
+    assert found["gmvae"].cells["ll"].p == pytest.approx(2 * 2 / 256)
+    assert found["gmvae"].cells["ll"].comparison.difference == pytest.approx(-4.5)
     assert found["sa_vae"].cells["ll"].p == 1.0
-    assert found["lidgmvae"].cells["ll"].p is None
-    assert "times the 2 rows tested (Bonferroni); 5 seeds cannot give less than 0.12." in " ".join(caption(item))
+    assert found["lidgmvae"].cells["ll"].comparison is None
+    assert found["gmvae"].cells["ll"].no_worse is None, "no margin"
+    text = " ".join(caption(item))
+    assert "corrected for the 2 rows compared by Holm's method" in text
+    assert "8 seeds cannot give less than 0.016." in text
+    assert "No p-values" not in text
+    assert "margin" not in text
+
+
+def test_too_few_seeds_have_differences_and_no_p_values(runs):
+    """Five seeds can give 2 / 32, times two; seven would give .031. One-sided five are enough for one row, not two."""
+    for seed in range(5):
+        runs.write("lidgmvae", seed, -2.0 - 0.001 * seed)
+        runs.write("gmvae", seed, -2.01)
+        runs.write("sa_vae", seed, -2.01)
+    (item,) = analyse(read([runs.folder]), margin=0.1)
+    cell = lines(item)["gmvae"].cells["ll"]
+    assert cell.comparison.difference == pytest.approx(-0.008)
+    assert cell.comparison.effect < 0
+    assert (cell.p, cell.no_worse, cell.equivalence) == (None, None, None)
+    text = " ".join(caption(item))
+    assert (
+        "No p-values of rows with 5 seeds: after Holm's correction for 2 rows they cannot give less than 0.12, above "
+        "0.05; 7 seeds would be enough."
+    ) in text
+    assert "Nothing is said of a margin of 0.1 nats of rows with 5 seeds" in text
+    assert "less than 0.062, above 0.05; 6 seeds would be enough." in text
+
+
+def test_what_is_no_worse_within_a_margin(runs):
+    """LIDGMVAE is better than gmvae by more than the margin, as good as sa_vae, and worse than beta_vae by more."""
+    for seed in range(8):
+        runs.write("lidgmvae", seed, -2.0 + 0.01 * seed)
+        for model, ll in (("gmvae", -3.0), ("sa_vae", -2.02), ("beta_vae", -1.5)):
+            runs.write(model, seed, ll + 0.011 * seed)
+    (item,) = analyse(read([runs.folder]), margin=0.1)
+    found = {model: line.cells["ll"] for model, line in lines(item).items()}
+    assert found["gmvae"].no_worse == found["sa_vae"].no_worse == pytest.approx(3 / 256)
+    assert found["beta_vae"].no_worse == 1.0
+    assert found["sa_vae"].equivalence == pytest.approx(3 / 256)
+    assert found["gmvae"].equivalence == found["beta_vae"].equivalence == 1.0
+    assert lines(item)["gmvae"].cells["mi"].no_worse is None, "the margin is of LL"
+    text = " ".join(caption(item))
+    assert "Within a margin of 0.1 nats of LL: no worse p is that of lidgmvae being worse by the margin or more" in text
 
 
 def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
@@ -94,8 +136,8 @@ def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
     (item,) = analyse(read([runs.folder]))
     found = lines(item)
     assert found["gmvae"].count == "3 of 4"
-    assert found["gmvae"].cells["ll"].p is None
-    assert found["sa_vae"].cells["ll"].p is not None
+    assert found["gmvae"].cells["ll"].comparison is None
+    assert found["sa_vae"].cells["ll"].comparison is not None
     assert "gmvae: seed 2 not run." in item.notes
     assert "gmvae: no paired test, as only one of it and lidgmvae has seed 2." in item.notes
 

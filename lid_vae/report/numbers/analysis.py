@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lid_vae.report.numbers import paper
+from lid_vae.report.numbers.comparison import ALPHA, Comparison, compare, holm, smallest_p_value
 from lid_vae.report.numbers.measures import SEARCHED, columns, seconds
-from lid_vae.report.numbers.statistics import Summary, bonferroni, paired_p_values, summarise
+from lid_vae.report.numbers.statistics import Summary, summarise
 from lid_vae.report.study.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
 from lid_vae.shown import Number
 
@@ -20,25 +21,39 @@ LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers
 
 @dataclass
 class Cell:
-    """A measure of a row. ``summary`` is None where a finished run lacks the measure; ``p`` where it is not tested.
+    """A measure of a row. ``summary`` is None where a finished run lacks the measure.
 
-    ``difference`` is the mean less the reference's on the same seeds, ``p`` its p-value after Bonferroni's correction.
+    ``comparison`` is that with the reference on the same seeds, None where there is none. ``p`` is its p-value after
+    Holm's correction, and with a margin ``no_worse`` that of "the reference is worse by the margin or more" and
+    ``equivalence`` that of "the two differ by the margin or more"; None where so few seeds cannot reach 0.05.
     """
 
     summary: Summary | None
     paper: tuple[float, float | None] | None = None
-    difference: float | None = None
+    comparison: Comparison | None = None
     p: float | None = None
+    no_worse: float | None = None
+    equivalence: float | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """The mean less the reference's on the same seeds."""
+        return None if self.comparison is None else self.comparison.difference
 
 
 @dataclass
 class Line:
-    """A row with its cells, by the key of the measure."""
+    """A row with its cells, by the key of the measure.
+
+    ``least`` is the smallest p-value that the row's seeds can give after the correction, two-sided and one-sided; None
+    where it is not compared.
+    """
 
     row: Row
     cells: dict[str, Cell]
     expected: int
     seconds: float | None
+    least: tuple[float, float] | None = None
 
     @property
     def count(self) -> str:
@@ -49,12 +64,16 @@ class Line:
 
 @dataclass
 class Analysed:
-    """A table ready to be written; ``comparisons`` is the number of rows tested against the reference."""
+    """A table ready to be written; ``comparisons`` is the number of rows compared with the reference.
+
+    ``margin`` is that of equivalence in LL, nats; None: none is asked.
+    """
 
     table: Table
     measures: list[Number]
     lines: list[Line]
     comparisons: int = 0
+    margin: float | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -71,9 +90,14 @@ class Analysed:
         return f"{table.experiment}: {table.data}{size}, {split} split, S = {table.samples}{last}"
 
 
-def analyse(study: Study) -> list[Analysed]:
-    """Statistics of every table; those of all cells together, which is what makes thousands of runs quick."""
-    analysed = [_begin(table) for table in study.tables]
+def analyse(study: Study, margin: float | None = None) -> list[Analysed]:
+    """Statistics of every table; those of all cells together, which is what makes thousands of runs quick.
+
+    Args:
+        study: the tables.
+        margin: within which two LL count as equivalent, nats; None: nothing is said of that.
+    """
+    analysed = [_begin(table, margin) for table in study.tables]
     cells: list[tuple[Cell, list[float]]] = []
     for item in analysed:
         table, known = item.table, _in_the_paper(item.table)
@@ -93,8 +117,8 @@ def analyse(study: Study) -> list[Analysed]:
     return analysed
 
 
-def _begin(table: Table) -> Analysed:
-    item = Analysed(table, list(SEARCHED if table.is_search else columns()), [])
+def _begin(table: Table, margin: float | None) -> Analysed:
+    item = Analysed(table, list(SEARCHED if table.is_search else columns()), [], margin=margin)
     for row in table.rows:
         times = _complete([seconds(result) for result in row.results.values()])
         item.lines.append(Line(row, {}, len(row.expected), sum(times) if times else None))
@@ -123,21 +147,47 @@ def _in_the_paper(table: Table) -> set[str]:
 
 
 def _compare(analysed: Sequence[Analysed]) -> None:
-    tests: list[tuple[Cell, Analysed, list[float], list[float]]] = []
+    pairs: list[tuple[list[float], list[float]]] = []
+    margins: list[float | None] = []
+    families: list[tuple[Analysed, list[tuple[Line, Cell]]]] = []
     for item in analysed:
-        pairs = [] if item.table.is_search else _pairs(item)
-        item.comparisons = len(pairs)
-        for line, reference in pairs:
-            for measure in item.measures:
-                if not measure.tested:
-                    continue
+        rows = [] if item.table.is_search else _pairs(item)
+        item.comparisons = len(rows)
+        least = [holm([smallest_p_value(len(line.row.seeds), sides) for line, _ in rows]) for sides in (2, 1)]
+        for (line, _), two_sided, one_sided in zip(rows, *least, strict=True):
+            line.least = two_sided, one_sided
+        for measure in item.measures:
+            if not measure.tested:
+                continue
+            family = []
+            for line, reference in rows:
                 own, other = (_values(row, measure, line.row.seeds) for row in (line.row, reference))
                 if own and other:
-                    tests.append((line.cells[measure.key], item, own, other))
-    p_values = paired_p_values([(own, other) for _, _, own, other in tests])
-    for (cell, item, own, other), p in zip(tests, p_values, strict=True):
-        cell.difference = (sum(own) - sum(other)) / len(own)
-        cell.p = bonferroni(p, item.comparisons)
+                    family.append((line, line.cells[measure.key]))
+                    pairs.append((own, other))
+                    margins.append(item.margin if measure.key == "ll" else None)
+            families.append((item, family))
+    found = iter(compare(pairs, margins))
+    for item, family in families:
+        for _, cell in family:
+            cell.comparison = next(found)
+        _correct(family, item.comparisons)
+
+
+def _correct(family: Sequence[tuple[Line, Cell]], comparisons: int) -> None:
+    """The p-values of one measure of a table, as far as the seeds of a row can reach the level."""
+    made = [cell.comparison for _, cell in family if cell.comparison is not None]
+    for name, values, sides in (
+        ("p", [one.p for one in made], 2),
+        ("no_worse", [one.below for one in made], 1),
+        ("equivalence", [one.equivalence for one in made], 1),
+    ):
+        known = [value for value in values if value is not None]
+        if len(known) < len(family):
+            continue  # no margin
+        for (line, cell), p in zip(family, holm(known, comparisons), strict=True):
+            if line.least is not None and line.least[2 - sides] <= ALPHA:
+                setattr(cell, name, p)
 
 
 def _pairs(item: Analysed) -> list[tuple[Line, Row]]:

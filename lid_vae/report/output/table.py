@@ -46,21 +46,29 @@ def markdown(items: Sequence[Analysed]) -> str:
 
 
 def rows_csv(items: Sequence[Analysed]) -> str:
-    """A line for each row and measure: the statistics, the paper's value and the paired test; empty: there is none."""
+    """A line for each row and measure: the statistics, the paper's value and the comparison; empty: there is none.
+
+    ``difference`` is the mean less the reference's on equal seeds, ``effect`` Cohen's d_z, each with the ends of its
+    95 % interval; ``p``, ``no_worse_p`` and ``equivalence_p`` are after Holm's correction.
+    """
     place = ["experiment", "data", "train_size", "split", "samples", "row", "model", "measure", "n", "expected"]
-    rows: list[list[Any]] = [[*place, "mean", "sd", "low", "high", "paper_mean", "paper_sd", "difference", "p"]]
+    given = ["mean", "sd", "low", "high", "paper_mean", "paper_sd", "difference", "p"]
+    beside = ["difference_low", "difference_high", "effect", "effect_low", "effect_high"]
+    rows: list[list[Any]] = [[*place, *given, *beside, "margin", "no_worse_p", "equivalence_p"]]
     for item in items:
         table = item.table
         for line in item.lines:
             for measure in item.measures:
                 row, cell = line.row, line.cells[measure.key]
+                difference, *rest = [None] * 6 if cell.comparison is None else cell.comparison[:6]
+                margin = None if cell.comparison is None or cell.comparison.above is None else item.margin
                 rows.append(
                     [
                         *(table.experiment, table.data, table.train_size, table.split, table.samples),
                         *(row.label, row.model, measure.key, len(row.results), line.expected),
                         *([None] * 4 if cell.summary is None else cell.summary[1:]),
                         *(cell.paper or (None, None)),
-                        *(cell.difference, cell.p),
+                        *(difference, cell.p, *rest, margin, cell.no_worse, cell.equivalence),
                     ]
                 )
     return _csv(rows)

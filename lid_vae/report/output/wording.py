@@ -4,15 +4,18 @@ from math import log
 
 from lid_vae.report.numbers import paper
 from lid_vae.report.numbers.analysis import Analysed, Cell, Line
+from lid_vae.report.numbers.comparison import ALPHA, seeds_needed
 from lid_vae.report.numbers.search import choices
-from lid_vae.report.numbers.statistics import RESAMPLES, smallest_p_value
+from lid_vae.report.numbers.statistics import RESAMPLES
 from lid_vae.shown import Number
 
 __all__ = ["caption", "cell_parts", "duration", "line_parts"]
 
 
 def cell_parts(cell: Cell, measure: Number) -> list[str]:
-    """``mean (sd)``, the interval, the paper's value and the p-value, as far as there are such."""
+    """``mean (sd)``, the interval, the paper's value, the difference from the reference with its interval, the
+    standardised one, and p-values, as far as there are such.
+    """
     parts = ["-"]
     if cell.summary is not None:
         _, mean, sd, low, high = cell.summary
@@ -22,8 +25,16 @@ def cell_parts(cell: Cell, measure: Number) -> list[str]:
             parts.append(f"[{low:.{digits}f}, {high:.{digits}f}]")
     if cell.paper is not None:
         parts.append(f"paper {_plain(cell.paper[0])}" + ("" if cell.paper[1] is None else f" ({cell.paper[1]:g})"))
-    if cell.p is not None:
-        parts.append(f"p {cell.p:.3f}" if cell.p >= 0.001 else f"p {cell.p:.0e}")
+    found = cell.comparison
+    if found is not None:
+        parts.append(f"diff {found.difference:.{measure.digits}f}")
+        if found.low is not None:
+            parts.append(f"[{found.low:.{measure.digits}f}, {found.high:.{measure.digits}f}]")
+        if found.effect is not None:
+            parts.append(f"d {found.effect:.{1 if abs(found.effect) >= 10 else 2}f}")
+    for name, p in (("p", cell.p), ("no worse p", cell.no_worse), ("equal p", cell.equivalence)):
+        if p is not None:
+            parts.append(f"{name} {p:.3f}" if p >= 0.001 else f"{name} {p:.0e}")
     return parts
 
 
@@ -60,13 +71,7 @@ def caption(item: Analysed) -> list[str]:
         "five in 84 %."
     )
     if item.comparisons:
-        n = len(next(line for line in item.lines if any(cell.p is not None for cell in line.cells.values())).row.seeds)
-        least = min(1.0, smallest_p_value(n) * item.comparisons)
-        times = "" if item.comparisons == 1 else f", times the {item.comparisons} rows tested (Bonferroni)"
-        sentences.append(
-            "p: two-sided paired permutation test of the mean against "
-            f"{table.references[0].model} on equal seeds{times}; {n} seeds cannot give less than {least:.2g}."
-        )
+        sentences += _on_comparisons(item)
     if "ms" in shown:
         old = any(result.get("seconds_per_step") is None for result in item.results)
         mixed = " (of some runs with their validations, which they do not tell apart)" if old else ""
@@ -79,6 +84,57 @@ def caption(item: Analysed) -> list[str]:
     if any(cell.paper is not None for line in item.lines for cell in line.cells.values()):
         sentences += _on_the_paper(item)
     return [*sentences, *choices(item), *item.notes]
+
+
+def _on_comparisons(item: Analysed) -> list[str]:
+    """What stands beside the means of compared rows, and what is left out and why."""
+    reference, m = item.table.references[0].model, item.comparisons
+    sentences = [
+        f"diff: mean difference from {reference} on equal seeds, with its 95 % bootstrap interval, short for few seeds "
+        "as the other. d: Cohen's d_z, that difference over the standard deviation of the differences; its 95 % "
+        "interval is in rows.csv."
+    ]
+    rows = "the one row compared" if m == 1 else f"the {m} rows compared"
+    sentences += _on_tests(
+        item,
+        0,
+        f"p: two-sided paired permutation test of the mean difference, corrected for {rows} by Holm's method, which "
+        "never gives more than Bonferroni's and holds as widely",
+        "No p-values",
+    )
+    if item.margin is not None and any(measure.key == "ll" for measure in item.measures):
+        sentences += _on_tests(
+            item,
+            1,
+            f"Within a margin of {item.margin:g} nats of LL: no worse p is that of {reference} being worse by the "
+            "margin or more, equal p that of the two differing by the margin or more (two one-sided permutation tests, "
+            f"for differences symmetric about their mean; Holm's correction for {rows}). Below {ALPHA:g} the claim "
+            "stands",
+            f"Nothing is said of a margin of {item.margin:g} nats",
+        )
+    return sentences
+
+
+def _on_tests(item: Analysed, side: int, shown: str, left_out: str) -> list[str]:
+    """``shown`` where a row has enough seeds, and for rows that have not, how many would be enough."""
+    sentences = []
+    compared = [(len(line.row.seeds), line.least[side]) for line in item.lines if line.least is not None]
+    tested = sorted({(n, least) for n, least in compared if least <= ALPHA})
+    if tested:
+        limits = "; ".join(f"{n} seeds cannot give less than {least:.2g}" for n, least in tested)
+        sentences.append(f"{shown}; {limits}.")
+    short = sorted({(n, least) for n, least in compared if least > ALPHA})
+    for n, least in short:
+        needed = seeds_needed(item.comparisons, 2 - side)
+        enough = (
+            f"{needed} seeds would be enough" if needed is not None else "no number of seeds is enough for so many rows"
+        )
+        rows = f"{item.comparisons} rows" if item.comparisons > 1 else "one row"
+        sentences.append(
+            f"{left_out} of rows with {n} seeds: after Holm's correction for {rows} they cannot give less than "
+            f"{least:.2g}, above {ALPHA:g}; {enough}."
+        )
+    return sentences
 
 
 def _on_the_paper(item: Analysed) -> list[str]:
