@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 TINY = "data.per_class=60 data.valid_size=50 data.test_size=60 trainer.max_epochs=1 width=8 samples=4 logger=none"
 SMALLEST = {
     "bounds": f"--threads 1 --epochs 1 --models gmvae --images 3 --chains 2 --steps 0 2 --draws 4 --options '{TINY}'",
+    "coverage": "--threads 1 --replicates 20 --examples 50 --samples 4",
     "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
     "docstrings": "",
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
@@ -34,7 +35,7 @@ SMALLEST = {
     "text_step --memory": "--threads 1 --width 8 --batch 2 --memory 1 --vocabularies 50 --lengths 5",
     "workers": f"--threads 1 --options 'model=gmvae {TINY}' --seeds 1 --workers 1",
 }
-QUICK = {"lines", "seeds", "step_cost", "text_step"}
+QUICK = {"coverage", "lines", "seeds", "step_cost", "text_step"}
 NO_BENCHMARKS = {"bench", "collapse_figure"}  # what they share; a figure of trained models, below
 
 
