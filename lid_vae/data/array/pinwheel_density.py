@@ -59,7 +59,7 @@ class PinwheelLaw:
             raise UserError(f"data.rate={self.rate} must be at least 0.")
 
     def sample(self, labels: Int[Tensor, " N"], rng: torch.Generator) -> Float[Tensor, "N 2"]:
-        """One point for each label."""
+        """One point for each entry of ``labels``, the number of its arm, by ``rng`` on the CPU."""
         scale = torch.tensor([self.radial, self.tangential], dtype=torch.float64)
         base = torch.randn(len(labels), 2, generator=rng, dtype=torch.float64) * scale
         base[:, 0] += 1
