@@ -57,12 +57,18 @@ class WeightLikelihood:
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """alpha ~ Beta(concentration);  x_i | alpha ~ alpha N(mean[0], scale[0]^2) + (1 - alpha) N(mean[1], scale[1]^2).
+    """alpha ~ Beta(concentration); x_i | alpha ~ alpha N(mean[0], scale[0]^2) + (1 - alpha) N(mean[1], scale[1]^2).
 
     The supplement's A.2: alpha is one latent variable for the whole data set, the means and scales are parameters.
     Exchanging the components and replacing alpha by 1 - alpha gives the same p(x) whenever the prior is symmetric, so
-    the labels are a convention: ``ordered()`` puts the smaller mean first (then the smaller scale).
-    Raises ``UserError`` for parameters that are not finite or scales that are not positive.
+    the labels are a convention: ``ordered()`` puts the smaller mean first (then the smaller scale). Raises
+    ``UserError`` for parameters that are not finite or scales that are not positive.
+
+    >>> mixture = GaussianMixture(mean=(-2.0, 2.0), scale=(1.0, 1.0))
+    >>> x = mixture.sample(0.3, 1000, torch.Generator().manual_seed(0))
+    >>> posterior = mixture.posterior(x)
+    >>> round(posterior.mean, 1), posterior.kl > 1.0
+    (0.3, True)
     """
 
     mean: tuple[float, ...]

@@ -20,6 +20,11 @@ class MeanField:
 
     ``fixed_points`` counts the solutions that coordinate ascent could have stopped at; ``prior`` are the concentrations
     of p(alpha).
+
+    >>> mixture = GaussianMixture(mean=(0.0, 0.0), scale=(1.0, 1.0))  # equal components: x says nothing of alpha
+    >>> q = mean_field(mixture, mixture.sample(0.5, 100, torch.Generator().manual_seed(0)))
+    >>> q.kl > 0.1  # and yet q is not the prior
+    True
     """
 
     concentration: tuple[float, float]

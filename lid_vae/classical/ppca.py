@@ -15,11 +15,17 @@ __all__ = ["PPCA", "fit", "fit_em", "sample_covariance"]
 
 @dataclass(frozen=True)
 class PPCA:
-    """z ~ N(0, I_L);  x | z ~ N(mean + z' weight, noise_variance I_D), in float64. Tipping and Bishop (1999).
+    """z ~ N(0, I_L); x | z ~ N(mean + z' weight, noise_variance I_D), in float64. Tipping and Bishop (1999).
 
-    ``weight`` [L, D] has one row per latent direction, as in the paper's z'w; ``noise_variance`` is sigma^2;
-    ``mean`` is [D] (zero in the paper). Raises ``UserError`` where shapes disagree, a value is not finite or the noise
-    is not positive.
+    ``weight`` [L, D] has one row per latent direction, as in the paper's z'w; ``noise_variance`` is sigma^2; ``mean``
+    is [D] (zero in the paper). Raises ``UserError`` where shapes disagree, a value is not finite or the noise is not
+    positive.
+
+    >>> truth = PPCA(weight=3 * torch.eye(2, 5), noise_variance=0.1, mean=torch.zeros(5))
+    >>> x = truth.sample(1000, torch.Generator().manual_seed(0))
+    >>> model = fit(x, latent=2)
+    >>> model.posterior(x).mean.shape, round(model.noise_variance, 1)
+    (torch.Size([1000, 2]), 0.1)
     """
 
     weight: Float[Tensor, "L D"]
