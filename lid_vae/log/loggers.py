@@ -18,7 +18,7 @@ class PictureLogger(Protocol):
     """A logger that takes images: TensorBoard's and wandb's."""
 
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
-        """RGB images [height, width, 3] of bytes."""
+        """``images``, RGB [height, width, 3] of bytes, under the name ``key``, at this ``step`` of training."""
 
 
 def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
@@ -27,7 +27,7 @@ def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
 
 
 def log_texts(loggers: Iterable[Logger], key: str, texts: Texts, step: int) -> None:
-    """As text in TensorBoard, as a table in wandb; other loggers take none."""
+    """``texts`` as text in TensorBoard, as a table in wandb, under ``key`` at ``step``; other ``loggers`` take none."""
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.log_text(key, texts.page(), step)
@@ -41,7 +41,7 @@ def finish_loggers(
     picture: Path | None = None,
     texts: Texts | None = None,
 ) -> None:
-    """Close every logger; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged.
+    """Close all ``loggers``; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged.
 
     Without a result the run counts as failed. Every run must come here, since a wandb run that is not finished keeps
     the process from ending, and the next seed from a clean start.

@@ -21,7 +21,11 @@ __all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
 def describe_run(
     labels: Mapping[str, Any], seed: int, digest: str, module: VAEModule, data: DataModule
 ) -> dict[str, Any]:
-    """What a result says of its run besides the measures; ``labels`` are what it says of the configuration."""
+    """What a result says of its run besides the measures.
+
+    ``labels`` are what it says of the configuration, whose hash is ``digest``; ``seed`` is the run's, and ``module``
+    and ``data`` tell the rest.
+    """
     map_ = module.vae.likelihood.map
     return {
         **labels,
@@ -40,9 +44,10 @@ def describe_run(
 
 
 def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
-    """All measures of a split, by ``Evaluator``; the same for the end of training and for ``evaluate.py``.
+    """All measures of ``module`` on a ``split`` of ``data``, by ``Evaluator``, with S = ``samples``.
 
-    Of several processes each takes its share of the batches; all have the result.
+    The same for the end of training and for ``evaluate.py``. Of several processes each takes its share of the batches;
+    all have the result.
     """
     place = sharing(len(data.evaluation_loader(split)))
     evaluator = split_evaluator(module, data, samples, place)
@@ -52,7 +57,10 @@ def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: in
 
 
 def split_evaluator(module: VAEModule, data: DataModule, samples: int, place: ProcessPlace = ALONE) -> Evaluator:
-    """The evaluator of all measures, for ``module`` as it stands and ``data`` on its device."""
+    """The evaluator of all measures, for ``module`` as it stands and ``data``, which it moves to its device.
+
+    ``samples`` is S; ``place`` that of this process among those that share the split.
+    """
     module.eval()
     data.to_device(module.device)
     return Evaluator(
@@ -67,7 +75,7 @@ def split_evaluator(module: VAEModule, data: DataModule, samples: int, place: Pr
 
 
 def summary(result: dict[str, Any]) -> str:
-    """One line with AU, KL, MI and LL."""
+    """One line with AU, KL, MI and LL of a ``result``."""
     z = result["latent"]["z"]
     accuracy = result.get("accuracy")
     parts = [

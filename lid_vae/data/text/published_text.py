@@ -91,9 +91,7 @@ class PublishedText(TextDataModule, ABC):
 
 
 def some(sentences: Sentences, size: int | None, seed: int, part: str) -> Sentences:
-    """``size`` random ones of a split's ``sentences`` (all for None), by the data ``seed`` and the split's name
-    ``part``.
-    """
+    """``size`` random ``sentences`` of a split (all for None), by the data ``seed`` and the split's name ``part``."""
     if size is None or size >= len(sentences):
         return sentences
     return hold_out(sentences, size, seed, part)[1]

@@ -9,7 +9,11 @@ __all__ = ["MEASURES", "SEARCHED", "Measure", "seconds"]
 
 @dataclass(frozen=True)
 class Measure:
-    """``read(result)`` gives the number, or None where the run has none. ``tested``: compared with the reference."""
+    """A column: ``read(result)`` gives the number, or None where the run has none.
+
+    ``key`` is its name in files, ``title`` its heading, ``digits`` how many are shown after the point. ``tested``:
+    compared with the reference.
+    """
 
     key: str
     title: str
@@ -30,7 +34,7 @@ def _at(*path: str) -> Callable[[Mapping[str, Any]], float | None]:
 
 
 def seconds(result: Mapping[str, Any]) -> float | None:
-    """Of training one seed: seeds that were trained together share their time."""
+    """Of training one seed of ``result``: seeds that were trained together share their time."""
     return None if result.get("seconds") is None else float(result["seconds"]) / int(result.get("seeds_together", 1))
 
 
