@@ -25,7 +25,7 @@ __all__ = ["Clusters", "Nuts", "Panel", "collapse_share", "make_panels", "sample
 
 @dataclass(frozen=True)
 class Clusters:
-    """A data set of A.2: weight ``alpha``, ``mean`` and ``scale``, which are also the parameters that the paper names."""
+    """A data set of A.2: ``alpha``, ``mean`` and ``scale``, which are also the parameters that the paper names."""
 
     alpha: float
     mean: Sequence[float]
