@@ -16,7 +16,7 @@ from torch import nn
 
 from lid_vae.likelihood import BernoulliLikelihood
 from lid_vae.map import ComposedMap, Map, composed_brenier, composed_gradient_network, counterpart_mlp
-from lid_vae.map.monotone import MonotoneMap
+from lid_vae.map.convex.monotone import MonotoneMap
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP

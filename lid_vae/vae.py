@@ -9,9 +9,9 @@ from lid_vae.distribution.approximation import Approximation, LatentSample
 from lid_vae.distribution.kl import closed_form_kl
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.errors import UserError
-from lid_vae.likelihood.base import Likelihood
-from lid_vae.posterior.base import Posterior
-from lid_vae.prior.base import Prior
+from lid_vae.likelihood.base import CalibratedLikelihood, Likelihood
+from lid_vae.posterior.base import CalibratedPosterior, Posterior
+from lid_vae.prior.base import AggregatePrior, Prior
 from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["VAE", "LogTerms"]
@@ -74,12 +74,23 @@ class VAE(nn.Module):
                 f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Take "
                 "the posterior from a family (family=gaussian, family=realnvp), which follows the prior."
             )
+        if posterior.categories is not None and isinstance(likelihood, CalibratedLikelihood):
+            raise UserError(
+                f"{type(likelihood).__name__} takes a mean over all draws of w, and family.mixture=enumerate draws of "
+                "every category, most of which q leaves out. Use family.mixture=conditional, or likelihood=gaussian."
+            )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
+        if isinstance(prior, AggregatePrior):
+            _check_aggregate(prior, likelihood, posterior)
+            prior.attach(posterior, posterior.categories)
 
     def terms(self, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
         """The log terms at the draws that ``noise`` gives."""
+        return self.terms_at(x, q, q.sample(noise))
+
+    def terms_at(self, x: Observations, q: Approximation, sample: LatentSample) -> LogTerms:
+        """The log terms at draws of ``q``, whose gradient is that which ``sample`` carries."""
         prior = self.prior()
-        sample = q.sample(noise)
         log_likelihood = self.likelihood(sample.w).log_prob(x)
         log_posterior = sample.log_prob
         log_joint = None
@@ -125,3 +136,18 @@ class VAE(nn.Module):
     def posterior_parameters(self) -> list[nn.Parameter]:
         """phi: encoder and flow."""
         return list(self.posterior.parameters())
+
+
+def _check_aggregate(prior: AggregatePrior, likelihood: Likelihood, posterior: Posterior) -> None:
+    """Refuses by ``UserError`` a prior made of q(w | u) where no u can be learned, or q is not one of u alone."""
+    name = type(prior).__name__
+    if likelihood.symbols is not None:
+        raise UserError(
+            f"{name} learns pseudo-inputs, which are vectors of real numbers, and these data are sequences of "
+            f"{likelihood.symbols} symbols. Use prior=standard_normal."
+        )
+    if isinstance(posterior, CalibratedPosterior):
+        raise UserError(
+            f"{name} averages q(w | u) of single pseudo-inputs u, and {type(posterior).__name__} takes its q from a "
+            "whole batch. Use normalization=null, or prior=standard_normal."
+        )

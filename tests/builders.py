@@ -10,8 +10,8 @@ from lid_vae.distribution import Approximation, Exponential, FlowGaussian
 from lid_vae.inference import Inference
 from lid_vae.likelihood import BernoulliLikelihood, GaussianLikelihood
 from lid_vae.map import MLP, BrenierMap, GradientNetwork, LinearMap, Map
-from lid_vae.map.monotone import MonotoneMap
-from lid_vae.map.positive import inverse_softplus
+from lid_vae.map.convex.monotone import MonotoneMap
+from lid_vae.map.convex.positive import inverse_softplus
 from lid_vae.noise import generator
 from lid_vae.objective import Objective
 from lid_vae.posterior import AmortizedPosterior, Encoder, MLPEncoder, RealNVP, gaussian_family, realnvp_family

@@ -29,12 +29,14 @@ OBJECTIVES = [
     "objective=elbo",
     "objective=elbo objective.beta=0.2",
     "objective=importance_weighted",
+    "objective=dreg",
     "objective=linear_annealing",
     "objective=cyclical_annealing",
     "objective=free_bits objective.free_bits=0.01",
     "objective=free_bits objective.free_bits=1e-9 objective.per=dimension",
     "objective=autoencoder_pretraining objective.free_bits=0.01",
 ]
+WEIGHTED = ("objective=importance_weighted", "objective=dreg")
 INFERENCES = [
     "inference=amortized",
     "inference=semi_amortized inference.steps=2 inference.learning_rate=0.1",
@@ -136,8 +138,8 @@ def refusals(row) -> list[str]:
         found.append("becomes a factorised Bernoulli")
     if posterior == "batch_norm" and not (gaussian and mixture == "conditional"):
         found.append("BN-VAE n")
-    if component == "bernoulli" and "importance_weighted" in objective:
-        found.append("Bernoulli latent has not")
+    if component == "bernoulli" and objective in WEIGHTED:
+        found.append("Bernoulli latent has not|DReG needs reparametrised draws")
     if component == "bernoulli" and "semi_amortized" in inference:
         found.append("Bernoulli latent has no reparametrised gradient to refine by")
     if "dimension" in objective and not (gaussian and (mixture == "enumerate" or model in ("vae", "lidvae"))):
@@ -156,7 +158,7 @@ def check(row) -> None:
     if not reasons and component == "bernoulli":
         with pytest.raises(UserError, match=r"objective\.samples=4"):
             two_steps(overrides, data)
-    if component == "bernoulli" and "importance_weighted" not in objective:
+    if component == "bernoulli" and objective not in WEIGHTED:
         overrides.append("objective.samples=4")
     if not reasons:
         sound(two_steps(overrides, data), mixture)
@@ -198,6 +200,21 @@ def test_deeper_forms(model, depth, map_):
     sound(two_steps([f"model={model}", f"map={map_}", f"map.depth={depth}"], "digits"), None)
 
 
+@pytest.mark.parametrize("model", ["lidvae", "lidgmvae", "lidmvae"])
+@pytest.mark.parametrize(
+    ("map_", "data"),
+    [
+        ("map=polar", "pinwheel"),
+        ("map=polar map.shear_first=false map.shear_bound=null", "digits"),
+        ("map=gradient_network map.shears=2 map.inverse_lipschitz=0.5", "digits"),
+        ("map=anchored", "digits"),
+        ("map=anchored map/network=skip_mlp map/bijection=polar map.inverse_lipschitz=0.5", "digits"),
+    ],
+)
+def test_polar_and_anchored_maps(model, map_, data):
+    sound(two_steps([f"model={model}", *map_.split()], data), None)
+
+
 @pytest.mark.parametrize("lift", ["pad", "random", "pca"])
 def test_lifts(lift):
     sound(two_steps(["model=lidgmvae", f"map.lift={lift}"], "digits"), None)
@@ -217,6 +234,12 @@ REFUSED = [
     (["model=lidgmvae", "latent_dimension=3"], "Use latent_dimension=2 or less"),
     (["model=lidgmvae", "latent_dimension=1", "map.depth=1"], "map.depth=2 or more"),
     (["model=lidgmvae", "map.lift=svd"], "map.lift=svd is not known"),
+    (["model=lidgmvae", "map=anchored"], "of 2 none is left. Use map=polar or map=brenier"),
+    (
+        ["model=lidvae", "map=polar", "latent_dimension=1", "map.depth=2", "family=gaussian"],
+        "Couplings twist two",
+    ),
+    (["model=lidgmvae", "map=polar", "map.shear_bound=0"], "map.shear_bound=0"),
     (["model=lidgmvae", "family.couplings=1"], "family.couplings=1"),
     (["model=lidgmvae", "likelihood=bernoulli"], "Use likelihood=gaussian"),
     (["model=lidgmvae", "objective.beta=-1"], "objective.beta=-1"),

@@ -45,6 +45,9 @@ MODELS = [
     "model=lidsvae",
     "model=lidsvae likelihood.wiring=both map.lift=pad",
     "model=lidsvae map=gradient_network",
+    "model=lidsvae map=polar",
+    "model=lidsvae map=anchored map/network=linear likelihood.hidden=60",
+    "model=lidsvae map=anchored map/network=skip_mlp map/bijection=polar likelihood.wiring=both",
     "model=svae likelihood.word_dropout=0.3 likelihood.dropout=0.2 encoder.dropout=0.2",
 ]
 FAMILIES = ["family=lstm", "family=lstm_realnvp encoder.pooling=mean", "family=lstm encoder.layers=2"]

@@ -12,9 +12,13 @@ __all__ = ["LatentDistribution", "Mixture", "StandardNormal"]
 
 
 class LatentDistribution(ABC):
-    """p(w), with its marginal moments ``mean`` and ``variance`` of shape [M]."""
+    """p(w), with its marginal moments ``mean`` and ``variance`` of shape [M].
+
+    ``marginals``: whether the density of each dimension alone has a closed form.
+    """
 
     support: Support
+    marginals: bool = True
     mean: Tensor
     variance: Tensor
 

@@ -16,7 +16,7 @@ from lid_vae.figure.ppca import ACTIVE
 from lid_vae.likelihood.gaussian import GaussianLikelihood
 from lid_vae.map.base import InjectiveMap, Map
 from lid_vae.map.composed import composed_brenier
-from lid_vae.map.linear import LinearMap
+from lid_vae.map.network.linear import LinearMap
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed, generator
 from lid_vae.objective.elbo import ELBO

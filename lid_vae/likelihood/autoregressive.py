@@ -13,7 +13,7 @@ from lid_vae.likelihood.categorical import minimal_logits
 from lid_vae.likelihood.decode import LENGTH, ancestral
 from lid_vae.likelihood.history import LSTMHistory, LSTMState
 from lid_vae.likelihood.minimal_log_prob import minimal_log_prob
-from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.map.base import DimensionError, InjectiveMap, Map
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.symbols import PADDING
 
@@ -49,7 +49,8 @@ class AutoregressiveLikelihood(Likelihood):
     its probability moves only with all the other logits, and the end's would hardly learn to. ``wiring`` says where w
     enters: ``output``, the map alone, so that the history is computed once for all draws of w; ``input``, beside each
     embedding and not the map; ``both``; or ``none``, a language model, for which w is idle. With an injective map,
-    ``output`` and ``both`` make x | w injective in w. Raises ``UserError`` if the dimensions do not meet.
+    ``output`` and ``both`` make x | w injective in w: it has to be so in its first inputs, w, for every history, and
+    may be so in all (Definition 4's map of both). Raises ``UserError`` if the dimensions do not meet.
     """
 
     binary = False
@@ -74,7 +75,8 @@ class AutoregressiveLikelihood(Likelihood):
     @property
     def identifiable(self) -> bool:
         """Whether x | w is injective in w."""
-        return isinstance(self.map, InjectiveMap) and self.wiring in READS_OUTPUT
+        injective = isinstance(self.map, InjectiveMap) and self.map.injective_in(self.latent_dimension)
+        return injective and self.wiring in READS_OUTPUT
 
     def forward(self, w: Float[Tensor, "*batch M"]) -> SequenceObservation:
         return SequenceObservation(self, w)
@@ -209,13 +211,11 @@ def autoregressive_likelihood(
     read = latent_dimension if wiring in READS_OUTPUT else 0
     try:
         made = map(in_features=read + hidden, out_features=features - 1)
-    except UserError as error:
-        if read + hidden <= features - 1:
-            raise
+    except DimensionError as error:
         raise UserError(
             f"An injective map cannot take {read} dimensions of w and {hidden} of the history to the {features - 1} "
             f"free logits of {features} symbols. Use likelihood.hidden={max(features - 1 - read, 1)} or less, or a "
-            "larger vocabulary."
+            "larger vocabulary; or map=anchored, which is injective in w alone and takes any history."
         ) from error
     extra = latent_dimension if wiring in READS_INPUT else 0
     history = LSTMHistory(features, embedding, hidden, layers, extra, dropout, word_dropout)

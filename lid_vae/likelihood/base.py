@@ -1,19 +1,23 @@
 """What a likelihood is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 
-from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.map.base import InjectiveMap, MakeMap, Map
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["Likelihood", "MakeMap", "ObservationDistribution", "VectorLikelihood", "VectorObservation"]
-
-MakeMap = Callable[..., Map]
-"""(in_features=, out_features=) -> map."""
+__all__ = [
+    "CalibratedLikelihood",
+    "Likelihood",
+    "MakeMap",
+    "ObservationDistribution",
+    "VectorLikelihood",
+    "VectorObservation",
+]
 
 
 class ObservationDistribution(ABC):
@@ -79,7 +83,7 @@ class VectorLikelihood(Likelihood, ABC):
 
     @property
     def identifiable(self) -> bool:
-        return isinstance(self.map, InjectiveMap)
+        return isinstance(self.map, InjectiveMap) and self.map.injective_in(self.latent_dimension)
 
     def count(self, x: Float[Tensor, "B D"]) -> int:
         return len(x)
@@ -87,3 +91,11 @@ class VectorLikelihood(Likelihood, ABC):
     @abstractmethod
     def forward(self, w: Float[Tensor, "*batch M"]) -> VectorObservation:
         """p(x | w)."""
+
+
+class CalibratedLikelihood(VectorLikelihood, ABC):
+    """A likelihood that takes something from a whole batch in training, and from the training set for evaluation."""
+
+    @abstractmethod
+    def calibrate(self, draws: Iterable[tuple[Float[Tensor, "_ D"], Float[Tensor, "_ M"]]]) -> None:
+        """Set it from all of the training set, x with one draw of its w; called before each evaluation."""

@@ -4,7 +4,7 @@ import torch
 
 from lid_vae.likelihood.base import MakeMap, VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
-from lid_vae.map.positive import softplus
+from lid_vae.map.convex.positive import softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["BernoulliLikelihood", "bernoulli_likelihood"]

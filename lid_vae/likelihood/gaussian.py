@@ -1,4 +1,4 @@
-"""Gaussian likelihood with one learned noise scale."""
+"""Gaussian likelihood with one noise scale, learned or fixed."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from lid_vae.distribution.gaussian import normal_log_prob
 from lid_vae.errors import UserError
 from lid_vae.likelihood.base import MakeMap, VectorLikelihood, VectorObservation
 from lid_vae.map.base import Map
-from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["GaussianLikelihood", "gaussian_likelihood"]
@@ -28,10 +28,10 @@ class GaussianObservation(VectorObservation):
 
 
 class GaussianLikelihood(VectorLikelihood):
-    """x | w ~ N(map(w), sigma^2 I), sigma learned, at least ``scale_floor``.
+    """x | w ~ N(map(w), sigma^2 I), sigma learned, at least ``scale_floor``; fixed where ``learn_scale`` is False.
 
     Start with small noise: at sigma = 1 the noise explains everything and identifiable and classical models collapse
-    alike.
+    alike. ``collapse_expected`` says where that begins.
     """
 
     binary = False
@@ -59,7 +59,14 @@ class GaussianLikelihood(VectorLikelihood):
 
 
 def gaussian_likelihood(
-    map: MakeMap, latent_dimension: int, features: int, *, scale: float = 0.13, scale_floor: float = 0.01
+    map: MakeMap,
+    latent_dimension: int,
+    features: int,
+    *,
+    scale: float = 0.13,
+    scale_floor: float = 0.01,
+    learn_scale: bool = True,
 ) -> GaussianLikelihood:
     """The likelihood of vectors of ``features`` real numbers, its map made to measure."""
-    return GaussianLikelihood(map(in_features=latent_dimension, out_features=features), scale, scale_floor)
+    made = map(in_features=latent_dimension, out_features=features)
+    return GaussianLikelihood(made, scale, scale_floor, learn_scale)

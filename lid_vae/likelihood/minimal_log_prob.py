@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from lid_vae.map.positive import softplus
+from lid_vae.map.convex.positive import softplus
 from lid_vae.shapes import Float, Int, Tensor
 
 __all__ = ["minimal_log_prob"]

@@ -1,13 +1,20 @@
 """What a decoder map is, and what an injective one promises besides."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from torch import nn
 
+from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["InjectiveMap", "Map"]
+__all__ = ["AdjustableMap", "DimensionError", "InjectiveMap", "MakeMap", "Map", "check_constant", "refuse_learned"]
+
+
+class DimensionError(UserError):
+    """An injective map was to go from more dimensions to fewer."""
 
 
 class Map(nn.Module, ABC):
@@ -33,8 +40,22 @@ class Map(nn.Module, ABC):
         """Take from the training data what the map fixes before training: the directions of ``lift=pca``."""
 
 
+MakeMap = Callable[..., Map]
+"""(in_features=, out_features=) -> map."""
+
+
 class InjectiveMap(Map, ABC):
-    """A map with |g(a) - g(b)| >= m |a - b| for a certified m > 0, and hence injective."""
+    """A map with |g(a) - g(b)| >= m |a' - b'| for a certified m > 0, and hence injective.
+
+    a' and b' are the first ``injective_features`` numbers of a and b, all of them where that is None: in those it is
+    injective, whatever the others are.
+    """
+
+    injective_features: int | None = None
+
+    def injective_in(self, features: int) -> bool:
+        """Whether it is injective in its first ``features`` inputs."""
+        return features <= (self.in_features if self.injective_features is None else self.injective_features)
 
     @abstractmethod
     def inverse_lipschitz(self) -> Float[Tensor, ""]:
@@ -42,9 +63,41 @@ class InjectiveMap(Map, ABC):
 
     @abstractmethod
     def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
-        """The u with g(u) = x, for x in the image; for other x the pre-image of a point of the image near x."""
+        """The u with g(u) = x, for x in the image; for other x the pre-image of a point of the image near x.
+
+        Of u the first ``injective_features`` numbers, where those are not all.
+        """
 
     @torch.no_grad()
     def certificate(self) -> float:
         """``inverse_lipschitz`` as a number, for reports."""
         return float(self.inverse_lipschitz())
+
+
+class AdjustableMap(InjectiveMap, ABC):
+    """An injective map whose constant can be given instead of learned (IL-LIDVAE, Kinoshita et al. 2023)."""
+
+    @abstractmethod
+    def set_inverse_lipschitz(self, value: float) -> None:
+        """Give the whole another constant, between two training steps.
+
+        Raises ``UserError`` where it is not positive, or where the constant is learned.
+        """
+
+
+def check_constant(value: float) -> float:
+    """An inverse-Lipschitz constant that is given. Raises ``UserError`` unless it is above zero."""
+    if not value > 0:
+        raise UserError(
+            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got {value}. "
+            "Use map.inverse_lipschitz=1, or null to learn it."
+        )
+    return value
+
+
+def refuse_learned() -> NoReturn:
+    """Raises the ``UserError`` for setting a constant that is learned."""
+    raise UserError(
+        "The inverse-Lipschitz constant of this map is learned, and only a given one can be set. Start it with "
+        "map.inverse_lipschitz=1."
+    )

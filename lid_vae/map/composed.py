@@ -1,33 +1,59 @@
-"""Compositions of monotone maps and lifts, g_n(beta_n' ... g_2(beta_2' g_1(u))), injective at any depth."""
+"""Compositions of monotone maps and lifts, g_n(beta_n' ... g_2(beta_2' g_1(u))), injective at any depth.
 
-from collections.abc import Callable, Sequence
+With additive couplings before the maps they are polar maps, which can twist as well.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.base import InjectiveMap
-from lid_vae.map.brenier import BrenierMap
-from lid_vae.map.gradient_network import GradientNetwork
-from lid_vae.map.lift import DenseLift, Lift, pad_lift, pca_lift, random_lift, spread_lift
-from lid_vae.map.monotone import MonotoneMap
+from lid_vae.map.base import AdjustableMap, DimensionError, check_constant, refuse_learned
+from lid_vae.map.convex.brenier import BrenierMap
+from lid_vae.map.convex.gradient_network import GradientNetwork
+from lid_vae.map.convex.monotone import MonotoneMap
+from lid_vae.map.coupling import AdditiveCouplings
+from lid_vae.map.lift import DenseLift, Lift, LiftName, make_lift, pca_lift
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ComposedMap", "compose", "composed_brenier", "composed_gradient_network", "layer_dimensions"]
 
-LiftName = Literal["pad", "random", "pca", "spread"]
 
-
-class ComposedMap(InjectiveMap):
+class ComposedMap(AdjustableMap):
     """Monotone maps with a lift before each but the first. The product of their constants certifies the whole.
 
-    Raises ``UserError`` where dimensions do not meet.
+    Additive couplings may stand before a map, in the active directions: before the lift, where there is one. A square
+    map is a gradient of a convex function after a rearrangement of its argument (polar factorisation, Brenier 1991),
+    and the couplings stand for the rearrangement. Their constants then enter the product.
+
+    Where the constant L of the whole is given (``map.inverse_lipschitz``), the maps have equal shares of it: mu =
+    (L / c)^(1 / depth) with c that of all couplings together, formed anew at each call, as the couplings learn.
+
+    Args:
+        maps: monotone maps, each of its own dimension.
+        lifts: one between each two of them.
+        align_last: ``align`` sets the last lift to the principal directions of the data.
+        couplings: the number of a map, from 0, with the couplings before it.
+
+    Raises:
+        UserError: where dimensions do not meet.
+
+    >>> shears = AdditiveCouplings(features=2, count=2, width=8)
+    >>> g = ComposedMap([BrenierMap(2, 16, 1), BrenierMap(5, 16, 1)], [pad_lift(2, 5)], couplings={1: shears})
+    >>> g(torch.randn(10, 2)).shape, g.certificate() > 0
+    (torch.Size([10, 5]), True)
     """
 
-    def __init__(self, maps: Sequence[MonotoneMap], lifts: Sequence[Lift], align_last: bool = False) -> None:
-        """``align_last``: ``align`` sets the last lift to the principal directions of the data."""
+    def __init__(
+        self,
+        maps: Sequence[MonotoneMap],
+        lifts: Sequence[Lift],
+        align_last: bool = False,
+        couplings: Mapping[int, AdditiveCouplings] | None = None,
+    ) -> None:
         super().__init__()
         if not maps or len(lifts) != len(maps) - 1:
             raise UserError(f"{len(maps)} maps need {max(len(maps) - 1, 0)} lifts between them, got {len(lifts)}.")
@@ -37,8 +63,16 @@ class ComposedMap(InjectiveMap):
                     f"A lift {lift.in_features} -> {lift.out_features} cannot join maps of {before.out_features} and "
                     f"{after.in_features} dimensions."
                 )
+        actives = [maps[0].in_features, *(lift.in_features for lift in lifts)]
+        for k, shears in (couplings or {}).items():
+            if not 0 <= k < len(maps) or shears.features != actives[k]:
+                raise UserError(
+                    f"Couplings of {shears.features} dimensions cannot stand before map {k}: the maps from 0 on have "
+                    f"{', '.join(map(str, actives))} active directions."
+                )
         self.align_last = align_last
         self.maps, self.lifts = nn.ModuleList(maps), nn.ModuleList(lifts)
+        self.couplings = nn.ModuleDict({str(k): shears for k, shears in sorted((couplings or {}).items())})
         self.in_features, self.out_features = maps[0].in_features, maps[-1].out_features
         self.hidden_layers = sum(map_.hidden_layers for map_ in maps)
 
@@ -51,34 +85,41 @@ class ComposedMap(InjectiveMap):
             stages.append((map_, lift))
         return stages
 
+    def couplings_before(self, k: int) -> AdditiveCouplings | None:
+        """Those before map ``k``, counted from 0."""
+        if str(k) not in self.couplings:
+            return None
+        couplings = self.couplings[str(k)]
+        assert isinstance(couplings, AdditiveCouplings)
+        return couplings
+
     def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
-        for map_, lift in self.stages():
-            u = map_(u, lift)
+        for k, ((map_, lift), mu) in enumerate(zip(self.stages(), self._shares(), strict=True)):
+            couplings = self.couplings_before(k)
+            u = map_(u if couplings is None else couplings(u), lift, mu)
         return u
 
     def inverse_lipschitz(self) -> Float[Tensor, ""]:
-        return torch.stack([map_.inverse_lipschitz() for map_, _ in self.stages()]).prod()
+        own = torch.stack([map_.inverse_lipschitz() for map_, _ in self.stages()]).prod()
+        # Of a given constant the maps' shares make up for the couplings: the product is that constant again.
+        return own if self._given() or not self.couplings else own * self._of_couplings()
 
     @torch.no_grad()
     def set_inverse_lipschitz(self, value: float) -> None:
-        """Give the whole another constant, between two training steps.
-
-        Raises ``UserError`` where it is not positive, or where the maps learn theirs.
-        """
-        if any(map_.learned for map_, _ in self.stages()):
-            raise UserError(
-                "The inverse-Lipschitz constant of this map is learned, and only a given one can be set. Start it with "
-                "map.inverse_lipschitz=1."
-            )
+        if not self._given():
+            refuse_learned()
         share = _share(value, len(self.maps))
         for map_, _ in self.stages():
             map_.given_strong_convexity.fill_(share)
 
     def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
-        for map_, lift in reversed(self.stages()):
-            x = map_.inverse(x, tolerance)
+        stages = list(enumerate(zip(self.stages(), self._shares(), strict=True)))
+        for k, ((map_, lift), mu) in reversed(stages):
+            x = map_.inverse(x, tolerance, mu)
             if lift is not None:
                 x = lift.transposed(x)
+            if (couplings := self.couplings_before(k)) is not None:
+                x = couplings.inverse(x)
         return x
 
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
@@ -90,14 +131,29 @@ class ComposedMap(InjectiveMap):
             assert isinstance(lift, DenseLift)
             lift.weight.copy_(pca_lift(lift.in_features, data).weight)
 
+    def _given(self) -> bool:
+        return not any(map_.learned for map_, _ in self.stages())
+
+    def _of_couplings(self) -> Float[Tensor, ""]:
+        """The constant of all couplings together."""
+        found = [couplings for k in range(len(self.maps)) if (couplings := self.couplings_before(k)) is not None]
+        return torch.stack([couplings.inverse_lipschitz() for couplings in found]).prod()
+
+    def _shares(self) -> Sequence[Float[Tensor, ""] | None]:
+        """The mu of each map where it is not the map's own: of a given constant beside couplings."""
+        if not self.couplings or not self._given():
+            return [None] * len(self.maps)
+        factor = self._of_couplings() ** (-1 / len(self.maps))
+        return [map_.given_strong_convexity * factor for map_, _ in self.stages()]
+
 
 def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[int]:
     """Dimensions of ``depth`` maps from M to D: M first, D last, a geometric progression between.
 
-    Raises ``UserError`` if D < M, or if one map should change the dimension.
+    Raises ``DimensionError`` if D < M, and ``UserError`` if one map should change the dimension.
     """
     if out_features < in_features:
-        raise UserError(
+        raise DimensionError(
             f"An injective map goes from fewer dimensions to more, got {in_features} -> {out_features}. "
             f"Use latent_dimension={out_features} or less."
         )
@@ -120,9 +176,16 @@ def compose(
     lift: LiftName = "pca",
     strong_convexity: float = 1.0,
     inverse_lipschitz: float | None = None,
+    shears: int = 0,
+    shear_first: bool = True,
+    shear_bound: float | None = 1.0,
+    shear_width: int | None = None,
     **options: Any,
 ) -> ComposedMap:
     """``depth`` maps of one kind with the lifts between them; equation (16) of the supplement is depth 2.
+
+    With ``shears`` it is a polar map (see ``ComposedMap``). Before a map of a single active direction none are put:
+    there is nothing to twist.
 
     Args:
         kind: ``BrenierMap`` or ``GradientNetwork``.
@@ -134,11 +197,16 @@ def compose(
             ``align``, and is random until then, as are the lifts before the last.
         strong_convexity: where mu of the last map starts (the others start at 1).
         inverse_lipschitz: L gives the constant of the whole instead (IL-LIDVAE, Kinoshita et al. 2023): every map has
-            mu = L^(1/depth), and no mu is learned.
+            mu = L^(1/depth), couplings made up for, and no mu is learned.
+        shears: additive couplings before each map.
+        shear_first: whether before the first map too, or only between two maps.
+        shear_bound: the largest Lipschitz constant that a coupling's shift may have; None for any.
+        shear_width: hidden units of a coupling; None for ``width``.
         options: the others of ``kind``.
 
     Raises:
-        UserError: for dimensions that cannot be joined, a lift that is not known, and a constant that is not positive.
+        UserError: for dimensions that cannot be joined, a lift that is not known, a constant that is not positive, and
+            couplings for which there is no place.
     """
     given = None if inverse_lipschitz is None else _share(inverse_lipschitz, depth)
     dimensions = layer_dimensions(in_features, out_features, depth)
@@ -149,11 +217,11 @@ def compose(
         kind(features, width, hidden_layers, active_features=active, strong_convexity=start, **options)
         for features, active, start in zip(dimensions, actives, starts, strict=True)
     ]
-    makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
-    if lift not in makers:
-        raise UserError(f"map.lift={lift} is not known. Use one of {', '.join(makers)}.")
-    lifts = [makers[lift](small, large) for small, large in pairwise(dimensions)]
-    return ComposedMap(maps, lifts, align_last=lift == "pca")
+    lifts = [make_lift(lift, small, large) for small, large in pairwise(dimensions)]
+    units = width if shear_width is None else shear_width
+    places = _places(actives, shear_first) if shears != 0 else []
+    couplings = {k: AdditiveCouplings(actives[k], shears, units, shear_bound) for k in places}
+    return ComposedMap(maps, lifts, align_last=lift == "pca", couplings=couplings)
 
 
 def composed_brenier(
@@ -172,9 +240,20 @@ def composed_gradient_network(
 
 def _share(inverse_lipschitz: float, depth: int) -> float:
     """Each map's mu, ``depth`` of which have the product ``inverse_lipschitz``."""
-    if not inverse_lipschitz > 0:
+    return check_constant(inverse_lipschitz) ** (1 / max(depth, 1))
+
+
+def _places(actives: Sequence[int], shear_first: bool) -> list[int]:
+    """The maps before which couplings stand, by the active directions of each. ``UserError`` if there is none."""
+    places = [k for k, active in enumerate(actives) if active > 1 and (k > 0 or shear_first)]
+    if places:
+        return places
+    if not shear_first and len(actives) == 1:
         raise UserError(
-            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got "
-            f"{inverse_lipschitz}. Use map.inverse_lipschitz=1, or null to learn it."
+            "map.shear_first=false puts couplings between two maps alone, and map.depth=1 has one map. Use "
+            "map.shear_first=true, or map.depth=2 or more."
         )
-    return inverse_lipschitz ** (1 / max(depth, 1))
+    raise UserError(
+        "Couplings twist two dimensions at least, and the maps of this decoder have one active direction each. Use "
+        "map.shears=0 (map=brenier), or latent_dimension=2 or more."
+    )

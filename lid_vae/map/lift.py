@@ -1,16 +1,30 @@
 """Full-rank lifts R^M -> R^D with orthonormal columns: the beta_2 of Definition 4, fixed once built."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
+from lid_vae.map.blocks import AddedBlocks, AffineBlocks, folded, tiled
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["CyclicLift", "DenseLift", "Lift", "PadLift", "pad_lift", "pca_lift", "random_lift", "spread_lift"]
+__all__ = [
+    "CyclicLift",
+    "DenseLift",
+    "Lift",
+    "LiftName",
+    "PadLift",
+    "make_lift",
+    "pad_lift",
+    "pca_lift",
+    "random_lift",
+    "spread_lift",
+]
+
+LiftName = Literal["pad", "random", "pca", "spread"]
 
 # Numbers in a block from which on a pass over them costs more than its call.
 MANY = 10_000
@@ -30,9 +44,19 @@ class Lift(nn.Module, ABC):
         """x + B u."""
         return x + self(u)
 
+    def affine(
+        self, hidden: Float[Tensor, "*batch n"], layer: nn.Linear, u: Float[Tensor, "*batch M"]
+    ) -> Float[Tensor, "*batch D"]:
+        """layer(hidden) + B u."""
+        return self.added(layer(hidden), u)
+
     @abstractmethod
     def transposed(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch M"]:
         """B' x; of the rows of a matrix A, the product A B."""
+
+    @abstractmethod
+    def projected(self, weight: Float[Tensor, "D n"]) -> Float[Tensor, "M n"]:
+        """B' W, for the weights of a layer onto R^D: ``transposed`` of its columns."""
 
 
 class DenseLift(Lift):
@@ -55,6 +79,9 @@ class DenseLift(Lift):
     def transposed(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch M"]:
         return x @ self.weight
 
+    def projected(self, weight: Float[Tensor, "D n"]) -> Float[Tensor, "M n"]:
+        return self.weight.mT @ weight
+
 
 class PadLift(Lift):
     """Ones on the main diagonal of B and zeros elsewhere. Raises ``UserError`` if D < M."""
@@ -70,6 +97,9 @@ class PadLift(Lift):
     def transposed(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch M"]:
         return x[..., : self.in_features]
 
+    def projected(self, weight: Float[Tensor, "D n"]) -> Float[Tensor, "M n"]:
+        return weight[: self.in_features]
+
 
 class CyclicLift(Lift):
     """B_dm = value_d where m = d mod M, else 0: one entry in each row, so that it costs D products and not D M.
@@ -84,103 +114,38 @@ class CyclicLift(Lift):
         super().__init__()
         self.in_features, self.out_features = in_features, len(value)
         _check_dimensions(self.in_features, self.out_features)
-        length = _folded(value.double().square(), in_features).sum(-2).sqrt()
+        length = folded(value.double().square(), in_features).sum(-2).sqrt()
         if not bool((length > 0).all()):
             raise UserError("A lift needs a matrix of full rank, and a column of this one is zero.")
-        self.register_buffer("value", (value / _tiled(length, self.out_features)).to(value.dtype))
+        self.register_buffer("value", (value / tiled(length, self.out_features)).to(value.dtype))
 
     def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
-        return _tiled(u, self.out_features) * self.value
+        return tiled(u, self.out_features) * self.value
 
     def added(self, x: Float[Tensor, "*batch D"], u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
-        blocks = -(-self.out_features // self.in_features)
-        alike = x.device.type == "cpu" and x.dtype == u.dtype == self.value.dtype
-        if alike and x.numel() >= MANY * blocks and not torch.compiler.is_compiling():
-            return _AddedBlocks.apply(x, u, self.value)  # type: ignore[no-any-return, no-untyped-call]
+        if self._in_blocks(x.numel(), x, u):
+            return AddedBlocks.apply(x, u, self.value)  # type: ignore[no-any-return, no-untyped-call]
         return super().added(x, u)
 
+    def affine(
+        self, hidden: Float[Tensor, "*batch n"], layer: nn.Linear, u: Float[Tensor, "*batch M"]
+    ) -> Float[Tensor, "*batch D"]:
+        if self._in_blocks(u[..., 0].numel() * self.out_features, hidden, layer.weight, u):
+            return AffineBlocks.apply(hidden, layer.weight, layer.bias, u, self.value)  # type: ignore[no-any-return, no-untyped-call]
+        return super().affine(hidden, layer, u)
+
     def transposed(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch M"]:
-        return _folded(x * self.value, self.in_features).sum(-2)
+        return folded(x * self.value, self.in_features).sum(-2)
 
+    def projected(self, weight: Float[Tensor, "D n"]) -> Float[Tensor, "M n"]:
+        padded = F.pad(weight * self.value.unsqueeze(-1), (0, 0, 0, -len(weight) % self.in_features))
+        return padded.unflatten(0, (-1, self.in_features)).sum(0)
 
-class _AddedBlocks(torch.autograd.Function):
-    """x + tiled(u) value, block by block of M columns: x is read once, and nothing of its size made but the result."""
-
-    @staticmethod
-    def forward(x: Tensor, u: Tensor, value: Tensor) -> Tensor:
-        result = torch.empty_like(x)
-        for columns, of_u in _blocks(x.shape[-1], u.shape[-1]):
-            torch.addcmul(x[..., columns], u[..., of_u], value[columns], out=result[..., columns])
-        return result
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[2])
-        ctx.features = inputs[1].shape[-1]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
-        (value,) = ctx.saved_tensors
-        return gradient, _FoldedBlocks.apply(gradient, value, ctx.features), None  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, u: Tensor, value: Tensor) -> tuple[Tensor, int]:
-        x, u, value = (
-            _stacked(tensor, dim, info.batch_size) for tensor, dim in zip((x, u, value), in_dims, strict=True)
-        )
-        return x + _tiled(u, x.shape[-1]) * _aligned(value, x), 0
-
-
-class _FoldedBlocks(torch.autograd.Function):
-    """The transpose: what ``x * value`` has at the same place of every block of M columns, summed."""
-
-    @staticmethod
-    def forward(x: Tensor, value: Tensor, features: int) -> Tensor:
-        total = x.new_zeros(*x.shape[:-1], features)
-        for columns, of_u in _blocks(x.shape[-1], features):
-            total[..., of_u].addcmul_(x[..., columns], value[columns])
-        return total
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (value,) = ctx.saved_tensors
-        return _tiled(gradient, len(value)) * value, None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, value: Tensor, features: int) -> tuple[Tensor, int]:
-        x, value = _stacked(x, in_dims[0], info.batch_size), _stacked(value, in_dims[1], info.batch_size)
-        return _folded(x * _aligned(value, x), features).sum(-2), 0
-
-
-def _stacked(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-
-
-def _aligned(value: Tensor, x: Tensor) -> Tensor:
-    """[seeds, D] with the axes of x of shape [seeds, *batch, D]."""
-    return value.unflatten(0, (-1, *(1,) * (x.dim() - 2)))
-
-
-def _tiled(u: Tensor, columns: int) -> Tensor:
-    """u, again and again, up to ``columns`` of them."""
-    copies = -(-columns // u.shape[-1])
-    return u.unsqueeze(-2).expand(*u.shape[:-1], copies, u.shape[-1]).flatten(-2)[..., :columns]
-
-
-def _folded(x: Tensor, features: int) -> Tensor:
-    """[*batch, D] as [*batch, copies, M], zeros at the end."""
-    return F.pad(x, (0, -x.shape[-1] % features)).unflatten(-1, (-1, features))
-
-
-def _blocks(columns: int, features: int) -> list[tuple[slice, slice]]:
-    """The columns of each block, and those of u that they are multiples of."""
-    return [
-        (slice(start, start + features), slice(min(features, columns - start))) for start in range(0, columns, features)
-    ]
+    def _in_blocks(self, numbers: int, *tensors: Tensor) -> bool:
+        """Whether a result of so many numbers is to be made block by block."""
+        blocks = -(-self.out_features // self.in_features)
+        alike = all(x.device.type == "cpu" and x.dtype == self.value.dtype for x in tensors)
+        return alike and numbers >= MANY * blocks and not torch.compiler.is_compiling()
 
 
 def pad_lift(in_features: int, out_features: int) -> Lift:
@@ -218,6 +183,17 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> DenseLift:
     columns = vectors.flip(-1)[:, :in_features]
     largest = columns.gather(0, columns.abs().argmax(0, keepdim=True))
     return DenseLift((columns * largest.sign()).to(torch.get_default_dtype()))
+
+
+def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:
+    """The lift of a name; that of "pca" is random until it is given the directions of the data.
+
+    Raises ``UserError`` for a name that is not known.
+    """
+    makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
+    if name not in makers:
+        raise UserError(f"map.lift={name} is not known. Use one of {', '.join(makers)}.")
+    return makers[name](in_features, out_features)
 
 
 def _check_dimensions(in_features: int, out_features: int) -> None:

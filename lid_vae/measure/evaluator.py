@@ -56,7 +56,7 @@ class Evaluator:
     ) -> None:
         with torch.no_grad():
             prior = vae.prior()
-        by_dimension = by_dimension and prior.support != "binary"
+        by_dimension = by_dimension and prior.support != "binary" and prior.marginals
         self.ruler = Ruler(samples, with_w, rows, inference_samples, by_dimension)
         self.vae, self.infer, self.place, self.batch_number = vae, infer, place, place.rank
         self.measure: MeasureBatch = self._measure_alone

@@ -1,6 +1,7 @@
 """Objectives: bounds to maximise, a value per example in nats."""
 
 from lid_vae.objective.base import Objective
+from lid_vae.objective.dreg import DReG
 from lid_vae.objective.elbo import ELBO
 from lid_vae.objective.free_bits import FreeBits
 from lid_vae.objective.importance_weighted import ImportanceWeighted
@@ -11,6 +12,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Cyclical",
+    "DReG",
     "Delayed",
     "FreeBits",
     "ImportanceWeighted",

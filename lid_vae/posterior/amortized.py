@@ -7,7 +7,7 @@ from torch import nn
 
 from lid_vae.distribution.approximation import Parameters
 from lid_vae.distribution.flow_gaussian import Bijection, Exponential, FlowGaussian
-from lid_vae.map.positive import positive
+from lid_vae.map.convex.positive import positive
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
 from lid_vae.shapes import Float, Observations, Tensor

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.prior.matrix_exponential import matrix_exponential
 from lid_vae.shapes import Float, Tensor
 

@@ -15,7 +15,7 @@ from lid_vae.distribution.components import (
 )
 from lid_vae.distribution.latent import Mixture
 from lid_vae.errors import UserError
-from lid_vae.map.positive import inverse_softplus, positive
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.prior.base import Prior
 from lid_vae.prior.component_code import ComponentCode
 from lid_vae.shapes import Tensor

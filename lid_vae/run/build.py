@@ -1,6 +1,7 @@
 """From a plan to its objects: data, module, hooks, loggers and trainer."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed, generator
+from lid_vae.prior.base import AggregatePrior
 from lid_vae.run.names import current
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
 from lid_vae.train.hooks.keepers import Best, Last
@@ -40,7 +42,8 @@ def build_module(
 
     ``parts`` are its recipes. ``shape`` is that of one example: (D,) or (height, width); ``labels`` the number of
     classes, None for none. With ``data``, what the model takes from the training set before training (output bias,
-    directions of ``lift=pca``) is set; without, a checkpoint brings it. Raises ``UserError`` where parts do not fit.
+    directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises ``UserError`` where parts
+    do not fit.
     """
     features = 1
     for size in shape:
@@ -53,6 +56,8 @@ def build_module(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initialise"))
         prior = instantiate(parts.prior)
+        if isinstance(prior, partial):  # it has to know the data's dimension
+            prior = prior(features=features)
         likelihood = instantiate(parts.likelihood)(instantiate(parts.map), parts.latent_dimension, features)
         posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
         if parts.normalization is not None:
@@ -63,6 +68,8 @@ def build_module(
         _check_categories(parts, prior.categories, data)
         if (array := data.training_array()) is not None:
             likelihood.map.align(array)
+            if isinstance(prior, AggregatePrior):
+                prior.initialise(array, seed)
         with torch.no_grad():
             w = prior().sample(INITIAL_DRAWS, generator(seed, "initialise bias"))
         likelihood.eval().initialise(data.mean(), w)  # without dropout

@@ -18,6 +18,8 @@ from lid_vae import __version__
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
+from lid_vae.likelihood.base import CalibratedLikelihood
+from lid_vae.likelihood.linear_theory import collapse_expected
 from lid_vae.log.loggers import finish_loggers
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.run.build import build_callbacks, build_data, build_hooks, build_loggers, build_module, build_trainer
@@ -195,6 +197,8 @@ def _train_together(
             module = _build(plan, own, data)
             if group.size > 1:
                 _check_divisible(module)
+            if not members:
+                _say_threshold(module, data)
             last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
             members.append(Member(module, [Elapsed(watch), *build_hooks(own)], build_loggers(own), last))
         with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
@@ -284,6 +288,14 @@ def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
     return module
 
 
+def _say_threshold(module: VAEModule, data: DataModule) -> None:
+    """Prints, before training, that the noise of real-valued data is one at which a linear model collapses."""
+    array = data.training_array()
+    line = None if array is None else collapse_expected(module.vae.likelihood, array)
+    if line is not None:
+        print(line, flush=True)
+
+
 def _begin(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None:
     """Makes the folder ready; the checkpoint from which to go on, if there is one."""
     folder = member.folder
@@ -322,6 +334,11 @@ def _check_divisible(module: VAEModule) -> None:
     """Refuses by ``UserError`` to divide batches whose examples depend on each other."""
     for part, divisible, fix in (
         (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "normalization=null"),
+        (
+            module.vae.likelihood,
+            not isinstance(module.vae.likelihood, CalibratedLikelihood),
+            "likelihood=gaussian",
+        ),
         (module.objective, module.objective.by_example, "objective=elbo"),
     ):
         if not divisible:

@@ -40,10 +40,16 @@ class Former(NamedTuple):
 
 _NOW = {former: Former(now) for now, formers in _MOVED.items() for former in formers}
 _KEEPER = Former("pytorch_lightning.callbacks.ModelCheckpoint", {"enable_version_counter": False})
+_SHEARS = {"shears": 0, "shear_first": True, "shear_bound": 1.0, "shear_width": None}
 _FIRST = {
     **{name: Former(formers[0]) for now, formers in _MOVED.items() for name in (now, *formers)},
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
+    "lid_vae.likelihood.gaussian_likelihood": Former(
+        "lid_vae.likelihood.gaussian_likelihood", new={"learn_scale": True}
+    ),
+    "lid_vae.map.composed_brenier": Former("lid_vae.map.composed_brenier", new=_SHEARS),
+    "lid_vae.map.composed_gradient_network": Former("lid_vae.map.composed_gradient_network", new=_SHEARS),
 }
 
 

@@ -39,6 +39,7 @@ def describe_run(
         "command": shlex.join(["python", *sys.argv]),
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
+        "certified": module.promise.certified(module.vae),
         "separation": module.vae.prior.separation(),
     }
 

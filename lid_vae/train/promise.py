@@ -15,13 +15,18 @@ __all__ = ["Promise"]
 
 @dataclass(frozen=True)
 class Promise:
-    """``injective``: the decoder's map is an ``InjectiveMap``. ``prior``: what z is. ``sequence``: x is a sequence."""
+    """What a variant needs of its parts.
+
+    ``injective``: the decoder's map is an ``InjectiveMap``, injective in w. Of a sequence that suffices for every
+    history apart: p(x | w) and p(x | w') then differ at its first symbol. ``prior``: what z is. ``sequence``: x is a
+    sequence. ``counterpart``: the preset without the promise.
+    """
 
     variant: str
     injective: bool
     prior: Literal["standard_normal", "mixture", "gaussian_mixture"]
     sequence: bool = False
-    classical: str | None = None
+    counterpart: str | None = None
 
     def check(self, vae: VAE) -> None:
         """Raises ``UserError`` naming the promise, the value and the fix."""
@@ -30,7 +35,7 @@ class Promise:
         if self.injective and not isinstance(map_, InjectiveMap):
             raise UserError(
                 f"{self.variant} needs an injective map, got {type(map_).__name__}. "
-                f"Use model={self.classical}, or map=brenier or map=gradient_network."
+                f"Use model={self.counterpart}, or map=brenier, polar, anchored or gradient_network."
             )
         if self.sequence and symbols is None:
             raise UserError(
@@ -42,7 +47,7 @@ class Promise:
             use, preset = (
                 ("lidsvae", "il_lidvae: with inverse_lipschitz=1")
                 if self.injective
-                else ("svae", "bn_vae: with posterior=batch_norm")
+                else ("svae", "bn_vae: with normalization=batch_norm")
             )
             raise UserError(
                 f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use model={use}, "
@@ -55,6 +60,12 @@ class Promise:
             )
             raise UserError(
                 f"{self.variant} models {kinds}, which {type(encoder).__name__} does not read. Use encoder={use}."
+            )
+        latent = vae.likelihood.latent_dimension
+        if isinstance(map_, InjectiveMap) and self.injective and not map_.injective_in(min(latent, map_.in_features)):
+            raise UserError(
+                f"{self.variant} needs a map that is injective in all {latent} dimensions of the latent, got one that "
+                f"is so in the first {map_.injective_features}. Use map.anchor=${{latent_dimension}}."
             )
         if self.injective and not vae.likelihood.identifiable:
             raise UserError(
@@ -79,3 +90,17 @@ class Promise:
                     f"{self.variant} has Gaussian components, got {type(vae.prior).__name__}. "
                     "Use model=lidmvae, or prior=gaussian_mixture."
                 )
+
+    def certified(self, vae: VAE) -> Literal["w", "w for every history", "w and history"] | None:
+        """In what the reported inverse-Lipschitz constant m bounds distances; None where there is none.
+
+        With g the decoder's map, "w": |g(w) - g(w')| >= m |w - w'|. Of sequences with histories h and h' before a
+        symbol, "w for every history": |g(w, h) - g(w', h')| >= m |w - w'|, which identifies w; "w and history", as of
+        Definition 4 of Wang et al. (2021): |g(w, h) - g(w', h')| >= m |(w, h) - (w', h')|, which identifies both.
+        """
+        map_ = vae.likelihood.map
+        if not (isinstance(map_, InjectiveMap) and vae.likelihood.identifiable):
+            return None
+        if not self.sequence:
+            return "w"
+        return "w and history" if map_.injective_in(map_.in_features) else "w for every history"

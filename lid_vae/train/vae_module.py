@@ -1,6 +1,6 @@
 """What one member of a training is: a VAE, how it is trained, and the seed of its noise."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -11,6 +11,7 @@ from lid_vae.data.base import DataModule
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
+from lid_vae.likelihood.base import CalibratedLikelihood
 from lid_vae.noise import generator
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
@@ -97,9 +98,19 @@ class VAEModule(pl.LightningModule):
         self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
 
     def calibrate(self, data: DataModule) -> None:
-        """Lets a posterior that needs it take its statistics for evaluation from the training set."""
+        """Lets a posterior or likelihood that needs it take its statistics for evaluation from the training set."""
         if isinstance(self.vae.posterior, CalibratedPosterior):
             self.vae.posterior.calibrate(batch.x for batch in data.batches("train"))
+        if isinstance(self.vae.likelihood, CalibratedLikelihood):
+            self.vae.likelihood.calibrate(self._draws(data))
+
+    def _draws(self, data: DataModule) -> Iterator[tuple[Observations, Float[Tensor, "B M"]]]:
+        """All of the training set, with one draw of w from each q that the strategy finds; the same every time."""
+        for number, (x, _, _) in enumerate(data.batches("train")):
+            rng = generator("calibrate", number, device=x.device)
+            q = self.infer(x, self.vae.posterior.draw_noise(self.objective.samples, len(x), rng))
+            with torch.no_grad():
+                yield x, q.sample(self.vae.posterior.draw_noise(1, len(x), rng)).w[0, 0]
 
     def parameter_group(self, group: Group) -> list[nn.Parameter]:
         """The trainable parameters of a group."""

@@ -19,7 +19,9 @@ OWN = {"images": ["data.path=own.npy"], "text": ["data.path=own.txt"]}
 
 def config(name: str, *overrides: str) -> DictConfig:
     around = OmegaConf.create({"seed": 7, "paths": {"data": "/data/root"}})
-    merged = OmegaConf.merge(around, OmegaConf.load(FOLDER / f"{name}.yaml"), OmegaConf.from_dotlist(list(overrides)))
+    own = OmegaConf.load(FOLDER / f"{name}.yaml")
+    shared = [OmegaConf.load(FOLDER / f"{base}.yaml") for base in own.defaults if base in NAMES]
+    merged = OmegaConf.merge(around, *shared, own, OmegaConf.from_dotlist(list(overrides)))
     assert isinstance(merged, DictConfig)
     return merged
 

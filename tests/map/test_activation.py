@@ -4,7 +4,7 @@ import pytest
 import torch
 from builders import normal, randomise
 
-from lid_vae.map.activation import ConvexActivation, LeakyReLU, SharpSoftplus, SquaredLeakyReLU
+from lid_vae.map.convex.activation import ConvexActivation, LeakyReLU, SharpSoftplus, SquaredLeakyReLU
 
 GRID = torch.linspace(-4, 4, 2001, dtype=torch.float64)
 ACTIVATIONS = [

@@ -1,5 +1,7 @@
 """Lifts: orthonormal columns, distances kept, principal directions, and fewer dimensions refused."""
 
+from functools import partial
+
 import pytest
 import torch
 from builders import normal
@@ -49,6 +51,18 @@ def test_spread_moves_every_dimension_and_pad_the_first_alone() -> None:
 
 
 @pytest.mark.parametrize("lift", LIFTS)
+def test_projected_is_the_transposed_of_the_columns(lift: Lift) -> None:
+    weight = normal(lift.out_features, 5).float()
+    torch.testing.assert_close(lift.projected(weight), matrix(lift).mT @ weight, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+def test_affine_is_a_layer_and_the_lift(lift: Lift) -> None:
+    layer, hidden, u = torch.nn.Linear(4, lift.out_features), normal(2, 7, 4).float(), normal(2, 7, lift.in_features)
+    torch.testing.assert_close(lift.affine(hidden, layer, u.float()), layer(hidden) + lift(u.float()))
+
+
+@pytest.mark.parametrize("lift", LIFTS)
 def test_added_is_a_sum(lift: Lift) -> None:
     x, u = normal(7, lift.out_features).float(), normal(7, lift.in_features, key="u").float()
     torch.testing.assert_close(lift.added(x, u), x + lift(u))
@@ -67,7 +81,7 @@ class TestInBlocks:
 
     def test_it_is_what_is_used(self, lift):
         x = normal(2, lift.out_features).requires_grad_()
-        assert type(lift.added(x, normal(2, lift.in_features)).grad_fn).__name__ == "_AddedBlocksBackward"
+        assert type(lift.added(x, normal(2, lift.in_features)).grad_fn).__name__ == "AddedBlocksBackward"
 
     def test_the_sum(self, lift):
         x, u = normal(2, 7, lift.out_features), normal(2, 7, lift.in_features, key="u")
@@ -101,6 +115,58 @@ class TestInBlocks:
         )
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one, other)
+
+    def test_a_layer_and_the_lift(self, lift):
+        layer = torch.nn.Linear(4, lift.out_features).double()
+        hidden, u = normal(2, 7, 4), normal(2, 7, lift.in_features)
+        found = lift.affine(hidden, layer, u)
+        assert type(found.grad_fn).__name__ == "AffineBlocksBackward"
+        torch.testing.assert_close(found, layer(hidden) + lift(u))
+
+    def test_derivatives_of_a_layer_and_the_lift(self, lift):
+        layer = torch.nn.Linear(4, lift.out_features).double()
+
+        def affine(hidden, u, weight, bias):
+            state = {"layer.weight": weight, "layer.bias": bias}
+            return torch.func.functional_call(_Affine(lift, layer), state, (hidden, u))
+
+        inputs = normal(2, 4), normal(2, lift.in_features), normal(lift.out_features, 4), normal(lift.out_features)
+        inputs = tuple(tensor.requires_grad_() for tensor in inputs)
+        assert torch.autograd.gradcheck(affine, inputs)
+        assert torch.autograd.gradgradcheck(affine, inputs)
+
+    @pytest.mark.parametrize(
+        "dims", [(0, 0, 0, 0, 0), (0, 0, None, None, None), (None, None, 0, 0, 0), (1, 2, 0, 1, 0)]
+    )
+    def test_a_layer_and_the_lift_stacked(self, lift, dims):
+        layer = torch.nn.Linear(4, lift.out_features).double()
+        shapes = [(5, 4), (5, lift.in_features), (lift.out_features, 4), (lift.out_features,), (lift.out_features,)]
+        inputs = [
+            normal(*shape, key=shape) if dim is None else normal(3, *shape, key=shape).movedim(0, min(dim, len(shape)))
+            for shape, dim in zip(shapes, dims, strict=True)
+        ]
+
+        def loss(hidden, u, weight, bias, value, plain=False):
+            state = {"layer.weight": weight, "layer.bias": bias, "lift.value": value}
+            return torch.func.functional_call(_Affine(lift, layer, plain), state, (hidden, u)).square().sum()
+
+        found, expected = (
+            torch.func.vmap(torch.func.grad(function, argnums=(0, 1, 2, 3)), in_dims=dims)(*inputs)
+            for function in (loss, partial(loss, plain=True))
+        )
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+class _Affine(torch.nn.Module):
+    """A layer and a lift, as a module, whose state can be replaced."""
+
+    def __init__(self, lift: Lift, layer: torch.nn.Linear, plain: bool = False) -> None:
+        super().__init__()
+        self.lift, self.layer, self.plain = lift, layer, plain
+
+    def forward(self, hidden: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return self.layer(hidden) + self.lift(u) if self.plain else self.lift.affine(hidden, self.layer, u)
 
 
 def test_pad_keeps_the_numbers_and_appends_zeros() -> None:

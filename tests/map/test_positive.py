@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lid_vae.map import ConvexPotential
-from lid_vae.map.positive import MANY, convex_initialisation, inverse_softplus, positive, softplus
+from lid_vae.map.convex.positive import MANY, convex_initialisation, inverse_softplus, positive, softplus
 
 
 @given(st.floats(1e-10, 1e4))

@@ -261,7 +261,7 @@ def test_the_title_says_what_was_asked_for(make, description, name):
 
 def test_every_model_has_a_display_name():
     conf = Path(__file__).parents[2] / "conf" / "model"
-    assert {*NAMES, "classical"} == {path.stem for path in conf.glob("*.yaml")}
+    assert {*NAMES, "counterpart"} == {path.stem for path in conf.glob("*.yaml")}
 
 
 @pytest.mark.parametrize(("model", "name"), [("beta_vae", "beta-VAE"), ("gmvae", "GMVAE")])

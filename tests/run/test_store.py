@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from lid_vae.run import names
 from lid_vae.run.store import (
+    CONF,
     Presets,
     config_hash,
     is_finished,
@@ -177,9 +178,9 @@ def test_presets_inside_a_program(conf):
 
 MOVED = [
     ("lid_vae.train.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),
-    ("lid_vae.train.hooks.restart.Restart", "lid_vae.module.restart.Restart", {"share": 0.2}),
+    ("lid_vae.train.hooks.Restart", "lid_vae.module.restart.Restart", {"share": 0.2}),
     (
-        "lid_vae.train.hooks.keepers.Best",
+        "lid_vae.train.hooks.Best",
         "pytorch_lightning.callbacks.ModelCheckpoint",
         {"filename": "best", "monitor": "valid/bound", "mode": "max"},
     ),
@@ -201,6 +202,22 @@ def test_a_new_option_at_its_default_leaves_the_hash_as_it_was(monkeypatch):
     monkeypatch.setitem(names._FIRST, part["_target_"], names.Former(part["_target_"], new={"shears": 0}))
     assert config_hash({"map": {**part, "shears": 0}}) == before
     assert config_hash({"map": {**part, "shears": 2}}) != before
+
+
+@pytest.mark.parametrize("map_", ["brenier", "gradient_network"])
+def test_shears_at_their_defaults_leave_the_hashes_of_earlier_runs_as_they_were(map_):
+    """``tests/folders`` holds such runs; ``first`` are the options that maps had when hashes were first written."""
+    first = {"_target_", "_partial_", "width", "hidden_layers", "depth", "lift", "skips", "activation", "sharpness"}
+    first |= {"curvature", "strong_convexity", "strong_convexity_floor", "inverse_lipschitz"}
+    config = own_presets().config({"model": "lidgmvae"})
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config["map"] = OmegaConf.to_container(compose("train", [f"map={map_}"]).map, resolve=True)
+    earlier = {**config, "map": {key: value for key, value in config["map"].items() if key in first}}
+    assert config["map"]["shears"] == 0
+    assert "shears" not in earlier["map"]
+    assert config_hash(config) == config_hash(earlier)
+    for option, value in (("shears", 2), ("shear_first", False), ("shear_bound", None), ("shear_width", 64)):
+        assert config_hash({**config, "map": {**config["map"], option: value}}) != config_hash(config)
 
 
 def test_hydras_singletons_are_set_nowhere():

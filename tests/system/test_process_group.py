@@ -233,6 +233,7 @@ def test_processes_that_torchrun_has_started(tmp_path, programs):
         (("data.batch_size=63",), "cannot be divided among 2 devices"),
         (("model=bn_vae",), "BatchNormPosterior takes averages over a batch"),
         (("objective=free_bits",), "FreeBits takes averages over a batch"),
+        (("likelihood=optimal_gaussian",), "OptimalGaussianLikelihood takes averages over a batch"),
         (("trainer.strategy=fsdp",), "trainer.strategy=fsdp is not known here"),
         (("trainer.num_nodes=2",), "srun --nodes=2 --ntasks-per-node=2"),
         (("trainer.devices=some",), "trainer.devices=some is not known"),

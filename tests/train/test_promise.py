@@ -1,10 +1,13 @@
 """What each variant promises: kept combinations pass, broken ones are told the promise, the value and the fix."""
 
+from functools import partial
+
 import pytest
 from builders import make_vae, randomise
 
 from lid_vae.errors import UserError
-from lid_vae.map import MLP, composed_brenier, composed_gradient_network
+from lid_vae.likelihood import GaussianLikelihood, autoregressive_likelihood
+from lid_vae.map import MLP, LinearMap, anchored, composed_brenier, composed_gradient_network
 from lid_vae.prior import GaussianMixture
 from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 from lid_vae.vae import VAE as Model
@@ -13,8 +16,10 @@ MAPS = {
     "mlp": lambda: MLP(2, 4, 5, 2),
     "brenier": lambda: composed_brenier(2, 4, 5, 2),
     "gradient network": lambda: composed_gradient_network(2, 4, 5, 2),
+    "polar": lambda: composed_brenier(2, 4, 5, 2, shears=2),
+    "anchored": lambda: anchored(2, 4, LinearMap),
 }
-INJECTIVE = ["brenier", "gradient network"]
+INJECTIVE = ["brenier", "gradient network", "polar", "anchored"]
 MIXTURES = ["gaussian", "log_normal", "gamma", "bernoulli"]
 
 KEPT = (
@@ -72,6 +77,36 @@ def test_broken_ones_are_refused(variant: type, map_: str, prior: str, message: 
 def test_the_gaussian_mixture_prior_keeps_lidgmvaes_promise() -> None:
     source = build("brenier", "gaussian")
     LIDGMVAE.promise.check(Model(randomise(GaussianMixture(3, 2), "prior"), source.likelihood, source.posterior))
+
+
+def test_a_map_injective_in_a_part_of_the_latent_alone_is_refused() -> None:
+    vae = make_vae("standard_normal", map_=anchored(2, 4, LinearMap, anchor=1))
+    with pytest.raises(UserError, match=r"in all 2 dimensions of the latent.*first 1. Use map\.anchor=\$\{latent_dim"):
+        LIDVAE.promise.check(vae)
+    VAE.promise.check(vae)
+    assert LIDVAE.promise.certified(vae) is None
+
+
+@pytest.mark.parametrize(
+    ("wiring", "map_", "certified"),
+    [
+        ("output", partial(anchored, network=LinearMap, anchor=2), "w for every history"),
+        ("both", partial(anchored, network=LinearMap, anchor=2), "w for every history"),
+        ("output", partial(anchored, network=LinearMap), "w and history"),
+        ("output", partial(composed_brenier, width=5, hidden_layers=1), "w and history"),
+        ("input", partial(composed_brenier, width=5, hidden_layers=1), None),
+        ("input", partial(anchored, network=LinearMap, anchor=2), None),
+        ("output", LinearMap, None),
+    ],
+)
+def test_it_says_of_what_the_constant_is(wiring: str, map_, certified: str | None) -> None:
+    source = make_vae("standard_normal")
+    likelihood = autoregressive_likelihood(map_, 2, 9, embedding=3, hidden=3, wiring=wiring)
+    vae = Model(source.prior, likelihood, source.posterior)
+    assert LIDSVAE.promise.certified(vae) == SVAE.promise.certified(vae) == certified
+    plain = Model(source.prior, GaussianLikelihood(MAPS["anchored"]()), source.posterior)
+    assert LIDVAE.promise.certified(plain) == "w"
+    assert LIDVAE.promise.certified(source) is None
 
 
 def test_names_are_the_variants() -> None:

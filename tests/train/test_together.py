@@ -19,9 +19,9 @@ from lid_vae.train.step.take_step import take_step
 from lid_vae.train.step.together import Alone, Together
 
 STEPS, SEEDS = 50, (3, 4)
-TINY = ["width=4", "data.per_class=20", "data.valid_size=5", "data.test_size=5", "data.batch_size=16", "map.depth=2"]
+TINY = ["width=4", "data.per_class=20", "data.valid_size=5", "data.test_size=5", "data.batch_size=16", "depth=2"]
 # Steps small enough that rounding is not magnified as chaos does it.
-TINY += ["categories=5", "gradient_clip=1", "optimizer.lr=0.003", "map.hidden_layers=1"]
+TINY += ["categories=5", "gradient_clip=1", "optimizer.lr=0.003", "hidden_layers=1"]
 OTHERS = [
     "model=gmvae family.mixture=enumerate",
     "model=lidmvae prior.component=gamma",
@@ -33,6 +33,14 @@ OTHERS = [
     "model=pretrained_vae",
     "model=pretrained_vae inference=aggressive inference.window=1 inference.most=2",
     "model=lidvae map=gradient_network",
+    "model=vae prior=vamp_prior prior.pseudo_inputs=8",
+    "model=lidvae prior=vamp_prior prior.pseudo_inputs=8 inference=aggressive inference.window=1 inference.most=2",
+    "model=gmvae prior=vamp_mixture family=gaussian inference=semi_amortized inference.learning_rate=0.01",
+    "model=lidvae likelihood=optimal_gaussian",
+    "model=gmvae likelihood=optimal_gaussian inference=semi_amortized inference.learning_rate=0.01",
+    "model=lidgmvae map=polar map.shear_bound=0.05",
+    "model=il_lidvae map=polar map.inverse_lipschitz=0.5",
+    "model=lidvae map=anchored family=gaussian latent_dimension=1",
 ]
 
 

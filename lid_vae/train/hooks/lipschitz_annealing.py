@@ -1,7 +1,7 @@
 """The decoder's inverse-Lipschitz constant as a function of the training step."""
 
 from lid_vae.errors import UserError
-from lid_vae.map.composed import ComposedMap
+from lid_vae.map.base import AdjustableMap
 from lid_vae.objective.schedule import Schedule
 from lid_vae.train.member import Member
 
@@ -26,9 +26,9 @@ class LipschitzAnnealing:
         _map_of(member).set_inverse_lipschitz(self.schedule(member.module.step, member.module.steps))
 
 
-def _map_of(member: Member) -> ComposedMap:
+def _map_of(member: Member) -> AdjustableMap:
     map_ = member.module.vae.likelihood.map
-    if not isinstance(map_, ComposedMap):
+    if not isinstance(map_, AdjustableMap):
         raise UserError(
             f"callbacks=lipschitz_annealing sets the inverse-Lipschitz constant of a decoder map, and "
             f"{type(map_).__name__} has none. Use model=il_lidvae, or map=brenier with map.inverse_lipschitz=1."

@@ -1,6 +1,6 @@
 """The classical counterpart of a composed map: an MLP with as many hidden layers."""
 
-from lid_vae.map.mlp import MLP
+from lid_vae.map.network.mlp import MLP
 
 __all__ = ["counterpart_mlp"]
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.activation import ConvexActivation, LeakyReLU, SharpSoftplus, SquaredLeakyReLU
+from lid_vae.map.convex.activation import ConvexActivation, LeakyReLU, SharpSoftplus, SquaredLeakyReLU
+from lid_vae.map.convex.positive import check_start, convex_initialisation, inverse_softplus, positive
 from lid_vae.map.lift import Lift
-from lid_vae.map.positive import check_start, convex_initialisation, inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ConvexPotential"]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lid_vae.map.positive import softplus
+from lid_vae.map.convex.positive import softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ConvexActivation", "LeakyReLU", "SharpSoftplus", "SquaredLeakyReLU"]

@@ -1,16 +1,15 @@
-"""A decoder map with skips: an MLP whose hidden layers are added to their input."""
+"""A multilayer perceptron with skips: what a hidden layer finds is added to its input."""
 
-import torch
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.base import Map
+from lid_vae.map.network.readout import ReadOutMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ResidualMLP"]
 
 
-class ResidualMLP(Map):
+class ResidualMLP(ReadOutMap):
     """A linear layer to ``width`` units, ``blocks`` times h + W relu(V h), and a linear layer to the output.
 
     Residual blocks are He et al.'s (2016, arXiv:1512.03385). Each starts with W = 0, so that the map starts linear and
@@ -40,15 +39,11 @@ class ResidualMLP(Map):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
+    def last_hidden(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch width"]:
         h = self.input(u)
         for inner, outer in zip(self.inner, self.outer, strict=True):
             h = h + outer(inner(h).relu())
-        return self.output(h)
+        return h  # type: ignore[no-any-return]
 
-    @torch.no_grad()
-    def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
-        self.output.bias.copy_(bias)
-
-    def align(self, data: Float[Tensor, "N D"]) -> None:
-        """Nothing here is taken from the data."""
+    def read_out(self) -> nn.Linear:
+        return self.output

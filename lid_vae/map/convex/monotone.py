@@ -1,15 +1,16 @@
 """What Brenier maps and gradient networks share: a strong-convexity floor, an output bias and the inverse."""
 
 from abc import ABC, abstractmethod
+from functools import partial
 
 import torch
 from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.map.base import InjectiveMap
-from lid_vae.map.inversion import invert_monotone
+from lid_vae.map.convex.inversion import invert_monotone
+from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.map.lift import Lift
-from lid_vae.map.positive import inverse_softplus, positive
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["MonotoneMap"]
@@ -71,22 +72,30 @@ class MonotoneMap(InjectiveMap, ABC):
             return self.given_strong_convexity
         return self.floor + positive(self.raw_strong_convexity)
 
-    def forward(self, u: Float[Tensor, "*batch M"], lift: Lift | None = None) -> Float[Tensor, "*batch D"]:
+    def forward(
+        self, u: Float[Tensor, "*batch M"], lift: Lift | None = None, mu: Float[Tensor, ""] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        """g(u), or g(lift u); with another ``mu`` than its own, where one is given."""
         # The scale before the lift, the bias inside the product: onto a vocabulary every pass over the output counts.
-        scaled = self.strong_convexity() * u
+        scaled = (self.strong_convexity() if mu is None else mu) * u
         gradient = self.gradient(u, lift, self.output_bias)
         return gradient + scaled if lift is None else lift.added(gradient, scaled)
 
-    def potential(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
-        """The strongly convex function whose gradient this map is: f(u) + mu/2 |u|^2 + b'u."""
-        quadratic = 0.5 * self.strong_convexity() * u.square().sum(-1)
+    def potential(self, u: Float[Tensor, "*batch D"], mu: Float[Tensor, ""] | None = None) -> Float[Tensor, "*batch"]:
+        """The strongly convex function whose gradient g is: f(u) + mu/2 |u|^2 + b'u; ``mu`` as in ``forward``."""
+        quadratic = 0.5 * (self.strong_convexity() if mu is None else mu) * u.square().sum(-1)
         return self.convex_potential(u) + quadratic + (u * self.output_bias).sum(-1)
 
     def inverse_lipschitz(self) -> Float[Tensor, ""]:
         return self.strong_convexity()
 
-    def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch D"]:
-        return invert_monotone(self.forward, self.potential, x, tolerance)
+    def inverse(
+        self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9, mu: Float[Tensor, ""] | None = None
+    ) -> Float[Tensor, "*batch D"]:
+        """As of ``InjectiveMap``; ``mu`` as in ``forward``."""
+        if mu is None:
+            return invert_monotone(self.forward, self.potential, x, tolerance)
+        return invert_monotone(partial(self.forward, mu=mu), partial(self.potential, mu=mu), x, tolerance)
 
     @torch.no_grad()
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from lid_vae.map.icnn import ConvexPotential
+from lid_vae.map.convex.icnn import ConvexPotential
+from lid_vae.map.convex.monotone import MonotoneMap
 from lid_vae.map.lift import Lift
-from lid_vae.map.monotone import MonotoneMap
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["BrenierMap"]

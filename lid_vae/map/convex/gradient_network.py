@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
+from lid_vae.map.convex.monotone import MonotoneMap
+from lid_vae.map.convex.positive import check_start, inverse_softplus, positive, softplus
 from lid_vae.map.lift import Lift
-from lid_vae.map.monotone import MonotoneMap
-from lid_vae.map.positive import check_start, inverse_softplus, positive, softplus
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["GradientNetwork"]

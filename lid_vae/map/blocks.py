@@ -1,0 +1,123 @@
+"""Blocks of M columns of D, as a lift with one entry in each row has them: sums over many columns in few passes."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lid_vae.shapes import Tensor
+
+__all__ = ["AddedBlocks", "AffineBlocks", "FoldedBlocks", "folded", "tiled"]
+
+
+class AddedBlocks(torch.autograd.Function):
+    """x + tiled(u) value, block by block of M columns: x is read once, and nothing of its size made but the result."""
+
+    @staticmethod
+    def forward(x: Tensor, u: Tensor, value: Tensor) -> Tensor:
+        result = torch.empty_like(x)
+        for columns, of_u in _blocks(x.shape[-1], u.shape[-1]):
+            torch.addcmul(x[..., columns], u[..., of_u], value[columns], out=result[..., columns])
+        return result
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[2])
+        ctx.features = inputs[1].shape[-1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        (value,) = ctx.saved_tensors
+        return gradient, FoldedBlocks.apply(gradient, value, ctx.features), None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, u: Tensor, value: Tensor) -> tuple[Tensor, int]:
+        x, u, value = (
+            _stacked(tensor, dim, info.batch_size) for tensor, dim in zip((x, u, value), in_dims, strict=True)
+        )
+        return x + tiled(u, x.shape[-1]) * _aligned(value, x), 0
+
+
+class AffineBlocks(torch.autograd.Function):
+    """hidden W' + bias + tiled(u) value: the sum is what the product is added to, and costs no pass of its own."""
+
+    @staticmethod
+    def forward(hidden: Tensor, weight: Tensor, bias: Tensor, u: Tensor, value: Tensor) -> Tensor:
+        result = u.new_empty(*u.shape[:-1], len(bias))
+        for columns, of_u in _blocks(len(bias), u.shape[-1]):
+            torch.addcmul(bias[columns], u[..., of_u], value[columns], out=result[..., columns])
+        result.view(-1, len(bias)).addmm_(hidden.reshape(-1, hidden.shape[-1]), weight.mT)
+        return result
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        hidden, weight, _, u, value = inputs
+        ctx.save_for_backward(hidden, weight, value)
+        ctx.features = u.shape[-1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+        hidden, weight, value = ctx.saved_tensors
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        to_weight = rows.mT @ hidden.reshape(-1, hidden.shape[-1])
+        to_u = FoldedBlocks.apply(gradient, value, ctx.features)  # type: ignore[no-untyped-call]
+        return gradient @ weight, to_weight, rows.sum(0), to_u, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
+        pairs = zip(inputs, in_dims, strict=True)
+        hidden, weight, bias, u, value = (_stacked(tensor, dim, info.batch_size) for tensor, dim in pairs)
+        product = torch.func.vmap(F.linear)(hidden, weight, bias)
+        return product + tiled(u, bias.shape[-1]) * _aligned(value, product), 0
+
+
+class FoldedBlocks(torch.autograd.Function):
+    """The transpose: what ``x * value`` has at the same place of every block of M columns, summed."""
+
+    @staticmethod
+    def forward(x: Tensor, value: Tensor, features: int) -> Tensor:
+        total = x.new_zeros(*x.shape[:-1], features)
+        for columns, of_u in _blocks(x.shape[-1], features):
+            total[..., of_u].addcmul_(x[..., columns], value[columns])
+        return total
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (value,) = ctx.saved_tensors
+        return tiled(gradient, len(value)) * value, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, value: Tensor, features: int) -> tuple[Tensor, int]:
+        x, value = _stacked(x, in_dims[0], info.batch_size), _stacked(value, in_dims[1], info.batch_size)
+        return folded(x * _aligned(value, x), features).sum(-2), 0
+
+
+def _stacked(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
+def _aligned(value: Tensor, x: Tensor) -> Tensor:
+    """[seeds, D] with the axes of x of shape [seeds, *batch, D]."""
+    return value.unflatten(0, (-1, *(1,) * (x.dim() - 2)))
+
+
+def tiled(u: Tensor, columns: int) -> Tensor:
+    """u, again and again, up to ``columns`` of them."""
+    copies = -(-columns // u.shape[-1])
+    return u.unsqueeze(-2).expand(*u.shape[:-1], copies, u.shape[-1]).flatten(-2)[..., :columns]
+
+
+def folded(x: Tensor, features: int) -> Tensor:
+    """[*batch, D] as [*batch, copies, M], zeros at the end."""
+    return F.pad(x, (0, -x.shape[-1] % features)).unflatten(-1, (-1, features))
+
+
+def _blocks(columns: int, features: int) -> list[tuple[slice, slice]]:
+    """The columns of each block, and those of u that they are multiples of."""
+    return [
+        (slice(start, start + features), slice(min(features, columns - start))) for start in range(0, columns, features)
+    ]

@@ -1,0 +1,1 @@
+"""Gradients of convex functions: Brenier maps, their potentials, activations and inverses."""
