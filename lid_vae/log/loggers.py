@@ -8,9 +8,10 @@ import numpy as np
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from lid_vae.log.tensorboard_logger import TensorBoardLogger
+from lid_vae.shown import CORE, Number, logged
 from lid_vae.text.texts import Texts
 
-__all__ = ["PictureLogger", "final_metrics", "finish_loggers", "log_texts", "picture_loggers"]
+__all__ = ["PictureLogger", "finish_loggers", "log_texts", "picture_loggers"]
 
 
 @runtime_checkable
@@ -40,13 +41,15 @@ def finish_loggers(
     result: Mapping[str, Any] | None,
     picture: Path | None = None,
     texts: Texts | None = None,
+    numbers: Iterable[Number] = (),
 ) -> None:
     """Close all ``loggers``; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged.
 
-    Without a result the run counts as failed. Every run must come here, since a wandb run that is not finished keeps
-    the process from ending, and the next seed from a clean start.
+    ``numbers`` are those of further measures. Without a result the run counts as failed. Every run must come here,
+    since a wandb run that is not finished keeps the process from ending, and the next seed from a clean start.
     """
     loggers = list(loggers)
+    metrics = {} if result is None else logged(result, result.get("split", "test"), (*CORE, *numbers))
     if result is not None and texts is not None:
         log_texts(loggers, "texts", texts, int(result["steps"]))
     for logger in loggers:
@@ -55,37 +58,15 @@ def finish_loggers(
             if picture is not None:
                 logger.log_image("picture", [_pixels(picture)], step)
             if isinstance(logger, WandbLogger):
-                logger.experiment.summary.update(final_metrics(result))
+                logger.experiment.summary.update(metrics)
             elif isinstance(logger, Logger):
-                logger.log_metrics(final_metrics(result), step)
+                logger.log_metrics(metrics, step)
         if isinstance(logger, WandbLogger):
             logger.experiment.finish(exit_code=0 if result is not None else 1)
         else:
             logger.finalize("failed" if result is None else "success")
         if isinstance(logger, TensorBoardLogger):
             logger.close()
-
-
-def final_metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """The measures of ``result`` under the names that validation logs, ``valid`` replaced by the split."""
-    z = result["latent"]["z"]
-    w = result["latent"].get("w", {})
-    measures = {
-        "bound": result.get("elbo"),
-        "log_likelihood": result["ll"]["mean"],
-        "log_likelihood_se": result["ll"].get("se"),
-        "active_units": z["au"],
-        "kl": z["kl"],
-        "mutual_information": z.get("mi"),
-        "mutual_information_upper": z.get("mi_upper"),
-        "kl_joint": result["latent"].get("joint", {}).get("kl"),
-        "active_units_w": w.get("au"),
-        "kl_w": w.get("kl"),
-        "accuracy": result.get("accuracy"),
-        "bits_per_dimension": result.get("bits_per_dimension"),
-    }
-    split = result.get("split", "test")
-    return {f"{split}/{name}": float(value) for name, value in measures.items() if value is not None}
 
 
 def _pixels(path: Path) -> np.ndarray:

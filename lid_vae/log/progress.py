@@ -8,8 +8,16 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
+from lid_vae.shown import CORE
+
 __all__ = ["ProgressLine", "ProgressLog", "progress"]
 
+# What a line shows of a validation, by its name in the log: the bound, then the rest as tables have it.
+SHOWN = {
+    f"valid/{number.curve}": number.short
+    for number in sorted(CORE, key=lambda number: number.key != "elbo")
+    if number.curve is not None and number.short is not None
+}
 EVERY = 10
 FORMAT = "{desc} {bar} step {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
 
@@ -88,7 +96,7 @@ class ProgressLine(_Switched):
 
     def _show(self, trainer: pl.Trainer) -> None:
         assert self.bar is not None
-        names = {"train/bound": "bound", "valid/active_units": "AU", "valid/mutual_information": "MI"}
+        names = {"train/bound": "bound", **{name: short for name, short in SHOWN.items() if short in ("AU", "MI")}}
         self.bar.set_postfix_str(_measures(trainer, names, " "), refresh=False)
 
     def _close(self) -> None:
@@ -110,16 +118,8 @@ class ProgressLog(_Switched):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or not self.enabled:
             return
-        names = {
-            "valid/bound": "bound",
-            "valid/active_units": "AU",
-            "valid/kl": "KL",
-            "valid/mutual_information": "MI",
-            "valid/log_likelihood": "LL",
-            "valid/accuracy": "accuracy",
-        }
         seconds = time.perf_counter() - self.start
-        print(f"{_place(trainer, pl_module)}  {_measures(trainer, names, '  ')}  {seconds:.0f} s", flush=True)
+        print(f"{_place(trainer, pl_module)}  {_measures(trainer, SHOWN, '  ')}  {seconds:.0f} s", flush=True)
 
 
 def _total_batches(trainer: pl.Trainer) -> float | None:

@@ -1,13 +1,14 @@
 """What one batch shows of a model, averaged over draws: tensors alone, so that ``vmap`` measures under many weights."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
+from lid_vae.measure.base import DrawMeasure, Infer
 from lid_vae.metrics.log_likelihood import LogMeanExp
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
@@ -15,8 +16,6 @@ from lid_vae.vae import VAE, LogTerms
 
 __all__ = ["ROWS", "BatchMeasures", "Infer", "Noise", "Ruler", "measure_batch", "noise_of", "rows_of"]
 
-Infer = Callable[[Tensor, Tensor], Approximation]
-"""(x, noise) -> q for a batch."""
 BatchMeasures = dict[str, Tensor]
 """Of each example: ``evidence``, ``bound``, ``divergence`` and ``w_divergence`` [B], nats; ``w`` [2, B, M], its
 expectation twice, or where that has no closed form its averages over the two halves of the draws. With categories
@@ -38,6 +37,7 @@ class Ruler:
     half is independent of the other. Draws are made in pieces of at most ``rows`` rows of the decoder (one draw of the
     batch at the least), so memory is bounded. ``with_w`` adds the information of w, ``by_dimension`` the divergence of
     each dimension of w, where w is not binary. ``inference_samples``: draws of noise that inference takes for itself.
+    ``further``: measures that take the same draws, by name.
     Raises ``UserError`` for fewer than two samples (the unbiased estimates need two halves).
     """
 
@@ -46,6 +46,7 @@ class Ruler:
     rows: int = ROWS
     inference_samples: int = 1
     by_dimension: bool = False
+    further: Mapping[str, DrawMeasure] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.samples < 2:
@@ -82,6 +83,7 @@ def measure_batch(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: 
     at_once = ruler.draws(rows_of(vae, x))
     halves, categories = [_Mean(), _Mean()], [_Mean(), _Mean()]
     evidence, bound, divergence, w_divergence, moments = LogMeanExp(), _Mean(), _Mean(), _Mean(), _Mean()
+    further = {name: _Mean() for name in ruler.further}
     terms: LogTerms | None = None
     sizes = (ruler.samples - ruler.samples // 2, ruler.samples // 2)
     for w_mean, category_mean, size in zip(halves, categories, sizes, strict=True):
@@ -100,6 +102,8 @@ def measure_batch(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: 
                 category_mean.add(torch.softmax(terms.log_joint, -1).squeeze(1))
             if ruler.by_dimension and moments.count < MOMENT_DRAWS:
                 moments.add(_moments(q, terms))
+            for name, mean in further.items():
+                mean.add(ruler.further[name].value(terms, q))
             done += piece
     assert terms is not None
     joint = divergence.result() if terms.kl is None else terms.kl
@@ -116,6 +120,7 @@ def measure_batch(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: 
         found["category"] = torch.stack([half.result() for half in categories])
     if ruler.by_dimension:
         found["moments"], found["moment_draws"] = moments.result(), torch.tensor(moments.count)
+    found |= {f"further.{name}": mean.result() for name, mean in further.items()}
     if ruler.with_w:
         found["statistic"] = q.statistic(terms.sample.base[0])
         found["natural"], found["normaliser"] = q.natural()

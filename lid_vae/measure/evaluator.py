@@ -1,6 +1,6 @@
 """One fixed ruler for every model: bound, log-likelihood, KL, mutual information, active units, accuracy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import exp, log, prod
 from typing import Any
 
@@ -8,7 +8,8 @@ import torch
 from torchmetrics import Metric
 
 from lid_vae.distribution.latent import LatentDistribution, Mixture
-from lid_vae.measure.batch import ROWS, BatchMeasures, Infer, Ruler, measure_batch, noise_of
+from lid_vae.measure.base import DrawMeasure, Infer
+from lid_vae.measure.batch import ROWS, BatchMeasures, Ruler, measure_batch, noise_of
 from lid_vae.metrics import (
     ActiveUnits,
     CategoricalMutualInformation,
@@ -36,7 +37,7 @@ class Evaluator:
     """Accumulates the measures over batches; the noise of batch number i is a function of i alone.
 
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
-    ``samples``, ``with_w``, ``rows`` and ``by_dimension`` are those of ``Ruler``, with what it raises.
+    ``samples``, ``with_w``, ``rows``, ``by_dimension`` and ``further`` are those of ``Ruler``, with what it raises.
     ``measure`` may be replaced by what measures a batch under the weights of several models at once. Where processes
     share a split, ``place`` is this one's: it takes its batches, ``compute`` (called in all) gathers those of the
     others.
@@ -53,11 +54,12 @@ class Evaluator:
         inference_samples: int = 1,
         by_dimension: bool = False,
         place: ProcessPlace = ALONE,
+        further: Mapping[str, DrawMeasure] | None = None,
     ) -> None:
         with torch.no_grad():
             prior = vae.prior()
         by_dimension = by_dimension and prior.support != "binary" and prior.marginals
-        self.ruler = Ruler(samples, with_w, rows, inference_samples, by_dimension)
+        self.ruler = Ruler(samples, with_w, rows, inference_samples, by_dimension, further or {})
         self.vae, self.infer, self.place, self.batch_number = vae, infer, place, place.rank
         self.measure: MeasureBatch = self._measure_alone
         device = prior.mean.device
@@ -75,6 +77,7 @@ class Evaluator:
         self.z_information: CategoricalMutualInformation | None = None
         self.accuracy: ClusterAccuracy | None = None
         self.features = 0
+        self.further = {name: ExampleMean(**LOCAL).to(device) for name in self.ruler.further}
         if isinstance(prior, Mixture):
             probability = prior.log_mixing.exp()
             self.z_information = CategoricalMutualInformation(**LOCAL).to(device)
@@ -94,6 +97,8 @@ class Evaluator:
         self.joint_kl.update(found["divergence"])
         self.w_kl.update(found["w_divergence"])
         self.w_units.update(*found["w"])
+        for name, metric in self.further.items():
+            metric.update(found[f"further.{name}"])
         if self.w_information is not None:
             self._add_information(found, rng)
         if self.dimensions is not None:
@@ -112,7 +117,7 @@ class Evaluator:
         """
         if self.place.size > 1:
             found = [value for value in vars(self).values() if isinstance(value, Metric)]
-            gather([*found, self.likelihood.examples])
+            gather([*found, *self.further.values(), self.likelihood.examples])
             self.place = ALONE  # all is here now
         ll = float(self.likelihood.compute())
         result: dict[str, Any] = {
@@ -121,6 +126,8 @@ class Evaluator:
             "elbo_se": float(self.bound.standard_error()),
             "ll": {"mean": ll, "se": float(self.likelihood.standard_error()), "samples": self.ruler.samples},
         }
+        for name, metric in self.further.items():
+            result[name] = {"mean": float(metric.compute()), "se": float(metric.standard_error())}
         if self.vae.likelihood.binary:
             result["bits_per_dimension"] = -ll / (log(2) * self.features)
         if self.vae.likelihood.symbols is not None:

@@ -12,7 +12,7 @@ from lid_vae.report.output.page import page
 from lid_vae.report.output.pictures import depth_figure
 from lid_vae.report.output.table import markdown, rows_csv, runs_csv
 from lid_vae.report.output.terminal import Terminal, print_tables
-from lid_vae.report.runs.results import read
+from lid_vae.report.study.results import read
 from lid_vae.system.files import write_atomic
 
 __all__ = ["build"]

@@ -13,6 +13,8 @@ from pytorch_lightning.loggers import Logger
 
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
+from lid_vae.measure import Measure
+from lid_vae.measure.base import Choosy
 from lid_vae.noise import derive_seed, generator
 from lid_vae.prior.base import AggregatePrior
 from lid_vae.run.names import current
@@ -22,7 +24,16 @@ from lid_vae.train.member import Hook
 from lid_vae.train.vae_module import VAEModule
 from lid_vae.vae import VAE
 
-__all__ = ["build_callbacks", "build_data", "build_hooks", "build_loggers", "build_module", "build_trainer"]
+__all__ = [
+    "build_callbacks",
+    "build_data",
+    "build_hooks",
+    "build_loggers",
+    "build_measures",
+    "build_module",
+    "build_trainer",
+    "check_measures",
+]
 
 INITIAL_DRAWS = 1000
 
@@ -86,6 +97,30 @@ def build_module(
         evaluation_samples=parts.validation_samples,
     )
     return module
+
+
+def build_measures(recipes: Mapping[str, Any]) -> dict[str, Measure]:
+    """The further measures that ``recipes`` make, by name, less what they show.
+
+    Raises ``UserError`` for a node that is none.
+    """
+    found = {}
+    for name, recipe in recipes.items():
+        measure = instantiate({key: value for key, value in recipe.items() if key != "shown"})
+        if not isinstance(measure, Measure):
+            raise UserError(
+                f"measures.{name} is {type(measure).__name__}, and a measure is a DrawMeasure or a SplitMeasure of "
+                "lid_vae.measure. See docs/extend.md."
+            )
+        found[name] = measure
+    return found
+
+
+def check_measures(measures: Mapping[str, Measure], vae: VAE) -> None:
+    """Raises ``UserError`` for the first of ``measures`` that does not serve ``vae``."""
+    for measure in measures.values():
+        if isinstance(measure, Choosy):
+            measure.check(vae)
 
 
 def build_loggers(member: MemberPlan) -> list[Logger]:

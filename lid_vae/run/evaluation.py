@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
@@ -14,7 +14,7 @@ from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
-from lid_vae.run.build import build_data, build_module
+from lid_vae.run.build import build_data, build_measures, build_module, check_measures
 from lid_vae.run.names import current
 from lid_vae.run.permitted import check_targets
 from lid_vae.run.plan import Parts, check_whole, labels_of
@@ -39,15 +39,17 @@ class EvaluationPlan:
     """What to measure of a checkpoint, and what to ask of it.
 
     ``ckpt`` is measured on ``split`` if ``measure``, its data found below ``data_root``, on the device that
-    ``accelerator`` names. ``samples``: None for as many as the run itself used. ``text``: a file measured in place of
-    the run's own data, by ``rules`` for its lines where they differ from the run's. ``request``: sentences that are
-    wanted. ``overrides`` are what the user gave, to find fault with.
+    ``accelerator`` names. ``samples``: None for as many as the run itself used. ``measures`` are the recipes of further
+    ones, by name. ``text``: a file measured in place of the run's own data, by ``rules`` for its lines where they
+    differ from the run's. ``request``: sentences that are wanted. ``overrides`` are what the user gave, to find fault
+    with.
     """
 
     ckpt: Path
     split: Part
     samples: int | None
     measure: bool
+    measures: Mapping[str, Any]
     text: str | None
     rules: Mapping[str, Any]
     request: TextRequest | None
@@ -72,6 +74,7 @@ def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> Evaluatio
         split=cfg.split,
         samples=cfg.samples,
         measure=bool(cfg.measure),
+        measures=dict(OmegaConf.to_object(cfg.measures) or {}),  # type: ignore[arg-type]
         text=cfg.text,
         rules=_line_rules(cfg),
         request=_request(cfg),
@@ -92,6 +95,8 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     path = plan.ckpt
     loaded = load_run(path, plan.data_root, plan.accelerator, plan.text, plan.rules)
     module, data, config = loaded.module, loaded.data, loaded.config
+    further = build_measures(plan.measures)
+    check_measures(further, module.vae)
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
     if plan.request is not None:
         _answer(plan.request, module, data, folder / f"texts-{path.stem}-{plan.request.digest()}.txt")
@@ -100,12 +105,13 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     result = describe_run(labels_of(config), module.seed, loaded.description["config_hash"], module, data)
     result |= {"checkpoint": str(path), "steps": loaded.description["step"]}
     samples = config["samples"] if plan.samples is None else plan.samples
-    result |= evaluate_split(module, data, plan.split, samples)
+    result |= evaluate_split(module, data, plan.split, samples, further, folder)
     if isinstance(data, TextDataModule):
         result["text"] = text_measures(module, data, plan.split)
     if plan.text is not None:
         result |= {"data": Path(plan.text).name, "train_size": None, "corpus": plan.text}
     key = (path.name, samples) if plan.text is None else (path.name, samples, plan.text, *_written(plan.rules))
+    key += tuple(sorted(plan.measures))
     target = folder / f"evaluation-{plan.split}-{derive_seed(*key) & 0xFFFFFFFF:08x}.json"
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)

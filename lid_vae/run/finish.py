@@ -1,7 +1,7 @@
 """The end of a run: its members measured, together where that pays, each recorded and closed by itself."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ import torch
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.log.loggers import finish_loggers
+from lid_vae.measure import Measure
+from lid_vae.run.build import build_measures
 from lid_vae.run.plan import MemberPlan, RunPlan
-from lid_vae.run.record import describe_run, evaluate_split, split_evaluator, summary
+from lid_vae.run.record import apart, describe_run, evaluate_split, split_evaluator, summary
+from lid_vae.shown import numbers_of
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.text.measures import text_measures
@@ -42,6 +45,7 @@ def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Itera
     """
     yield from ((place, member.error) for place, member in enumerate(members) if member.error is not None)
     left = [place for place, member in enumerate(members) if member.error is None]
+    further = build_measures(plan.measures)
     size = _measured_together([members[place].module for place in left], data, plan.samples) if left else 1
     for start in range(0, len(left), size):
         group = left[start : start + size]
@@ -49,7 +53,7 @@ def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Itera
         whole = [place for place in group if errors[place] is None]
         modules = [members[place].module for place in whole]
         found: dict[Part, dict[int, Measures]] = {
-            split: dict(zip(whole, evaluate_together(modules, data, split, plan.samples), strict=True))
+            split: dict(zip(whole, evaluate_together(modules, data, split, plan.samples, further), strict=True))
             for split in PARTS
         }
         for place in group:
@@ -70,7 +74,7 @@ def finish(
         if isinstance(measures, Exception):
             raise measures
         result, picture, texts = _record(plan, own, member, data, measures, devices)
-        finish_loggers(member.loggers, result, picture, texts)
+        finish_loggers(member.loggers, result, picture, texts, numbers_of(plan.measures))
     except Exception as error:
         finish_loggers(member.loggers, None)
         return error
@@ -84,10 +88,16 @@ def finish(
     return float(result["validation"]["elbo"])
 
 
-def evaluate_together(modules: Sequence[VAEModule], data: DataModule, split: Part, samples: int) -> list[Measures]:
+def evaluate_together(
+    modules: Sequence[VAEModule],
+    data: DataModule,
+    split: Part,
+    samples: int,
+    further: Mapping[str, Measure] | None = None,
+) -> list[Measures]:
     """``evaluate_split`` of each of ``modules``, in their order; an error of one is its own.
 
-    They are measured on a ``split`` of ``data``, with S = ``samples``.
+    The ``split`` of ``data``, S = ``samples`` and ``further`` measures are the same for all.
     """
     errors: dict[int, Exception] = {}
 
@@ -99,15 +109,17 @@ def evaluate_together(modules: Sequence[VAEModule], data: DataModule, split: Par
             return {}
 
     if len(modules) == 1 or not _alike(modules):
-        jobs = [partial(evaluate_split, module, data, split, samples) for module in modules]
+        jobs = [partial(evaluate_split, module, data, split, samples, further) for module in modules]
         measures = [attempt(place, job) for place, job in enumerate(jobs)]
     else:
-        evaluators = [split_evaluator(module, data, samples) for module in modules]
+        evaluators = [split_evaluator(module, data, samples, further=further) for module in modules]
         SeedMeasures(Stack(modules), dict(enumerate(evaluators)))
         for batch in data.batches(split):
             for place, evaluator in enumerate(evaluators):
                 attempt(place, partial(evaluator.update, batch.x, batch.y))
         measures = [{"split": split, **attempt(place, evaluator.compute)} for place, evaluator in enumerate(evaluators)]
+        for place, module in enumerate(modules):
+            measures[place] |= attempt(place, partial(apart, module, data, split, samples, further))
     return [errors.get(place, found) for place, found in enumerate(measures)]
 
 

@@ -22,7 +22,16 @@ from lid_vae.likelihood.base import CalibratedLikelihood
 from lid_vae.likelihood.linear_theory import collapse_expected
 from lid_vae.log.loggers import finish_loggers
 from lid_vae.posterior.base import CalibratedPosterior
-from lid_vae.run.build import build_callbacks, build_data, build_hooks, build_loggers, build_module, build_trainer
+from lid_vae.run.build import (
+    build_callbacks,
+    build_data,
+    build_hooks,
+    build_loggers,
+    build_measures,
+    build_module,
+    build_trainer,
+    check_measures,
+)
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current_checkpoint
 from lid_vae.run.plan import MemberPlan, RunPlan
@@ -276,6 +285,7 @@ def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
     """The module of one seed, with the description that travels in its checkpoints."""
     shape = data.shape
     module = build_module(plan.parts, member.seed, data, shape, data.label_count)
+    check_measures(build_measures(plan.measures), module.vae)
     module.description = {
         "config": json.loads(json.dumps(member.config)),
         "config_hash": plan.digest,

@@ -123,10 +123,10 @@ class RunPlan:
 
     ``parts``, ``data`` and ``trainer`` are what is built: a model's recipes, the data's recipe, Lightning's options.
     ``digest`` is the hash of what the configuration means, ``labels`` what results say of it. ``size``: how many seeds
-    train together at most (None: all). ``interval``: epochs between validations. ``matmul_precision`` and
-    ``compile_mode`` are PyTorch's (None: not compiled); ``devices`` what a run may use. ``samples`` is the S of the
-    final measures. ``force``: finished runs are done again; ``failed_only``: no others than failed ones. ``overrides``
-    are what the user gave, to find fault with.
+    train together at most (None: all). ``interval``: epochs between validations. ``measures`` are the recipes of
+    further measures, by name. ``matmul_precision`` and ``compile_mode`` are PyTorch's (None: not compiled); ``devices``
+    what a run may use. ``samples`` is the S of the final measures. ``force``: finished runs are done again;
+    ``failed_only``: no others than failed ones. ``overrides`` are what the user gave, to find fault with.
     """
 
     members: tuple[MemberPlan, ...]
@@ -140,6 +140,7 @@ class RunPlan:
     compile_mode: str | None
     devices: DeviceOptions
     samples: int
+    measures: Mapping[str, Node]
     size: int | None
     force: bool
     failed_only: bool
@@ -194,6 +195,7 @@ def plan_run(
             sweep or len(seeds) > 1,
         ),
         samples=config["samples"],
+        measures=config.get("measures") or {},
         size=config["ensemble"]["size"],
         force=bool(config["force"]),
         failed_only=config["retry"] == "failed",

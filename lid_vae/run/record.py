@@ -4,6 +4,8 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,11 +13,11 @@ import torch
 from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
-from lid_vae.measure.evaluator import Evaluator
+from lid_vae.measure import DrawMeasure, Evaluator, Measure, SplitMeasure, Subject
 from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["describe_run", "evaluate_split", "split_evaluator", "summary"]
+__all__ = ["apart", "describe_run", "evaluate_split", "split_evaluator", "summary"]
 
 
 def describe_run(
@@ -44,23 +46,62 @@ def describe_run(
     }
 
 
-def evaluate_split(module: VAEModule, data: DataModule, split: Part, samples: int) -> dict[str, Any]:
-    """All measures of ``module`` on a ``split`` of ``data``, by ``Evaluator``, with S = ``samples``.
+def evaluate_split(
+    module: VAEModule,
+    data: DataModule,
+    split: Part,
+    samples: int,
+    further: Mapping[str, Measure] | None = None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """All measures of ``module`` on a ``split`` of ``data``, with S = ``samples``.
 
-    The same for the end of training and for ``evaluate.py``. Of several processes each takes its share of the batches;
-    all have the result.
+    They are the same for the end of training and for ``evaluate.py``. ``further`` are those of ``conf/measures``, by
+    name; ``folder`` is where one that takes long keeps what it has done. Of several processes each takes its share of
+    the batches, and all have the result.
     """
     place = sharing(len(data.evaluation_loader(split)))
-    evaluator = split_evaluator(module, data, samples, place)
+    evaluator = split_evaluator(module, data, samples, place, further)
     for batch in place.take(data.batches(split)):
         evaluator.update(batch.x, batch.y)
-    return {"split": split, **evaluator.compute()}
+    return {"split": split, **evaluator.compute(), **apart(module, data, split, samples, further, folder)}
 
 
-def split_evaluator(module: VAEModule, data: DataModule, samples: int, place: ProcessPlace = ALONE) -> Evaluator:
-    """The evaluator of all measures, for ``module`` as it stands and ``data``, which it moves to its device.
+def apart(
+    module: VAEModule,
+    data: DataModule,
+    split: Part,
+    samples: int,
+    further: Mapping[str, Measure] | None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Those of the ``further`` measures of a split that share no draws with the others, as far as they apply.
 
-    ``samples`` is S; ``place`` that of this process among those that share the split.
+    ``module``, ``data``, ``samples`` and ``folder`` are those of ``evaluate_split``.
+    """
+    subject = Subject(
+        module.vae,
+        module.infer,
+        module.objective.samples,
+        partial(data.batches, split),
+        samples,
+        module.device,
+        folder,
+    )
+    found = {name: one.measure(subject) for name, one in (further or {}).items() if isinstance(one, SplitMeasure)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def split_evaluator(
+    module: VAEModule,
+    data: DataModule,
+    samples: int,
+    place: ProcessPlace = ALONE,
+    further: Mapping[str, Measure] | None = None,
+) -> Evaluator:
+    """The evaluator of all measures that share draws, for ``module`` as it stands and ``data`` on its device.
+
+    ``samples`` is S, ``place`` that of this process among those that share the split; ``further`` measures may join.
     """
     module.eval()
     data.to_device(module.device)
@@ -72,6 +113,7 @@ def split_evaluator(module: VAEModule, data: DataModule, samples: int, place: Pr
         inference_samples=module.objective.samples,
         by_dimension=True,
         place=place,
+        further={name: one for name, one in (further or {}).items() if isinstance(one, DrawMeasure)},
     )
 
 

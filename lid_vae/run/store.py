@@ -53,6 +53,7 @@ IGNORED = (
     "paths",
     "data.root",
     "experiment_name",
+    "measures",  # what is made of a trained model
     "learning_rates",  # a table's list for all its models; the one in use is optimizer.lr
     "logger",
     "force",

@@ -16,6 +16,7 @@ from lid_vae.inference.base import Group, Informed, Update
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
+from lid_vae.shown import CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
 from lid_vae.train.step.compiled import compiled
@@ -23,9 +24,13 @@ from lid_vae.train.step.seed_measures import SeedMeasures
 from lid_vae.train.step.stack import Stack
 from lid_vae.train.step.take_step import Bound, take_step
 from lid_vae.train.step.together import Alone, Together
-from lid_vae.train.training_log import SHOWN, is_logged, training_diverged, validation_diverged, validation_metrics
+from lid_vae.train.training_log import is_logged, training_diverged, validation_diverged
 
 __all__ = ["Training"]
+
+# Of the validation what Lightning itself sees, without errors, and what its progress bar shows.
+CURVES = tuple(f"valid/{number.curve}" for number in CORE if number.curve is not None)
+PROGRESS = ("train/bound", "valid/bound", "valid/active_units", "valid/mutual_information")
 
 
 class Training(pl.LightningModule, ABC):
@@ -114,9 +119,9 @@ class Training(pl.LightningModule, ABC):
         updates = self.together.inference.updates()
         value = take_step(updates, self._bound, self._minimise, batch.x, noise, self._extra)
         self._stand_at(step + 1)
-        logged = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
-        if logged or step == 0 or self.device.type == "cpu":
-            self._tell(average(value.mean(-1)), step, factor, logged)
+        due = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        if due or step == 0 or self.device.type == "cpu":
+            self._tell(average(value.mean(-1)), step, factor, due)
 
     def on_validation_epoch_start(self) -> None:
         loader = self.data.evaluation_loader("valid")
@@ -157,10 +162,10 @@ class Training(pl.LightningModule, ABC):
                 member.evaluator = None  # it holds on to the stack
                 if not isfinite(measures["elbo"]):
                     raise validation_diverged(measures["elbo"], self.step)
-                metrics = validation_metrics(measures)
+                metrics = logged(measures, "valid")
                 member.log(metrics, self.step - 1, self.current_epoch)
                 information[place] = measures["latent"]["z"]["mi"]
-                rows.append(metrics)
+                rows.append({name: metrics[name] for name in CURVES if name in metrics})
         inference = self.together.inference
         if isinstance(inference, Informed):
             alone = len(self.members) == 1
@@ -229,7 +234,7 @@ class Training(pl.LightningModule, ABC):
         for optimizer in self._optimizers.values() if update.group == "all" else [self._optimizers[update.group]]:
             optimizer.step()
 
-    def _tell(self, bounds: Tensor, step: int, factor: float, logged: bool) -> None:
+    def _tell(self, bounds: Tensor, step: int, factor: float, due: bool) -> None:
         """Whether the bounds of step ``step`` are finite, and into the logs with them."""
         rate = factor * next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]
         rows = []
@@ -240,16 +245,16 @@ class Training(pl.LightningModule, ABC):
                 if not isfinite(bound):
                     raise training_diverged(bound, step, rate)
                 rows.append({"train/bound": bound, "train/learning_rate": rate})
-                if logged:
+                if due:
                     member.log(rows[-1], step, self.current_epoch)
-        if logged or step == 0:  # the first for the progress bar alone: Lightning gives it to no logger
+        if due or step == 0:  # the first for the progress bar alone: Lightning gives it to no logger
             self._show(rows)
 
     def _show(self, rows: list[dict[str, float]]) -> None:
         """Means over the members, for what Lightning itself calls."""
         for name in rows[0] if rows else ():
             mean = sum(row[name] for row in rows) / len(rows)
-            self.log(name, mean, prog_bar=name in (*SHOWN, "train/bound"))
+            self.log(name, mean, prog_bar=name in PROGRESS)
 
     @contextmanager
     def _apart(self, member: Member) -> Iterator[None]:

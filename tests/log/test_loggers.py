@@ -20,11 +20,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lid_vae.errors import UserError
 from lid_vae.log import wandb_logger as wandb_module
 from lid_vae.log.csv_logger import CSVLogger
-from lid_vae.log.loggers import final_metrics, finish_loggers, picture_loggers
+from lid_vae.log.loggers import finish_loggers, picture_loggers
 from lid_vae.log.tensorboard_logger import TensorBoardLogger
 from lid_vae.run.fit import train
 from lid_vae.run.plan import plan_run
 from lid_vae.run.store import own_presets
+from lid_vae.shown import logged
 from lid_vae.text.texts import Section, Texts
 
 CONF = str(Path(__file__).parents[2] / "conf")
@@ -201,13 +202,13 @@ def test_tensorboard_of_a_resumed_run_purges_the_steps_that_are_done_again(tmp_p
 
 
 def test_final_metrics_carry_the_names_of_validation():
-    metrics = final_metrics(RESULT)
+    metrics = logged(RESULT, "test")
     assert metrics["test/active_units"] == 1.0
     assert metrics["test/log_likelihood"] == -2.5
     assert metrics["test/active_units_w"] == 0.5
     assert metrics["test/kl_joint"] == 5.5
     assert "test/accuracy" not in metrics
-    assert final_metrics({**RESULT, "accuracy": 0.9, "split": "valid"})["valid/accuracy"] == 0.9
+    assert logged({**RESULT, "accuracy": 0.9}, "valid")["valid/accuracy"] == 0.9
 
 
 def test_loggers_end_with_success_or_failure(tmp_path, picture):

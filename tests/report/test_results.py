@@ -10,8 +10,8 @@ from lid_vae.report.numbers.analysis import analyse
 from lid_vae.report.numbers.search import choices, chosen_rates
 from lid_vae.report.output.table import runs_csv
 from lid_vae.report.output.wording import caption
-from lid_vae.report.runs.configured import differences, read_config, settings
-from lid_vae.report.runs.results import read
+from lid_vae.report.study.configured import differences, read_config, settings
+from lid_vae.report.study.results import read
 
 MODELS = ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae")
 

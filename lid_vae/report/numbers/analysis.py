@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lid_vae.report.numbers import paper
-from lid_vae.report.numbers.measures import MEASURES, SEARCHED, Measure, seconds
+from lid_vae.report.numbers.measures import SEARCHED, columns, seconds
 from lid_vae.report.numbers.statistics import Summary, bonferroni, paired_p_values, summarise
-from lid_vae.report.runs.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
+from lid_vae.report.study.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
+from lid_vae.shown import Number
 
 __all__ = ["Analysed", "Cell", "Line", "analyse"]
 
@@ -59,7 +60,7 @@ class Analysed:
     """
 
     table: Table
-    measures: list[Measure]
+    measures: list[Number]
     lines: list[Line]
     comparisons: int = 0
     notes: list[str] = field(default_factory=list)
@@ -101,7 +102,7 @@ def analyse(study: Study) -> list[Analysed]:
 
 
 def _begin(table: Table) -> Analysed:
-    item = Analysed(table, list(SEARCHED if table.is_search else MEASURES), [])
+    item = Analysed(table, list(SEARCHED if table.is_search else columns()), [])
     for row in table.rows:
         times = _complete([seconds(result) for result in row.results.values()])
         item.lines.append(Line(row, {}, len(row.expected), sum(times) if times else None))
@@ -109,7 +110,7 @@ def _begin(table: Table) -> Analysed:
     return item
 
 
-def _values(row: Row, measure: Measure, seeds: Sequence[int]) -> list[float]:
+def _values(row: Row, measure: Number, seeds: Sequence[int]) -> list[float]:
     """One number for each seed; none at all where one of them lacks it."""
     return _complete([measure.read(row.results[seed]) for seed in seeds])
 

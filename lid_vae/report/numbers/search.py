@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from lid_vae.report.numbers.analysis import Analysed
-from lid_vae.report.runs.study import Row
+from lid_vae.report.study.study import Row
 
 __all__ = ["choices", "chosen_rates"]
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from lid_vae.picture.drawing import png
 from lid_vae.report.numbers.analysis import Analysed, Line
-from lid_vae.report.runs.study import Row
+from lid_vae.report.study.study import Row
+from lid_vae.shown import CORE
 
 __all__ = ["Picture", "Text", "depth_figure", "pictures", "texts"]
 
@@ -23,15 +24,8 @@ Picture = tuple[str, bytes]
 Text = tuple[str, str]
 # Rows of one table that are drawn: more cannot be told apart.
 MOST = 10
-CURVES = {
-    "valid/bound": "validation bound, nats",
-    "valid/log_likelihood": "validation LL, nats",
-    "valid/mutual_information": "MI(z), nats",
-    "valid/active_units": "AU(z)",
-    "valid/accuracy": "accuracy",
-}
-UNBOUNDED = ("valid/bound", "valid/log_likelihood")
-BY_DEPTH = {"au": "AU(z)", "accuracy": "accuracy", "ll": "LL, nats"}
+CURVES = {f"valid/{number.curve}": number for number in CORE if number.drawn}
+BY_DEPTH = {number.key: number.label for number in CORE if number.key in ("au", "accuracy", "ll")}
 
 
 def pictures(item: Analysed) -> list[Picture]:
@@ -109,8 +103,8 @@ def _curves(lines: Sequence[Line]) -> Figure | None:
             axis.plot(step, median, color=_ink(number), linewidth=1.3)
             axis.fill_between(step, lowest, highest, color=_ink(number), alpha=0.2, linewidth=0)
             finals += [edge[len(step) // 10 :] for edge in (lowest, highest)]
-        _frame(axis, np.concatenate(finals), 0.05 if name in UNBOUNDED else 0.0)
-        axis.set(xlabel="step", ylabel=CURVES[name])
+        _frame(axis, np.concatenate(finals), 0.0 if CURVES[name].bounded else 0.05)
+        axis.set(xlabel="step", ylabel=f"validation {CURVES[name].label}")
     handles = [matplotlib.lines.Line2D([], [], color=_ink(k), label=label) for k, label in enumerate(read)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False)
     return figure

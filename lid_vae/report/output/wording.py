@@ -4,14 +4,14 @@ from math import log
 
 from lid_vae.report.numbers import paper
 from lid_vae.report.numbers.analysis import Analysed, Cell, Line
-from lid_vae.report.numbers.measures import Measure
 from lid_vae.report.numbers.search import choices
 from lid_vae.report.numbers.statistics import RESAMPLES, smallest_p_value
+from lid_vae.shown import Number
 
 __all__ = ["caption", "cell_parts", "duration", "line_parts"]
 
 
-def cell_parts(cell: Cell, measure: Measure) -> list[str]:
+def cell_parts(cell: Cell, measure: Number) -> list[str]:
     """Of ``cell``: ``mean (sd)``, the interval, the paper's value and the p-value, as far as there are such.
 
     ``measure`` says how many digits.

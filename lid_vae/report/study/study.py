@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lid_vae.report.runs.configured import Config, read_config, settings
+from lid_vae.report.study.configured import Config, read_config, settings
 from lid_vae.seed_range import seed_text
 
 __all__ = ["REFERENCES", "Row", "Study", "Table", "say_missing", "say_seeds"]

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from lid_vae.report.runs.configured import differences
-from lid_vae.report.runs.study import Row
+from lid_vae.report.study.configured import differences
+from lid_vae.report.study.study import Row
 
 __all__ = ["label"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from lid_vae.errors import UserError
 from lid_vae.launch.manifest import expected_seeds
-from lid_vae.report.runs.configured import same_data
-from lid_vae.report.runs.naming import label
-from lid_vae.report.runs.study import REFERENCES, Row, Study, Table, say_missing
+from lid_vae.report.study.configured import same_data
+from lid_vae.report.study.naming import label
+from lid_vae.report.study.study import REFERENCES, Row, Study, Table, say_missing
 from lid_vae.run.store import FAILURE
 
 __all__ = ["read"]

@@ -1,0 +1,1 @@
+"""What the folders of runs hold: results, configurations, what is missing, and what to call each row."""

@@ -1,0 +1,104 @@
+"""The numbers that a result holds: where each stands, what it is called, its error, unit and format."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CORE", "Number", "logged", "numbers_of"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of ``result.json``, as logs, progress, tables and pictures show it.
+
+    ``key`` names it in tables; ``at`` is where it stands in a result, names joined by dots. ``title`` heads a column
+    and ``short`` stands before it on a line of progress (None: not there). ``curve`` is what validation logs it as,
+    behind ``valid/`` (None: not logged); ``error`` is where its standard error stands, ``upper`` where an upper bound
+    does. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a table has
+    it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is not
+    ``bounded`` can fall without limit, so that a picture leaves its first values out. ``of``, where given, computes it
+    from the result.
+    """
+
+    key: str
+    at: str
+    title: str
+    short: str | None = None
+    curve: str | None = None
+    error: str | None = None
+    upper: str | None = None
+    unit: str = ""
+    digits: int = 3
+    column: bool = True
+    tested: bool = False
+    drawn: bool = False
+    bounded: bool = True
+    of: Callable[[Mapping[str, Any]], float | None] | None = None
+
+    def read(self, result: Mapping[str, Any]) -> float | None:
+        """The number; None where the run has none."""
+        return _at(result, self.at) if self.of is None else self.of(result)
+
+    def read_error(self, result: Mapping[str, Any]) -> float | None:
+        """Its standard error; None where the run has none."""
+        return None if self.error is None else _at(result, self.error)
+
+    @property
+    def label(self) -> str:
+        """The title with the unit, for an axis."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+NATS = "nats"
+_Z, _W, _TEXT = "latent.z.", "latent.w.", "text."
+CORE = (
+    Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True),
+    Number("kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", unit=NATS, tested=True),
+    Number(
+        "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper", NATS,
+        tested=True, drawn=True,
+    ),
+    Number(
+        "ll", "ll.mean", "LL", "LL", "log_likelihood", "ll.se", unit=NATS, tested=True, drawn=True, bounded=False
+    ),
+    Number("elbo", "elbo", "ELBO", "bound", "bound", "elbo_se", unit=NATS, drawn=True, bounded=False),
+    Number("perplexity", "perplexity", "perplexity", digits=2, tested=True),
+    Number("accuracy", "accuracy", "accuracy", "accuracy", "accuracy", tested=True, drawn=True),
+    Number("majority", "accuracy_majority", "majority"),
+    Number("au_w", _W + "au", "AU(w)", curve="active_units_w", digits=2),
+    Number("kl_joint", "latent.joint.kl", "KL(z, w)", None, "kl_joint", "latent.joint.kl_se", unit=NATS, column=False),
+    Number("kl_w", _W + "kl", "KL(w)", None, "kl_w", _W + "kl_se", unit=NATS, column=False),
+    Number("bits", "bits_per_dimension", "bits per dimension", curve="bits_per_dimension", column=False),
+    Number("bleu", _TEXT + "reconstruction.bleu", "BLEU", tested=True),
+    Number("distinct", _TEXT + "prior.distinct", "distinct", digits=1),
+    Number("probe", _TEXT + "probe.accuracy", "probe"),
+)  # fmt: skip
+
+
+def numbers_of(measures: Mapping[str, Any] | None) -> tuple[Number, ...]:
+    """What the recipes of further measures (``conf/measures``) show, each under its node ``shown``."""
+    return tuple(Number(**shown) for recipe in (measures or {}).values() for shown in recipe.get("shown") or ())
+
+
+def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CORE) -> dict[str, float]:
+    """What logs hold of a result: each number that has a curve, as ``<split>/<curve>``, with ``_se`` its standard error
+    and with ``_upper`` its upper bound, as far as the result has them.
+    """
+    found: dict[str, float] = {}
+    for number in numbers:
+        value = number.read(result)
+        if number.curve is None or value is None:
+            continue
+        name = f"{split}/{number.curve}"
+        found[name] = float(value)
+        for ending, place in (("_se", number.error), ("_upper", number.upper)):
+            beside = None if place is None else _at(result, place)
+            if beside is not None:
+                found[name + ending] = float(beside)
+    return found
+
+
+def _at(result: Any, path: str) -> float | None:
+    for name in path.split("."):
+        result = (result or {}).get(name)
+    return result  # type: ignore[no-any-return]
