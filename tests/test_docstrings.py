@@ -39,7 +39,7 @@ __all__ = ["Base", "Hook", "Point", "f"]
 
 
 def f(x, y, _hidden=0):
-    """``x`` is named, and what is called like y is not: year."""
+    """``x`` is named; a letter within a word, such as year, names nothing."""
 
 
 def g(z):
