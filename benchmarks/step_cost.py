@@ -22,7 +22,7 @@ from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, RealNVP
 from lid_vae.prior import GaussianMixture
 from lid_vae.run.plan import COMPILE_MODES
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 FEATURES, LATENT, CATEGORIES = 784, 64, 10
 
@@ -53,14 +53,14 @@ class AutogradMap(Map):
         return torch.autograd.grad(map_.potential(u).sum(), u, create_graph=True)[0]
 
 
-def build(make_map: Callable[[], Map], width: int, mixture: str) -> VAE:
+def build(make_map: Callable[[], Map], width: int, mixture: str) -> Autoencoder:
     torch.manual_seed(0)
     categories = CATEGORIES if mixture == "enumerate" else None
     posterior = AmortizedPosterior(MLPEncoder((FEATURES,), width), LATENT, [RealNVP(LATENT, width)], categories)
-    return VAE(GaussianMixture(CATEGORIES, LATENT), BernoulliLikelihood(make_map()), posterior)
+    return Autoencoder(GaussianMixture(CATEGORIES, LATENT), BernoulliLikelihood(make_map()), posterior)
 
 
-def make_step(vae: VAE, batch: int, device: torch.device, mode: str | None = None) -> Callable[[], None]:
+def make_step(vae: Autoencoder, batch: int, device: torch.device, mode: str | None = None) -> Callable[[], None]:
     rng = generator("benchmark")
     noise = vae.posterior.draw_noise(1, batch, rng).to(device)
     x = torch.bernoulli(torch.full((batch, FEATURES), 0.2), generator=rng).to(device)

@@ -21,7 +21,7 @@ from lid_vae.map import composed_brenier, composed_gradient_network, counterpart
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 LATENT = 32
 MAPS = {
@@ -33,15 +33,15 @@ MAPS = {
 MEASURED = ("svae", "lidsvae, lift=spread")
 
 
-def build(name: str, symbols: int, width: int) -> VAE:
+def build(name: str, symbols: int, width: int) -> Autoencoder:
     torch.manual_seed(0)
     make_map = partial(MAPS[name], width=width)
     likelihood = autoregressive_likelihood(make_map, LATENT, symbols, embedding=width, hidden=width)
     encoder = LSTMEncoder((symbols,), width, width)
-    return VAE(StandardNormalPrior(LATENT), likelihood, AmortizedPosterior(encoder, LATENT))
+    return Autoencoder(StandardNormalPrior(LATENT), likelihood, AmortizedPosterior(encoder, LATENT))
 
 
-def step_of(vae: VAE, symbols: int, batch: int, length: int) -> Step:
+def step_of(vae: Autoencoder, symbols: int, batch: int, length: int) -> Step:
     optimizer, objective = torch.optim.Adam(vae.parameters(), fused=True), ELBO()
     x = torch.randint(1, symbols, (batch, length), generator=torch.Generator().manual_seed(0))
     noise = torch.randn(1, 1, batch, LATENT, generator=torch.Generator().manual_seed(1))

@@ -14,7 +14,7 @@ from lid_vae.posterior.base import CalibratedPosterior, Posterior
 from lid_vae.prior.base import AggregatePrior, Prior
 from lid_vae.shapes import Float, Observations, Tensor
 
-__all__ = ["VAE", "LogTerms"]
+__all__ = ["Autoencoder", "LogTerms"]
 
 
 class LogTerms(NamedTuple):
@@ -54,7 +54,7 @@ class LogTerms(NamedTuple):
         return torch.logsumexp(self.log_weight() + self.log_category, 1)
 
 
-class VAE(nn.Module):
+class Autoencoder(nn.Module):
     """p(w) p(x | w) with q(w | x). Raises ``UserError`` where dimensions, categories or supports do not agree."""
 
     def __init__(self, prior: Prior, likelihood: Likelihood, posterior: Posterior) -> None:

@@ -18,7 +18,7 @@ from lid_vae.posterior import AmortizedPosterior, Encoder, MLPEncoder, RealNVP, 
 from lid_vae.posterior.amortized import SCALE_FLOOR, UNIT
 from lid_vae.prior import ExponentialFamilyMixture, StandardNormalPrior
 from lid_vae.train.step.take_step import Bound
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = [
     "COMBINATIONS",
@@ -109,7 +109,7 @@ def make_vae(
     key: object = 0,
     spread: float = 0.5,
     map_: Map | None = None,
-) -> VAE:
+) -> Autoencoder:
     """A VAE of 3 categories, 2 latent and 4 observed dimensions, in float64 with random parameters."""
 
     def encoder(shape: Sequence[int]) -> MLPEncoder:
@@ -122,7 +122,7 @@ def make_vae(
             gaussian_family(encoder, mixture) if family == "gaussian" else realnvp_family(encoder, 5, mixture=mixture)
         )
         decoder = MLP(2, 4, 6, 1) if map_ is None else map_
-        vae = VAE(
+        vae = Autoencoder(
             law,
             GaussianLikelihood(decoder, 0.5) if likelihood == "gaussian" else BernoulliLikelihood(decoder),
             build((4,), 2, law.categories, law.support),
@@ -130,13 +130,13 @@ def make_vae(
     return randomise(vae, key, spread)
 
 
-def data(vae: VAE, count: int = 5, key: object = 0) -> torch.Tensor:
+def data(vae: Autoencoder, count: int = 5, key: object = 0) -> torch.Tensor:
     """Real numbers, or binary ones where the likelihood is Bernoulli."""
     x = normal(count, 4, key=f"data {key}")
     return (x > 0).double() if vae.likelihood.binary else x
 
 
-def bound_of(inference: Inference, objective: Objective, vae: VAE) -> Bound:
+def bound_of(inference: Inference, objective: Objective, vae: Autoencoder) -> Bound:
     """What a step maximises: the objective of each example under the strategy's q."""
 
     def bound(x: torch.Tensor, noise: torch.Tensor, chosen: torch.Tensor | None = None) -> torch.Tensor:
@@ -145,7 +145,7 @@ def bound_of(inference: Inference, objective: Objective, vae: VAE) -> Bound:
     return bound
 
 
-def infer(vae: VAE, x: torch.Tensor, samples: int, key: object = 0) -> tuple[Approximation, torch.Tensor]:
+def infer(vae: Autoencoder, x: torch.Tensor, samples: int, key: object = 0) -> tuple[Approximation, torch.Tensor]:
     """q of a batch, and noise for so many samples."""
     return vae.posterior.distribution(vae.posterior.encode(x)), vae.posterior.draw_noise(
         samples, len(x), generator("infer", str(key))
@@ -163,13 +163,13 @@ class Identity(Encoder):
         return x
 
 
-def ppca_vae(model: PPCA) -> VAE:
+def ppca_vae(model: PPCA) -> Autoencoder:
     """The linear VAE that is this PPCA, with its exact posterior. In principal axes, where that is diagonal."""
     latent, features = model.weight.shape
     scale = model.noise_variance**0.5
     decoder = LinearMap(latent, features)
     posterior = AmortizedPosterior(Identity(features), latent)
-    vae = VAE(
+    vae = Autoencoder(
         StandardNormalPrior(latent), GaussianLikelihood(decoder, scale, scale_floor=scale / 2), posterior
     ).double()
     covariance = model.posterior_covariance

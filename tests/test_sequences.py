@@ -25,7 +25,7 @@ from lid_vae.symbols import PADDING
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.ensemble import Ensemble
 from lid_vae.train.step.take_step import take_step
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 SMALL = (
     "data=synthetic_text",
@@ -141,7 +141,7 @@ def test_refinement_differentiates_twice_through_an_lstm(wiring: str) -> None:
         wiring=wiring,
     )
     posterior = AmortizedPosterior(LSTMEncoder((symbols,), 3, 4), 2)
-    vae = randomise(VAE(StandardNormalPrior(2), likelihood, posterior), "refinement", 0.5)
+    vae = randomise(Autoencoder(StandardNormalPrior(2), likelihood, posterior), "refinement", 0.5)
     x = torch.tensor([[3, 2, 7, PADDING], [1, 5, 4, 7]])
     noise, strategy, objective = normal(2, 1, 2, 2), SemiAmortized(steps=3, learning_rate=0.3), ELBO(samples=2)
 
@@ -177,7 +177,7 @@ def test_refinement_computes_a_history_that_no_latent_enters_once(wiring, once, 
         wiring=wiring,
     )
     posterior = AmortizedPosterior(LSTMEncoder((7,), 3, 4), 2)
-    vae = randomise(VAE(StandardNormalPrior(2), likelihood, posterior), "refinement", 0.5)
+    vae = randomise(Autoencoder(StandardNormalPrior(2), likelihood, posterior), "refinement", 0.5)
     x = torch.tensor([[3, 2, 7, PADDING], [1, 5, 4, 7]])
     noise, strategy = normal(2, 1, 2, 2), SemiAmortized(steps=3, learning_rate=0.3)
     calls = []

@@ -11,7 +11,7 @@ from lid_vae.likelihood import GaussianLikelihood
 from lid_vae.map import LinearMap
 from lid_vae.posterior import AmortizedPosterior, MLPEncoder, gaussian_family
 from lid_vae.prior import ExponentialFamilyMixture, GaussianMixture, StandardNormalPrior
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 S, K, B, M = 3, 3, 5, 2
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
@@ -92,27 +92,27 @@ def parts(prior=None, dimension: int = M, posterior=None) -> tuple:
 
 def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="2 dimensions in the prior, 3 in the likelihood and 2 in the posterior"):
-        VAE(*parts(dimension=3))
+        Autoencoder(*parts(dimension=3))
     with pytest.raises(UserError, match="3 dimensions in the prior"):
-        VAE(*parts(StandardNormalPrior(3)))
+        Autoencoder(*parts(StandardNormalPrior(3)))
     enumerated = AmortizedPosterior(MLPEncoder((4,), 5), M, categories=4)
     with pytest.raises(
         UserError, match=r"enumerates 4 categories and the prior has 3\. Use family\.mixture=conditional"
     ):
-        VAE(*parts(GaussianMixture(3, M), posterior=enumerated))
+        Autoencoder(*parts(GaussianMixture(3, M), posterior=enumerated))
     with pytest.raises(UserError, match="enumerates 4 categories and the prior has None"):
-        VAE(*parts(posterior=enumerated))
+        Autoencoder(*parts(posterior=enumerated))
 
 
 @pytest.mark.parametrize("component", ["gamma", "log_normal", "bernoulli"])
 def test_supports_that_do_not_agree_are_refused(component: str) -> None:
     prior = ExponentialFamilyMixture(3, M, component)
     with pytest.raises(UserError, match=f"prior's latent is {prior.support} and the posterior's real.*family=gaussian"):
-        VAE(*parts(prior))
+        Autoencoder(*parts(prior))
     posterior = gaussian_family(lambda shape: MLPEncoder(shape, 5))((4,), M, None, prior.support)
     with pytest.raises(UserError, match=f"prior's latent is real and the posterior's {prior.support}"):
-        VAE(*parts(posterior=posterior))
-    VAE(*parts(prior, posterior=posterior))
+        Autoencoder(*parts(posterior=posterior))
+    Autoencoder(*parts(prior, posterior=posterior))
 
 
 def test_a_state_dict_restores_the_whole_model() -> None:

@@ -24,7 +24,7 @@ from lid_vae.posterior.amortized import AmortizedPosterior
 from lid_vae.posterior.encoder import Encoder, MLPEncoder
 from lid_vae.prior.standard_normal import StandardNormalPrior
 from lid_vae.shapes import Float, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = [
     "brenier_vae",
@@ -62,7 +62,7 @@ def limit_sample(model: PPCA, count: int, generator: torch.Generator) -> Float[T
     return model.mean + white_ND @ want.T
 
 
-def linear_vae(features: int, latent: int, seed: int) -> VAE:
+def linear_vae(features: int, latent: int, seed: int) -> Autoencoder:
     """z ~ N(0, I_L), a linear decoder, Gaussian noise, a linear encoder: PPCA as a VAE (Lucas et al. 2019).
 
     ``latent`` is L, ``features`` D; initial weights are a function of ``seed``.
@@ -70,7 +70,9 @@ def linear_vae(features: int, latent: int, seed: int) -> VAE:
     return _build(lambda: LinearMap(latent, features), lambda: Identity(features), latent, seed)
 
 
-def brenier_vae(x: Float[Tensor, "N D"], latent: int, width: int, strong_convexity_floor: float, seed: int) -> VAE:
+def brenier_vae(
+    x: Float[Tensor, "N D"], latent: int, width: int, strong_convexity_floor: float, seed: int
+) -> Autoencoder:
     """The same with a decoder of two Brenier maps and an MLP encoder.
 
     ``x`` is what it will be fitted to; ``latent`` is L, ``width`` the units of each hidden layer. The constants of both
@@ -86,7 +88,7 @@ def brenier_vae(x: Float[Tensor, "N D"], latent: int, width: int, strong_convexi
     return vae
 
 
-def fit_linear(vae: VAE, x: Float[Tensor, "N D"], steps: int = 500) -> VAE:
+def fit_linear(vae: Autoencoder, x: Float[Tensor, "N D"], steps: int = 500) -> Autoencoder:
     """The maximum of the ELBO of ``vae`` on ``x``, by at most ``steps`` of L-BFGS on all data, without sampling noise.
 
     For a linear decoder the integrand is quadratic in the draws, and noise is an input: the 2 L points +-sqrt(L) e_d
@@ -115,7 +117,9 @@ def fit_linear(vae: VAE, x: Float[Tensor, "N D"], steps: int = 500) -> VAE:
     return vae
 
 
-def fit_brenier(vae: VAE, x: Float[Tensor, "N D"], seed: int, steps: int = 2000, rate: float = 0.03) -> VAE:
+def fit_brenier(
+    vae: Autoencoder, x: Float[Tensor, "N D"], seed: int, steps: int = 2000, rate: float = 0.03
+) -> Autoencoder:
     """``vae`` after ``steps`` of Adam on the sampled ELBO of all of ``x``, the ``rate`` falling to zero along a cosine.
 
     Its noise is a function of ``seed``. The likelihood is almost flat in the gain of an idle direction, so that mu is
@@ -161,7 +165,7 @@ def fit_with_gains(x: Float[Tensor, "N D"], latent: int, least: float) -> PPCA:
     return PPCA(gains(noise)[:, None] * axes_LD, noise, model.mean).in_principal_axes()
 
 
-def measure(vae: VAE, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
+def measure(vae: Autoencoder, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
     """The evaluator's result of ``vae`` on ``x``, with S = ``samples``, and two numbers more.
 
     ``kl_per_direction`` is each latent's mean KL, nats, the largest first; ``mu`` the decoder's certified constant, or
@@ -214,14 +218,14 @@ def numbers_beside_ppca(
     return numbers
 
 
-def _q(vae: VAE, x: Float[Tensor, "N D"]) -> Approximation:
+def _q(vae: Autoencoder, x: Float[Tensor, "N D"]) -> Approximation:
     return vae.posterior.distribution(vae.posterior.encode(x))
 
 
-def _build(make_map: Callable[[], Map], make_encoder: Callable[[], Encoder], latent: int, seed: int) -> VAE:
+def _build(make_map: Callable[[], Map], make_encoder: Callable[[], Encoder], latent: int, seed: int) -> Autoencoder:
     """In float64; the initial weights are a function of the seed, and the process's generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "bridge", "weights"))
         likelihood = GaussianLikelihood(make_map(), scale=0.5)
-        vae = VAE(StandardNormalPrior(latent), likelihood, AmortizedPosterior(make_encoder(), latent))
+        vae = Autoencoder(StandardNormalPrior(latent), likelihood, AmortizedPosterior(make_encoder(), latent))
     return vae.double()

@@ -8,7 +8,7 @@ from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.system.processes import average
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Aggressive"]
 
@@ -50,7 +50,7 @@ class Aggressive(Inference):
         self.register_buffer("misses", torch.tensor(0))
 
     def posterior(
-        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         return vae.posterior.distribution(vae.posterior.encode(x))
 

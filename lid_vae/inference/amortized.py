@@ -4,7 +4,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Amortized"]
 
@@ -16,7 +16,7 @@ class Amortized(Inference):
     groups: tuple[Group, ...] = ("all",)
 
     def posterior(
-        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         return vae.posterior.distribution(vae.posterior.encode(x))
 

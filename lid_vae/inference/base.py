@@ -9,7 +9,7 @@ from torch import nn
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Bool, Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Group", "Inference", "Informed", "Update", "Updates"]
 
@@ -42,7 +42,7 @@ class Inference(nn.Module, ABC):
 
     @abstractmethod
     def posterior(
-        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         """q for a batch ``x`` of ``vae``.
 

@@ -7,7 +7,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference, Update, Updates
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["SemiAmortized"]
 
@@ -37,13 +37,13 @@ class SemiAmortized(Inference):
         self.steps, self.learning_rate, self.momentum, self.clip = steps, learning_rate, momentum, clip
 
     def posterior(
-        self, vae: VAE, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
         parameters = vae.posterior.encode(x)
         return vae.posterior.distribution(self.refine(vae, objective, x, parameters, noise.roll(1, -2)))
 
     def refine(
-        self, vae: VAE, objective: Objective, x: Observations, parameters: Parameters, noise: Tensor
+        self, vae: Autoencoder, objective: Objective, x: Observations, parameters: Parameters, noise: Tensor
     ) -> Parameters:
         """The ``parameters`` after ``steps`` steps of ascent on the ``objective`` of the examples ``x``.
 

@@ -16,7 +16,7 @@ from lid_vae.measure.batch import Ruler, measure_batch, noise_of
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.system.files import write_atomic
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["AIS"]
 
@@ -60,7 +60,7 @@ class AIS(SplitMeasure):
         self.examples, self.simulated, self.seed, self.rows = examples, simulated, seed, rows
         self.annealing = Annealing(steps, chains, leapfrog, schedule)
 
-    def check(self, vae: VAE) -> None:
+    def check(self, vae: Autoencoder) -> None:
         """Raises ``UserError`` where the w of ``vae`` is binary or its x a sequence."""
         target_of(vae)
 
@@ -115,7 +115,7 @@ class AIS(SplitMeasure):
             "missed_se": error,
         }
 
-    def _digest(self, vae: VAE, x: Observations) -> str:
+    def _digest(self, vae: Autoencoder, x: Observations) -> str:
         """What the bounds are of: weights, examples and settings."""
         content = BytesIO()
         torch.save([x.cpu(), *(value.cpu() for value in vae.state_dict().values())], content)

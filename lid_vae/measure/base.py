@@ -11,7 +11,7 @@ import torch
 from lid_vae.data.split import Batch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE, LogTerms
+from lid_vae.vae import Autoencoder, LogTerms
 
 __all__ = ["Choosy", "DrawMeasure", "Infer", "Measure", "SplitMeasure", "Subject"]
 
@@ -44,7 +44,7 @@ class Subject:
     may keep what it has done (None: nowhere).
     """
 
-    vae: VAE
+    vae: Autoencoder
     infer: Infer
     inference_samples: int
     batches: Callable[[], Iterable[Batch]]
@@ -65,7 +65,7 @@ class SplitMeasure(ABC):
 class Choosy(Protocol):
     """A measure that does not serve every model, and is asked before anything is trained."""
 
-    def check(self, vae: VAE) -> None:
+    def check(self, vae: Autoencoder) -> None:
         """Raises ``UserError`` where it does not serve ``vae``."""
 
 

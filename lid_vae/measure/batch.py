@@ -12,7 +12,7 @@ from lid_vae.measure.base import DrawMeasure, Infer
 from lid_vae.metrics.log_likelihood import LogMeanExp
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE, LogTerms
+from lid_vae.vae import Autoencoder, LogTerms
 
 __all__ = ["ROWS", "BatchMeasures", "Infer", "Noise", "Ruler", "measure_batch", "noise_of", "rows_of"]
 
@@ -71,13 +71,13 @@ def noise_of(number: int, device: torch.device) -> Noise:
     return Noise(generator("evaluate", number, device=device), generator("infer", number, device=device))
 
 
-def rows_of(vae: VAE, x: Observations) -> int:
+def rows_of(vae: Autoencoder, x: Observations) -> int:
     """How many rows a batch gives the decoder for each draw."""
     return vae.likelihood.count(x) * (vae.posterior.categories or 1)
 
 
 @torch.no_grad()
-def measure_batch(vae: VAE, infer: Infer, x: Observations, ruler: Ruler, noise: Noise) -> BatchMeasures:
+def measure_batch(vae: Autoencoder, infer: Infer, x: Observations, ruler: Ruler, noise: Noise) -> BatchMeasures:
     """Measures a batch by ``ruler.samples`` draws from the q that ``infer`` finds."""
     q = infer(x, vae.posterior.draw_noise(ruler.inference_samples, len(x), noise.inference))
     at_once = ruler.draws(rows_of(vae, x))

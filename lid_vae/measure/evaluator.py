@@ -22,7 +22,7 @@ from lid_vae.metrics import (
 from lid_vae.metrics.gather import gather
 from lid_vae.shapes import Int, Observations, Tensor
 from lid_vae.system.processes import ALONE, ProcessPlace
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Evaluator", "MeasureBatch"]
 
@@ -45,7 +45,7 @@ class Evaluator:
 
     def __init__(
         self,
-        vae: VAE,
+        vae: Autoencoder,
         infer: Infer,
         samples: int,
         labels: int | None = None,

@@ -6,7 +6,7 @@ from torch import nn
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Objective"]
 
@@ -23,7 +23,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         """The value for each example, nats."""
 

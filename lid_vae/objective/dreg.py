@@ -9,7 +9,7 @@ from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.errors import UserError
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["DReG"]
 
@@ -50,7 +50,7 @@ class DReG(Objective):
         self.samples = samples
 
     def forward(
-        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         if not isinstance(q, FlowGaussian):
             raise UserError(

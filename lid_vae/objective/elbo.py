@@ -6,7 +6,7 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Constant, Schedule
 from lid_vae.objective.score_function import with_score_gradient
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE, LogTerms
+from lid_vae.vae import Autoencoder, LogTerms
 
 __all__ = ["ELBO", "weighted_bound"]
 
@@ -31,7 +31,7 @@ class ELBO(Objective):
         self.beta = self.schedule(0, 1)
 
     def forward(
-        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         return weighted_bound(vae.terms(x, q, noise), self.beta, self.closed_form)
 

@@ -11,7 +11,7 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.elbo import weighted_bound
 from lid_vae.objective.schedule import Constant, Schedule
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE, LogTerms
+from lid_vae.vae import Autoencoder, LogTerms
 
 __all__ = ["FreeBits"]
 
@@ -58,7 +58,7 @@ class FreeBits(Objective):
         self.by_example = self.free_bits == 0
 
     def forward(
-        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         terms = vae.terms(x, q, noise)
         if self.per == "dimension":

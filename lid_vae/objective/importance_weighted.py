@@ -8,7 +8,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.objective.base import Objective
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["ImportanceWeighted"]
 
@@ -31,7 +31,7 @@ class ImportanceWeighted(Objective):
         self.samples = samples
 
     def forward(
-        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         if not q.reparametrised:
             raise UserError(

@@ -22,7 +22,7 @@ from lid_vae.run.plan import MemberPlan, Parts, RunPlan
 from lid_vae.train.hooks.keepers import Best, Last
 from lid_vae.train.member import Hook
 from lid_vae.train.vae_module import VAEModule
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = [
     "build_callbacks",
@@ -73,7 +73,7 @@ def build_module(
         posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
         if parts.normalization is not None:
             posterior = instantiate(parts.normalization)(posterior)
-        vae = VAE(prior, likelihood, posterior)
+        vae = Autoencoder(prior, likelihood, posterior)
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(parts, prior.categories, data)
@@ -116,7 +116,7 @@ def build_measures(recipes: Mapping[str, Any]) -> dict[str, Measure]:
     return found
 
 
-def check_measures(measures: Mapping[str, Measure], vae: VAE) -> None:
+def check_measures(measures: Mapping[str, Measure], vae: Autoencoder) -> None:
     """Raises ``UserError`` for the first of ``measures`` that does not serve ``vae``."""
     for measure in measures.values():
         if isinstance(measure, Choosy):

@@ -8,7 +8,7 @@ from lid_vae.distribution.latent import Mixture
 from lid_vae.errors import UserError
 from lid_vae.map.base import InjectiveMap
 from lid_vae.posterior.encoder import Encoder
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Promise"]
 
@@ -28,7 +28,7 @@ class Promise:
     sequence: bool = False
     counterpart: str | None = None
 
-    def check(self, vae: VAE) -> None:
+    def check(self, vae: Autoencoder) -> None:
         """Raises ``UserError`` naming the promise, the value and the fix."""
         map_ = vae.likelihood.map
         symbols = vae.likelihood.symbols
@@ -91,7 +91,7 @@ class Promise:
                     "Use model=lidmvae, or prior=gaussian_mixture."
                 )
 
-    def certified(self, vae: VAE) -> Literal["w", "w for every history", "w and history"] | None:
+    def certified(self, vae: Autoencoder) -> Literal["w", "w for every history", "w and history"] | None:
         """In what the reported inverse-Lipschitz constant m bounds distances; None where there is none.
 
         With g the decoder's map, "w": |g(w) - g(w')| >= m |w - w'|. Of sequences with histories h and h' before a

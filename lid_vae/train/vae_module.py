@@ -19,7 +19,7 @@ from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.system.processes import process_place
 from lid_vae.train.promise import Promise
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["VAEModule"]
 
@@ -27,7 +27,7 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class VAEModule(pl.LightningModule):
-    """A ``VAE`` with its ``Objective`` and ``Inference`` strategy. Abstract: each variant adds its ``promise``.
+    """An ``Autoencoder`` with its ``Objective`` and ``Inference``. Abstract: each variant adds its ``promise``.
 
     Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
     ``optimizer`` makes one of parameters; ``schedule`` multiplies the learning rate, by batches. ``gradient_clip``
@@ -41,7 +41,7 @@ class VAEModule(pl.LightningModule):
 
     def __init__(
         self,
-        vae: VAE,
+        vae: Autoencoder,
         objective: Objective,
         inference: Inference,
         optimizer: MakeOptimizer,

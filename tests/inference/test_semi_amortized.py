@@ -9,12 +9,12 @@ from lid_vae.inference import Amortized, SemiAmortized
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior.constant import ConstantPosterior
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
 
 
-def draw_noise(vae: VAE, x: torch.Tensor, samples: int = 2) -> torch.Tensor:
+def draw_noise(vae: Autoencoder, x: torch.Tensor, samples: int = 2) -> torch.Tensor:
     return vae.posterior.draw_noise(samples, len(x), generator("semi-amortised"))
 
 

@@ -19,7 +19,7 @@ from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior
 from lid_vae.prior import StandardNormalPrior
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 
 def likelihood(scale: float, learn_scale: bool = False, latents: int = 2) -> GaussianLikelihood:
@@ -54,7 +54,7 @@ def test_a_trained_linear_vae_keeps_as_many(deviations: tuple[float, ...], activ
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = GaussianLikelihood(LinearMap(2, 3), 1.0, 0.5, learn_scale=False)
-        vae = VAE(StandardNormalPrior(2), model, AmortizedPosterior(Identity(3), 2)).double()
+        vae = Autoencoder(StandardNormalPrior(2), model, AmortizedPosterior(Identity(3), 2)).double()
     said = collapse_expected(model, x)
     assert (said is None) if active == 2 else f"keeps {active} of 2 latents" in said
     pairs = 2**0.5 * torch.eye(2).double()

@@ -16,7 +16,7 @@ from lid_vae.map import MLP
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.system.checkpoint import load_checkpoint
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 S, K, B, M, D = 3, 1, 5, 2, 4
 keys = st.integers(0, 10**6)
@@ -119,7 +119,7 @@ def test_refused() -> None:
         optimal(0.1, 0.2)
     vae = make_vae("gaussian", "enumerate")
     with pytest.raises(UserError, match=r"family\.mixture=conditional"):
-        VAE(vae.prior, optimal(), vae.posterior)
+        Autoencoder(vae.prior, optimal(), vae.posterior)
 
 
 @pytest.mark.parametrize("model", ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"])

@@ -17,7 +17,7 @@ from lid_vae.noise import generator
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior
 from lid_vae.prior import GaussianMixture
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 # Of a bound's average over examples, one-sided and about normal: 3 in 100,000 seeds for each comparison.
 ERRORS = 4.0
@@ -29,7 +29,7 @@ def exact_model() -> PPCA:
     return PPCA(weight, 0.5, torch.arange(5.0)).in_principal_axes()
 
 
-def wrong_posterior(vae: VAE) -> VAE:
+def wrong_posterior(vae: Autoencoder) -> Autoencoder:
     """Off by one of its standard deviations at least, and narrower than it should be."""
     with torch.no_grad():
         vae.posterior.head.bias += torch.tensor([0.25, 0.6, -0.1, -0.1]).double()
@@ -90,12 +90,14 @@ def test_longer_chains_are_tighter() -> None:
         assert float(gain.mean()) > ERRORS * float(gain.std() / len(gain) ** 0.5)
 
 
-def gaussian_mixture_vae() -> tuple[VAE, torch.distributions.Distribution]:
+def gaussian_mixture_vae() -> tuple[Autoencoder, torch.distributions.Distribution]:
     """A linear decoder under a mixture of three Gaussians, and its exact p(x): a mixture of three Gaussians too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         prior, decoder = GaussianMixture(3, 2, size=2.0, scale=0.6), LinearMap(2, 4)
-        vae = VAE(prior, GaussianLikelihood(decoder, 0.4), AmortizedPosterior(Identity(4), 2, categories=3)).double()
+        vae = Autoencoder(
+            prior, GaussianLikelihood(decoder, 0.4), AmortizedPosterior(Identity(4), 2, categories=3)
+        ).double()
     with torch.no_grad():
         p, weight, noise = prior(), decoder.layer.weight, vae.likelihood.noise_scale()
         mean = p.components.location @ weight.mT + decoder.layer.bias
@@ -113,7 +115,7 @@ def test_a_mixture_prior_is_enclosed(start: str) -> None:
     encloses(found, evidence.log_prob(x), 0.4)
 
 
-def quadrature(vae: VAE, x: torch.Tensor, points: int = 300) -> torch.Tensor:
+def quadrature(vae: Autoencoder, x: torch.Tensor, points: int = 300) -> torch.Tensor:
     """log p(x) by the trapezoid rule over both dimensions of w, or of its logarithm where it is positive."""
     positive = vae.prior.support == "positive"
     line = (torch.linspace(-7.0, 4.0, points) if positive else torch.linspace(-6.0, 6.0, points)).double()

@@ -10,7 +10,7 @@ from lid_vae.measure.annealed import Annealing, PriorTarget, annealed_bounds, si
 from lid_vae.noise import generator
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 
 def test_a_binary_latent_is_refused() -> None:
@@ -23,7 +23,7 @@ def test_a_binary_latent_is_refused() -> None:
 
 def test_text_is_refused() -> None:
     likelihood = autoregressive_likelihood(counterpart_mlp_of(8), 2, 12, embedding=4, hidden=4)
-    vae = VAE(StandardNormalPrior(2), likelihood, AmortizedPosterior(LSTMEncoder((12,), 4, 4), 2))
+    vae = Autoencoder(StandardNormalPrior(2), likelihood, AmortizedPosterior(LSTMEncoder((12,), 4, 4), 2))
     with pytest.raises(UserError, match=r"not offered for models of text \(AutoregressiveLikelihood\)"):
         target_of(vae)
 

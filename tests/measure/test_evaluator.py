@@ -14,17 +14,19 @@ from lid_vae.errors import UserError
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.metrics import ClusterAccuracy
 from lid_vae.noise import generator
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
 
 
-def encode(vae: VAE):
+def encode(vae: Autoencoder):
     """The trained encoder's q, whatever the noise."""
     return lambda x, noise: vae.posterior.distribution(vae.posterior.encode(x))
 
 
-def measure(vae: VAE, x: torch.Tensor, samples: int = 4, batch: int = 64, y: torch.Tensor | None = None, **options):
+def measure(
+    vae: Autoencoder, x: torch.Tensor, samples: int = 4, batch: int = 64, y: torch.Tensor | None = None, **options
+):
     evaluator = Evaluator(vae, encode(vae), samples, **options)
     for start in range(0, len(x), batch):
         evaluator.update(x[start : start + batch], None if y is None else y[start : start + batch])

@@ -15,15 +15,15 @@ from lid_vae.noise import generator
 from lid_vae.report.numbers.measures import columns
 from lid_vae.run.build import build_measures
 from lid_vae.shown import CORE, logged, numbers_of
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 
-def encode(vae: VAE):
+def encode(vae: Autoencoder):
     """The encoder's q, whatever the noise."""
     return lambda x, noise: vae.posterior.distribution(vae.posterior.encode(x))
 
 
-def subject(vae: VAE, folder: Path, *batches: torch.Tensor, samples: int = 4) -> Subject:
+def subject(vae: Autoencoder, folder: Path, *batches: torch.Tensor, samples: int = 4) -> Subject:
     split = [Batch(x, None, torch.arange(len(x))) for x in batches]
     return Subject(vae, encode(vae), 1, lambda: split, samples, torch.device("cpu"), folder)
 

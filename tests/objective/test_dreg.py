@@ -12,7 +12,7 @@ from lid_vae.classical.ppca import fit
 from lid_vae.distribution import FlowGaussian
 from lid_vae.errors import UserError
 from lid_vae.objective import DReG, ImportanceWeighted
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 models = st.sampled_from(REPARAMETRISED)
 keys = st.integers(0, 10**6)
@@ -25,7 +25,7 @@ def gradients(value: torch.Tensor, parameters: list[torch.nn.Parameter]) -> list
     ]
 
 
-def learned(vae: VAE) -> list[torch.nn.Parameter]:
+def learned(vae: Autoencoder) -> list[torch.nn.Parameter]:
     return [parameter for parameter in vae.model_parameters() if parameter.requires_grad]
 
 
@@ -90,7 +90,7 @@ def test_at_the_exact_posterior_it_is_zero_whatever_the_noise(samples: int) -> N
         assert (max(float(gradient.abs().max()) for gradient in found) < 1e-10) is exact
 
 
-def of_replicates(vae: VAE, objective: type, samples: int, replicates: int) -> torch.Tensor:
+def of_replicates(vae: Autoencoder, objective: type, samples: int, replicates: int) -> torch.Tensor:
     """The gradient in mean and scale of one x's q, [replicates, 2 M], each from draws of its own."""
     x = data(vae, 1).expand(replicates, -1)
     with torch.no_grad():

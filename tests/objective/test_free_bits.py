@@ -9,14 +9,14 @@ from torch.func import functional_call, stack_module_state, vmap
 from lid_vae.distribution import closed_form_kl, grouped_kl
 from lid_vae.errors import UserError
 from lid_vae.objective import ELBO, FreeBits, Linear
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 SPLIT = [("standard_normal", "conditional", "gaussian"), ("gaussian", "enumerate", "gaussian")]
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
 split = pytest.mark.parametrize(("prior", "mixture", "family"), SPLIT)
 
 
-def gradients(vae: VAE, value: torch.Tensor) -> list[torch.Tensor]:
+def gradients(vae: Autoencoder, value: torch.Tensor) -> list[torch.Tensor]:
     parameters = [parameter for parameter in vae.parameters() if parameter.requires_grad]
     return list(torch.autograd.grad(value.mean(), parameters, materialize_grads=True))
 
@@ -115,7 +115,7 @@ def test_annealing_moves_beta() -> None:
 class Bound(nn.Module):
     """The mean bound as a forward pass, which is what functional_call calls."""
 
-    def __init__(self, vae: VAE, objective: FreeBits) -> None:
+    def __init__(self, vae: Autoencoder, objective: FreeBits) -> None:
         super().__init__()
         self.vae, self.objective = vae, objective
 

@@ -8,7 +8,7 @@ from builders import data, infer, make_vae, normal
 
 from lid_vae.distribution import BernoulliApproximation
 from lid_vae.objective import ELBO
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 M, K = 2, 3
 REPEATS = 4000
@@ -23,7 +23,7 @@ def make_q(categories: int | None, copies: int) -> tuple[BernoulliApproximation,
     return BernoulliApproximation(units, torch.log_softmax(raw, 0)), [units, raw]
 
 
-def exact_bound(vae: VAE, x: torch.Tensor, q: BernoulliApproximation, beta: float) -> torch.Tensor:
+def exact_bound(vae: Autoencoder, x: torch.Tensor, q: BernoulliApproximation, beta: float) -> torch.Tensor:
     """The bound, all 2^M vectors w (and all categories) summed."""
     p, total = vae.prior(), torch.zeros(()).double()
     for bits in product([0.0, 1.0], repeat=M):

@@ -25,7 +25,7 @@ from lid_vae.objective import ELBO
 from lid_vae.posterior import BatchNormPosterior, MLPEncoder, gaussian_family, realnvp_family
 from lid_vae.prior import VampPrior
 from lid_vae.system.checkpoint import load_checkpoint
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 assert make
 FAMILIES = ["gaussian", "realnvp"]
@@ -36,18 +36,20 @@ def encoder(shape) -> MLPEncoder:
     return MLPEncoder(shape, 6)
 
 
-def vamp_vae(family: str = "gaussian", key: object = 0, pseudo_inputs: int = 7, categorical: bool = False) -> VAE:
+def vamp_vae(
+    family: str = "gaussian", key: object = 0, pseudo_inputs: int = 7, categorical: bool = False
+) -> Autoencoder:
     """2 latent and 4 observed dimensions, in float64 with random parameters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         prior = VampPrior(2, 4, pseudo_inputs, categorical)
         build = gaussian_family(encoder) if family == "gaussian" else realnvp_family(encoder, 5)
         posterior = build((4,), 2, prior.categories, prior.support)
-        vae = VAE(prior, GaussianLikelihood(MLP(2, 4, 6, 1), 0.5), posterior)
+        vae = Autoencoder(prior, GaussianLikelihood(MLP(2, 4, 6, 1), 0.5), posterior)
     return randomise(vae, key, 0.5)
 
 
-def q_of_pseudo_inputs(vae: VAE) -> FlowGaussian:
+def q_of_pseudo_inputs(vae: Autoencoder) -> FlowGaussian:
     return vae.posterior.distribution(vae.posterior.encode(vae.prior.pseudo_inputs))
 
 
@@ -196,7 +198,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "none": (lambda: VampPrior(2, 4, 0), r"prior\.pseudo_inputs=0"),
     "no model": (lambda: VampPrior(2, 4, 6)(), "has none yet"),
     "enumerated": (
-        lambda: VAE(
+        lambda: Autoencoder(
             VampPrior(2, 4, 3, True),
             GaussianLikelihood(MLP(2, 4, 6, 1)),
             gaussian_family(encoder, "enumerate")((4,), 2, 3, "real"),
@@ -204,7 +206,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
         r"family\.mixture=conditional",
     ),
     "of a batch": (
-        lambda: VAE(
+        lambda: Autoencoder(
             VampPrior(2, 4, 3),
             GaussianLikelihood(MLP(2, 4, 6, 1)),
             BatchNormPosterior(gaussian_family(encoder)((4,), 2, None, "real")),

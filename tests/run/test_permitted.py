@@ -1,5 +1,8 @@
 """A configuration in a checkpoint may ask for parts of models, and for nothing else."""
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from lid_vae.errors import UserError
@@ -83,6 +86,35 @@ def test_a_configuration_may_call_parts_of_models_only(place):
     for target in FORBIDDEN:
         with pytest.raises(UserError, match=r"(?s)some\.ckpt asks for .* nothing in it was run"):
             check_targets(place(target), "some.ckpt")
+
+
+def test_a_part_is_what_a_module_defines_and_gives_away(monkeypatch):
+    """A module of a room that holds all that it should not: its own public part alone is permitted."""
+    source = """
+import os
+from pathlib import Path
+from lid_vae.map import MLP
+from lid_vae.map.base import Map
+
+__all__ = ["Absent", "MLP", "Map", "Own", "Path", "Plain", "instance", "own", "os"]
+
+class Own(Map): pass
+class Hidden(Map): pass
+class Plain: pass
+def own(): pass
+instance = object.__new__(Own)
+"""
+    module = ModuleType("lid_vae.map.network.strange")
+    exec(source, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = [*vars(module)["__all__"], "Hidden", "__all__", "__builtins__", "os.system", "Own.forward"]
+    for name in names:
+        config = {"map": {"_target_": f"{module.__name__}.{name}"}}
+        if name == "Own":
+            assert check_targets(config, "some.ckpt")
+        else:
+            with pytest.raises(UserError, match="nothing in it was run"):
+                check_targets(config, "some.ckpt")
 
 
 def test_a_configuration_that_cannot_be_resolved():

@@ -10,7 +10,7 @@ from lid_vae.likelihood import GaussianLikelihood, autoregressive_likelihood
 from lid_vae.map import MLP, LinearMap, anchored, composed_brenier, composed_gradient_network
 from lid_vae.prior import GaussianMixture
 from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
-from lid_vae.vae import VAE as Model
+from lid_vae.vae import Autoencoder as Model
 
 MAPS = {
     "mlp": lambda: MLP(2, 4, 5, 2),

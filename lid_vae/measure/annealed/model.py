@@ -13,7 +13,7 @@ from lid_vae.measure.annealed.bounds import MakeTarget
 from lid_vae.measure.annealed.target import PosteriorTarget, PriorTarget, Target
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["simulate", "target_of"]
 
@@ -23,7 +23,7 @@ Start = Literal["posterior", "prior"]
 
 
 def target_of(
-    vae: VAE, infer: Infer | None = None, start: Start = "posterior", inference_samples: int = 1
+    vae: Autoencoder, infer: Infer | None = None, start: Start = "posterior", inference_samples: int = 1
 ) -> MakeTarget:
     """What ``annealed_bounds`` takes, of a VAE in evaluation mode.
 
@@ -73,7 +73,7 @@ def target_of(
 
 
 @torch.no_grad()
-def simulate(vae: VAE, count: int, rng: torch.Generator) -> tuple[Float[Tensor, "N M"], Tensor]:
+def simulate(vae: Autoencoder, count: int, rng: torch.Generator) -> tuple[Float[Tensor, "N M"], Tensor]:
     """(w, x) of so many examples: w ~ p(w) and x ~ p(x | w). Each w is an exact draw from p(w | x) of its x.
 
     Args:
@@ -85,7 +85,7 @@ def simulate(vae: VAE, count: int, rng: torch.Generator) -> tuple[Float[Tensor, 
     return w, vae.likelihood(w).sample(rng)
 
 
-def _posterior(vae: VAE, infer: Infer | None, x: Tensor, first: int, samples: int) -> Approximation:
+def _posterior(vae: Autoencoder, infer: Infer | None, x: Tensor, first: int, samples: int) -> Approximation:
     """q of a few examples, whose noise is a function of their numbers."""
     if infer is None:
         with torch.no_grad():

@@ -10,7 +10,7 @@ from lid_vae.measure.batch import BatchMeasures, Ruler, measure_batch, noise_of,
 from lid_vae.measure.evaluator import Evaluator, MeasureBatch
 from lid_vae.shapes import Observations
 from lid_vae.train.step.stack import Stack
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["SeedMeasures", "seeds_at_once"]
 
@@ -19,7 +19,7 @@ __all__ = ["SeedMeasures", "seeds_at_once"]
 ROWS_TOGETHER = {"cpu": 10_000, "cuda": 200_000}
 
 
-def seeds_at_once(ruler: Ruler, vae: VAE, x: Observations) -> int:
+def seeds_at_once(ruler: Ruler, vae: Autoencoder, x: Observations) -> int:
     """How many seeds measure a batch together: as many as their pieces of draws fit into ``ROWS_TOGETHER`` rows."""
     rows = rows_of(vae, x)
     return max(1, ROWS_TOGETHER.get(x.device.type, ruler.rows) // (rows * ruler.draws(rows)))

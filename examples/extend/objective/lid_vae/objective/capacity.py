@@ -5,7 +5,7 @@ from lid_vae.errors import UserError
 from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Constant, Schedule
 from lid_vae.shapes import Float, Observations, Tensor
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 __all__ = ["Capacity"]
 
@@ -37,7 +37,7 @@ class Capacity(Objective):
                 raise UserError(f"A {name} below zero means nothing, got objective.{name}={value}. Use 0 or more.")
 
     def forward(
-        self, vae: VAE, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
+        self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         terms = vae.terms(x, q, noise)
         if not terms.reparametrised:
