@@ -102,7 +102,7 @@ class Own(Map): pass
 class Hidden(Map): pass
 class Plain: pass
 def own(): pass
-instance = object.__new__(Own)
+instance = 3
 """
     module = ModuleType("lid_vae.map.network.strange")
     exec(source, vars(module))
