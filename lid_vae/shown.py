@@ -13,11 +13,11 @@ class Number:
 
     ``key`` names it in tables; ``at`` is where it stands in a result, names joined by dots. ``title`` heads a column
     and ``short`` stands before it on a line of progress (None: not there). ``curve`` is what validation logs it as,
-    behind ``valid/`` (None: not logged); ``error`` is where its standard error stands, ``upper`` where an upper bound
-    does. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a table has
-    it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is not
-    ``bounded`` can fall without limit, so that a picture leaves its first values out. ``of``, where given, computes it
-    from the result.
+    behind ``valid/`` (None: not logged); ``error`` is where its standard error stands, ``upper`` and ``lower`` where
+    bounds do. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
+    table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is
+    not ``bounded`` can fall without limit, so that a picture leaves its first values out. ``of``, where given, computes
+    it from the result.
     """
 
     key: str
@@ -27,6 +27,7 @@ class Number:
     curve: str | None = None
     error: str | None = None
     upper: str | None = None
+    lower: str | None = None
     unit: str = ""
     digits: int = 3
     column: bool = True
@@ -53,10 +54,10 @@ NATS = "nats"
 _Z, _W, _TEXT = "latent.z.", "latent.w.", "text."
 CORE = (
     Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True),
-    Number("kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", unit=NATS, tested=True),
+    Number("kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", lower=_Z + "kl_lower", unit=NATS, tested=True),
     Number(
-        "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper", NATS,
-        tested=True, drawn=True,
+        "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
+        unit=NATS, tested=True, drawn=True,
     ),
     Number(
         "ll", "ll.mean", "LL", "LL", "log_likelihood", "ll.se", unit=NATS, tested=True, drawn=True, bounded=False
@@ -83,7 +84,8 @@ def numbers_of(measures: Mapping[str, Any] | None) -> tuple[Number, ...]:
 def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CORE) -> dict[str, float]:
     """What logs hold of a ``result``: each of ``numbers`` that has a curve, as ``<split>/<curve>``.
 
-    Beside it are its standard error, with ``_se``, and its upper bound, with ``_upper``, as far as the result has them.
+    Beside it are its standard error, with ``_se``, and its bounds, with ``_upper`` and ``_lower``, as far as the result
+    has them.
     """
     found: dict[str, float] = {}
     for number in numbers:
@@ -92,7 +94,7 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
             continue
         name = f"{split}/{number.curve}"
         found[name] = float(value)
-        for ending, place in (("_se", number.error), ("_upper", number.upper)):
+        for ending, place in (("_se", number.error), ("_upper", number.upper), ("_lower", number.lower)):
             beside = None if place is None else _at(result, place)
             if beside is not None:
                 found[name + ending] = float(beside)

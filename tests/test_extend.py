@@ -103,6 +103,14 @@ def test_a_worker_is_as_nice_as_its_option_says(tmp_path: Path) -> None:
     assert python(folder, "-c", f"{script}; print(os.getpriority(os.PRIO_PROCESS, 0))").strip() == "7"
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_examples_are_in_the_style_of_the_others(recipe: str, tmp_path: Path) -> None:
+    folder = copy_with(recipe, tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    python(folder, "-m", "ruff", "check", "--no-cache", "lid_vae")
+    python(folder, "-m", "ruff", "format", "--no-cache", "--check", "lid_vae")
+
+
 def test_every_example_is_short_and_on_the_page() -> None:
     paths = [path for path in EXAMPLES.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {path.relative_to(EXAMPLES).parts[0].removesuffix(".diff") for path in paths} == set(RECIPES)

@@ -158,6 +158,7 @@ class Evaluator:
                 "au": float(self.z_units.compute()),
                 "au_absolute": float(self.z_units.absolute()),
                 "kl": float(self.z_information.kl(self.prior.log_mixing.exp())),
+                "kl_lower": float(self.z_information.kl_lower(self.prior.log_mixing.exp())),
                 "mi": float(self.z_information.compute()),
                 "mi_upper": float(self.z_information.upper()),
                 "mi_se": float(self.z_information.standard_error()),

@@ -60,9 +60,20 @@ class CategoricalMutualInformation(Metric):
         return self._divergence(_negentropy(mean, mean)).mean()
 
     def kl(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
-        """E_x KL(q(z | x) || p(z)), nats, with the plug-in q(z | x), never below ``upper``; ``prior`` is p(z)."""
+        """E_x KL(q(z | x) || p(z)) with the plug-in q(z | x), never below ``upper``: of samples an upper bound.
+
+        ``prior`` is p(z), as in ``kl_lower``.
+        """
         mean = dim_zero_cat(self.probability)
         return (_negentropy(mean, mean) - mean @ prior.double().log()).mean()
+
+    def kl_lower(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The same from below: the logarithm of one half of the samples, averaged over the other; equal where exact.
+
+        ``prior`` is p(z), [K].
+        """
+        mean = dim_zero_cat(self.probability)
+        return (dim_zero_cat(self.lower_negentropy) - mean @ prior.double().log()).mean()
 
     def standard_error(self) -> Float[Tensor, ""]:
         """Of the lower bound, over examples."""

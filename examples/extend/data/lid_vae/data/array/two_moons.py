@@ -48,7 +48,8 @@ class TwoMoons(ArrayDataModule):
         self.spread = spread
 
     def load(self) -> Corpus:
-        return Corpus(**{part: self._draw(part, size) for part, size in self.sizes.items()}, label_count=2)
+        train, valid, test = (self._draw(part, size) for part, size in self.sizes.items())
+        return Corpus(train, valid, test, label_count=2)
 
     def _draw(self, part: str, size: int) -> Split:
         from sklearn.datasets import make_moons  # here, because importing scikit-learn takes a second

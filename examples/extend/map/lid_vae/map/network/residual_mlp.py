@@ -32,12 +32,12 @@ class ResidualMLP(ReadOutMap):
             raise UserError(f"A residual map needs at least no blocks, got map.blocks={blocks}. Use map.blocks=4.")
         self.in_features, self.out_features, self.hidden_layers = in_features, out_features, blocks
         self.input = nn.Linear(in_features, width)
-        self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
-        self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
-        self.output = nn.Linear(width, out_features)
-        for layer in self.outer:
+        inner, outer = ([nn.Linear(width, width) for _ in range(blocks)] for _ in range(2))
+        for layer in outer:
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.inner, self.outer = nn.ModuleList(inner), nn.ModuleList(outer)
+        self.output = nn.Linear(width, out_features)
 
     def last_hidden(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch width"]:
         h = self.input(u)
