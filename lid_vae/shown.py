@@ -39,11 +39,11 @@ class Number:
     of: Callable[[Mapping[str, Any]], float | None] | None = None
 
     def read(self, result: Mapping[str, Any]) -> float | None:
-        """The number; None where the run has none."""
+        """The number in ``result``; None where that has none."""
         return _at(result, self.at) if self.of is None else self.of(result)
 
     def read_error(self, result: Mapping[str, Any]) -> float | None:
-        """Its standard error; None where the run has none."""
+        """Its standard error in ``result``; None where that has none."""
         return None if self.error is None else _at(result, self.error)
 
     @property
@@ -88,8 +88,10 @@ def numbers_of(measures: Mapping[str, Any] | None) -> tuple[Number, ...]:
 
 
 def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CORE) -> dict[str, float]:
-    """What logs hold of a result: each number that has a curve, as ``<split>/<curve>``, with ``_se`` its standard error
-    and with ``_upper`` and ``_lower`` its bounds, as far as the result has them.
+    """What logs hold of a ``result``: each of ``numbers`` that has a curve, as ``<split>/<curve>``.
+
+    Beside it are its standard error, with ``_se``, and its bounds, with ``_upper`` and ``_lower``, as far as the result
+    has them.
     """
     found: dict[str, float] = {}
     for number in numbers:
