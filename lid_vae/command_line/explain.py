@@ -14,7 +14,10 @@ __all__ = ["explain"]
 
 
 def explain(error: BaseException, kind: str) -> str | None:
-    """The paragraph for an error that a user can mend; None for any other, which deserves its traceback."""
+    """The paragraph for an ``error`` that a user can mend; None for any other, which deserves its traceback.
+
+    ``kind`` is the program that was called, train or evaluate.
+    """
     for link in _causes(error):
         if isinstance(link, UserError | RunFailed):
             return str(link)

@@ -145,4 +145,11 @@ def _measures(trainer: pl.Trainer, names: dict[str, str], separator: str) -> str
         for name, short in names.items()
         if name in trainer.callback_metrics
     }
-    return separator.join(f"{short} {value:.{2 if short == 'AU' else 3}f}" for short, value in values.items())
+    return separator.join(f"{short} {_said(short, value)}" for short, value in values.items())
+
+
+def _said(short: str, value: float) -> str:
+    """A divergence that its estimate puts below 0 is 0 as far as that can tell."""
+    if short in ("MI", "KL") and value < 0:
+        return "0.000 (consistent with 0)"
+    return f"{value:.{2 if short == 'AU' else 3}f}"

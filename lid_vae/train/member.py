@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 from lid_vae.data.base import DataModule
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.shapes import Tensor
+from lid_vae.train.curves import Curves
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["BeforeFit", "BeforeStep", "Hook", "Member", "Stateful", "Validated"]
@@ -40,6 +41,7 @@ class Member:
         self.error: Exception | None = None
         self.stopped = False
         self.evaluator: Evaluator | None = None
+        self.curves: Curves | None = None
         self.optimizer_states: list[dict[str, Any]] | None = None
         if checkpoint is not None:
             module.restore(checkpoint)

@@ -1,7 +1,7 @@
 """One training of one member or many, as Lightning drives it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -18,6 +18,7 @@ from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
 from lid_vae.shown import CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
+from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
@@ -128,27 +129,33 @@ class Training(pl.LightningModule, ABC):
         for member in self.living:
             with self._apart(member):
                 member.module.calibrate(self.data)
+                place = sharing(len(loader))
+                # Of the bound alone, on the whole split: it chooses the best checkpoint.
                 member.evaluator = Evaluator(
                     member.module.vae,
                     member.module.infer,
                     member.module.evaluation_samples,
-                    member.module.labels,
-                    # Of w beside a z the information takes N^2 densities, and nobody looks at it during training.
-                    with_w=member.module.vae.prior.categories is None,
+                    with_w=False,
                     inference_samples=member.module.objective.samples,
-                    place=sharing(len(loader)),
+                    place=place,
                 )
+                member.curves = Curves(member.module, len(self.data.valid), self._rows_between_validations(), place)
         if len(self.members) > 1:
             assert isinstance(self.together, Stack)
-            evaluators = {place: member.evaluator for place, member in enumerate(self.members) if member.lives}
-            found = {place: evaluator for place, evaluator in evaluators.items() if evaluator is not None}
-            SeedMeasures(self.together, found)
+            alive = {place: member for place, member in enumerate(self.members) if member.lives}
+            SeedMeasures(self.together, {place: m.evaluator for place, m in alive.items() if m.evaluator is not None})
+            curves = {place: m.curves.evaluator for place, m in alive.items() if m.curves is not None}
+            SeedMeasures(self.together, curves)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         for member in self.living:
             with self._apart(member):
                 assert member.evaluator is not None
                 member.evaluator.update(batch.x, batch.y)
+        for member in self.living:
+            with self._apart(member):
+                assert member.curves is not None
+                member.curves.update(batch)
 
     def on_validation_epoch_end(self) -> None:
         information = torch.full((len(self.members),), float("nan"))
@@ -158,13 +165,14 @@ class Training(pl.LightningModule, ABC):
                 continue
             with self._apart(member):
                 assert member.evaluator is not None
-                measures = member.evaluator.compute()
-                member.evaluator = None  # it holds on to the stack
-                if not isfinite(measures["elbo"]):
-                    raise validation_diverged(measures["elbo"], self.step)
-                metrics = logged(measures, "valid")
-                member.log(metrics, self.step - 1, self.current_epoch)
-                information[place] = measures["latent"]["z"]["mi"]
+                assert member.curves is not None
+                whole, measures = member.evaluator.compute(), member.curves.evaluator.compute()
+                member.evaluator = member.curves = None  # they hold on to the stack
+                if not isfinite(whole["elbo"]):
+                    raise validation_diverged(whole["elbo"], self.step)
+                metrics = logged({**measures, "elbo": whole["elbo"], "elbo_se": whole["elbo_se"]}, "valid")
+                member.log({**metrics, **_by_dimension(measures["latent"])}, self.step - 1, self.current_epoch)
+                information[place] = metrics["valid/mutual_information"]
                 rows.append({name: metrics[name] for name in CURVES if name in metrics})
         inference = self.together.inference
         if isinstance(inference, Informed):
@@ -211,6 +219,12 @@ class Training(pl.LightningModule, ABC):
         if state := precision.state_dict():
             checkpoint[type(precision).__qualname__] = state
         return checkpoint
+
+    def _rows_between_validations(self) -> int:
+        """Of one member, in training."""
+        trainer = self.trainer
+        batches = float(trainer.num_training_batches) * float(trainer.check_val_every_n_epoch or 1)
+        return int(min(batches, self.steps) * self.data.batch_size)
 
     def _stand_at(self, step: int) -> None:
         """``step`` is the next one."""
@@ -271,6 +285,12 @@ class Training(pl.LightningModule, ABC):
     def _end_if_none_lives(self) -> None:
         if not self.living:
             self.trainer.should_stop = True
+
+
+def _by_dimension(latent: Mapping[str, Any]) -> dict[str, float]:
+    """KL of each dimension of w, or of z where that is all there is; nothing where it is not measured."""
+    values = latent.get("w", latent["z"]).get("kl_by_dimension", ())
+    return {f"kl_by_dimension/{number:03d}": value for number, value in enumerate(values)}
 
 
 def _states_of(callbacks: Sequence[pl.Callback]) -> dict[str, Any]:

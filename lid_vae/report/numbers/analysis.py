@@ -23,9 +23,10 @@ LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers
 class Cell:
     """A measure of a row. ``summary`` is None where a finished run lacks the measure.
 
-    ``comparison`` is that with the reference on the same seeds, None where there is none. ``p`` is its p-value after
-    Holm's correction, and with a margin ``no_worse`` that of "the reference is worse by the margin or more" and
-    ``equivalence`` that of "the two differ by the margin or more"; None where so few seeds cannot reach 0.05.
+    ``paper`` is the paper's mean and deviation, where it has them. ``comparison`` is that with the reference on the
+    same seeds, None where there is none. ``p`` is its p-value after Holm's correction, and with a margin ``no_worse``
+    that of "the reference is worse by the margin or more" and ``equivalence`` that of "the two differ by the margin or
+    more"; None where so few seeds cannot reach 0.05.
     """
 
     summary: Summary | None
@@ -43,10 +44,11 @@ class Cell:
 
 @dataclass
 class Line:
-    """A row with its cells, by the key of the measure.
+    """A ``row`` with its ``cells``, by the key of the measure.
 
-    ``least`` is the smallest p-value that the row's seeds can give after the correction, two-sided and one-sided; None
-    where it is not compared.
+    ``expected`` is how many seeds it should have, ``seconds`` the time of training those that are there (None: not
+    known). ``least`` is the smallest p-value that the row's seeds can give after the correction, two-sided and
+    one-sided; None where it is not compared.
     """
 
     row: Row
@@ -64,9 +66,10 @@ class Line:
 
 @dataclass
 class Analysed:
-    """A table ready to be written; ``comparisons`` is the number of rows compared with the reference.
+    """A ``table`` ready to be written: the ``measures`` that are its columns, its ``lines``, and ``notes`` below it.
 
-    ``margin`` is that of equivalence in LL, nats; None: none is asked.
+    ``comparisons`` is the number of rows compared with the reference. ``margin`` is that of equivalence in LL, nats;
+    None: none is asked.
     """
 
     table: Table

@@ -26,7 +26,7 @@ class Summary(NamedTuple):
 
 
 def summarise(samples: Sequence[Sequence[float]]) -> list[Summary]:
-    """Mean, standard deviation and percentile bootstrap interval (Efron 1979) of each sample, none of them empty.
+    """Mean, standard deviation and percentile bootstrap interval (Efron 1979) of each of ``samples``, none empty.
 
     Its resamples are keyed, so that the same results give the same report.
 
