@@ -14,7 +14,8 @@ class Number:
     ``key`` names it in tables; ``at`` is where it stands in a result, names joined by dots. ``title`` heads a column
     and ``short`` stands before it on a line of progress (None: not there). ``curve`` is what validation logs it as,
     behind ``valid/`` (None: not logged); ``error`` is where its standard error stands, ``upper`` and ``lower`` where
-    bounds do. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
+    bounds do, and ``curve_at`` where an estimate of few draws without the bias of ``at`` does, which curves show where
+    it is there. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
     table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is
     not ``bounded`` can fall without limit, so that a picture leaves its first values out. ``of``, where given, computes
     it from the result.
@@ -28,6 +29,7 @@ class Number:
     error: str | None = None
     upper: str | None = None
     lower: str | None = None
+    curve_at: str | None = None
     unit: str = ""
     digits: int = 3
     column: bool = True
@@ -54,9 +56,13 @@ NATS = "nats"
 _Z, _W, _TEXT = "latent.z.", "latent.w.", "text."
 CORE = (
     Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True),
-    Number("kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", lower=_Z + "kl_lower", unit=NATS, tested=True),
+    Number(
+        "kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", _Z + "kl", _Z + "kl_lower", _Z + "kl_estimate",
+        unit=NATS, tested=True,
+    ),
     Number(
         "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
+        _Z + "mi", _Z + "mi_estimate",
         unit=NATS, tested=True, drawn=True,
     ),
     Number(
@@ -89,7 +95,8 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
     """
     found: dict[str, float] = {}
     for number in numbers:
-        value = number.read(result)
+        value = None if number.curve_at is None else _at(result, number.curve_at)
+        value = number.read(result) if value is None else value
         if number.curve is None or value is None:
             continue
         name = f"{split}/{number.curve}"

@@ -80,6 +80,19 @@ class CategoricalMutualInformation(Metric):
         values = self._divergence(dim_zero_cat(self.lower_negentropy))
         return values.std() / len(values) ** 0.5
 
+    def estimate(self) -> Float[Tensor, ""]:
+        """(lower + 2 upper) / 3, in which the biases of the two cancel in first order.
+
+        With q(z | x) averaged from S samples of variance v, the plug-in entropy term is too large by v / (2 q S), and
+        that with the logarithm of one half too small by v / (q S), twice as much. Between the bounds, and for few
+        samples much nearer to the truth than either; no bound itself, and around 0 it can be negative.
+        """
+        return (self.compute() + 2 * self.upper()) / 3
+
+    def kl_estimate(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The same of E_x KL(q(z | x) || p(z)), with ``prior`` for p(z)."""
+        return (self.kl_lower(prior) + 2 * self.kl(prior)) / 3
+
     def aggregate(self) -> Float[Tensor, " K"]:
         """q(z), the usage of the categories."""
         return dim_zero_cat(self.probability).mean(0)
