@@ -18,8 +18,14 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "extend"
 PROGRAM = ("lid_vae", "conf", "hydra_plugins", "train.py", "evaluate.py")
 PAGE = (ROOT / "docs" / "extend.md").read_text()
-RECIPES = {"map": "A decoder map", "objective": "An objective", "data": "A data set", "launcher": "A launcher's option"}
-FILES = {"map": 3, "objective": 2, "data": 2, "launcher": 2}
+RECIPES = {
+    "map": "A decoder map",
+    "objective": "An objective",
+    "data": "A data set",
+    "measure": "A measure",
+    "launcher": "A launcher's option",
+}
+FILES = {"map": 3, "objective": 2, "data": 2, "measure": 2, "launcher": 2}
 # Lines of an example.
 LONGEST = 60
 
@@ -87,6 +93,9 @@ def test_a_part_is_added_trained_and_evaluated(recipe: str, tmp_path: Path) -> N
         option = re.search(rf" {recipe}=(\w+)", command)
         assert option is not None
         assert trained[recipe] == option[1]
+    added = re.search(r"measures=(\w+)", command)
+    if added is not None:
+        assert set(trained[added[1]]) == {"mean", "se"}
     python(folder, "evaluate.py", f"ckpt={results[0].parent / 'checkpoints' / 'best.ckpt'}")
     (evaluation,) = results[0].parent.glob("evaluation-test-*.json")
     measured = read_json(evaluation)
