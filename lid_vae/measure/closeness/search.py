@@ -21,7 +21,10 @@ LEAST = 1e-3
 
 
 class Box(NamedTuple):
-    """Where latents are looked for: ``scale`` is the prior's standard deviation of each dimension, [M]."""
+    """Where latents are looked for: from ``low`` to ``high``, both [M].
+
+    ``scale`` is the prior's standard deviation of each dimension.
+    """
 
     low: Float[Tensor, " M"]
     high: Float[Tensor, " M"]
@@ -33,7 +36,13 @@ class Box(NamedTuple):
         return self.scale.square().mean().sqrt()
 
     def shift(self, first: Float[Tensor, "*batch M"], second: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
-        """What moves both ends of a pair into the box, and their distance not at all; ``low`` where both do not fit."""
+        """What moves both ends of a pair into the box, and their distance not at all.
+
+        Where they do not fit the lower end is at ``low``.
+
+        Args:
+            first, second: the ends, of any number of pairs.
+        """
         down = (torch.maximum(first, second) - self.high).clamp_min(0)
         return (self.low - (torch.minimum(first, second) - down)).clamp_min(0) - down
 

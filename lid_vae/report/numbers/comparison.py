@@ -107,6 +107,8 @@ def smallest_p_value(n: int, sides: int = 2) -> float:
 def seeds_needed(comparisons: int, sides: int = 2) -> int | None:
     """The fewest seeds with which so many ``comparisons`` can reach 0.05 after the correction; None: no number can.
 
+    ``sides`` is 2 for two-sided tests and 1 for one-sided ones.
+
     >>> seeds_needed(1), seeds_needed(4)
     (6, 8)
     """
