@@ -221,10 +221,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{examples} examples: {perf_counter() - start:.0f} s", file=sys.stderr)
     lines = [
         f"{options.replicates:,} replicates with {options.samples} draws for each example; exact values of the",
-        "population, in nats (AU: a share, which has no interval: covered where it is right). Intervals are 1.96 standard errors to",
-        "either side, of bounds to the side that they bound, where an unbiased estimate would be covered in 97.5 %.",
-        "p: binomial test of the coverage against 95 % (of bounds, against less than 95 %), Holm's correction for the",
-        f"estimates of equally many examples; holds: p above {FALSE_ALARMS:g}.",
+        "population, in nats (AU: a share, which has no interval: covered where it is right). Intervals are 1.96",
+        "standard errors to either side, of bounds to the side that they bound, where an unbiased estimate would be",
+        "covered in 97.5 %. p: binomial test of the coverage against 95 % (of bounds, against less than 95 %), Holm's",
+        f"correction for the estimates of equally many examples; holds: p above {FALSE_ALARMS:g}.",
         "",
         *table(["estimate", "examples", "to cover", "exact", "covered", "p", "holds"], rows),
         "",

@@ -167,7 +167,8 @@ def _search(
 ) -> list[dict[str, float | None]]:
     """The smallest ratio and KL of each radius."""
     given = prior.mean.new_zeros(0, len(prior.mean)) if means is None else means.to(prior.mean)[: starts // 2]
-    middle = torch.cat([given, prior.sample(starts - len(given), rng).detach()]).double()
+    with torch.no_grad():
+        middle = torch.cat([given.detach(), prior.sample(starts - len(given), rng)]).double()
     box = box_of(prior, middle, WITHIN)
     direction = torch.randn(middle.shape, generator=rng, dtype=middle.dtype, device=middle.device)
     direction[::2] = flattest_directions(outputs.values, middle[::2], box.unit)

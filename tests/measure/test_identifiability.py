@@ -21,8 +21,8 @@ from lid_vae.measure import Identifiability
 from lid_vae.measure.closeness import Box, component_divergences, mean_distance, outputs_of
 from lid_vae.measure.identifiability import identifiability
 from lid_vae.noise import generator
-from lid_vae.posterior import AmortizedPosterior
-from lid_vae.prior import StandardNormalPrior
+from lid_vae.posterior import AmortizedPosterior, MLPEncoder, gaussian_family, realnvp_family
+from lid_vae.prior import StandardNormalPrior, VampPrior
 from lid_vae.report.numbers.measures import columns
 from lid_vae.vae import Autoencoder
 
@@ -171,6 +171,27 @@ def test_a_pair_is_moved_into_the_box_and_its_distance_kept(ends) -> None:
     assert (shift[inside] == 0).all()
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "flow", "categorical"])
+def test_a_prior_that_is_made_of_the_posterior(kind) -> None:
+    """Its moments are those of q, with q's gradient. A linear map's least singular value is found all the same."""
+
+    def encoder(shape):
+        return MLPEncoder(shape, 6)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        family = realnvp_family(encoder, 5) if kind == "flow" else gaussian_family(encoder)
+        prior = VampPrior(2, 4, 5, categorical=kind == "categorical")
+        likelihood = GaussianLikelihood(LinearMap(2, 4), 0.5)
+        vae = Autoencoder(prior, likelihood, family((4,), 2, prior.categories, "real")).double()
+    found = identifiability(vae, **QUICK)
+    least = torch.linalg.svdvals(vae.likelihood.map.layer.weight.detach())[-1]
+    assert found["ratio"] == pytest.approx(float(least), rel=1e-3)
+    z_to_w = found["arrows"]["z_to_w"]
+    assert (z_to_w and z_to_w["known"]) == ("measured" if kind == "categorical" else None)
+    assert z_to_w is None or z_to_w["kl"] > 0
+
+
 def test_positive_latents_stay_positive() -> None:
     asked = []
     vae = make_vae("gamma")
@@ -255,7 +276,7 @@ def test_the_distance_of_conditional_means() -> None:
     location = torch.tensor([[0.0, 0.0], [1.0, 0.0], [6.0, 6.0]]).double()
     components = GaussianComponents(location, torch.ones(2).double())
     prior = Mixture(torch.full((3,), -np.log(3)), components)
-    exact = min(float((likelihood.map.layer.weight @ (a - b)).square().sum()) for a, b in pairwise(location))
+    exact = min(float((likelihood.map.layer.weight.detach() @ (a - b)).square().sum()) for a, b in pairwise(location))
     found, error = mean_distance(likelihood, prior, 4000, generator("means"))
     assert abs(found - exact) < 4 * error
     assert error < 0.1 * exact

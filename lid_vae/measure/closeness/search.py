@@ -47,9 +47,10 @@ class Box(NamedTuple):
         return (self.low - (torch.minimum(first, second) - down)).clamp_min(0) - down
 
 
+@torch.no_grad()
 def box_of(prior: LatentDistribution, starts: Float[Tensor, "S M"], within: float) -> Box:
     """The mean of ``prior`` and ``within`` standard deviations to either side, and all ``starts``; w > 0 stays so."""
-    mean, scale = prior.mean.double(), prior.variance.double().sqrt()
+    mean, scale = prior.mean.detach().double(), prior.variance.detach().double().sqrt()
     low = torch.minimum(mean - within * scale, starts.amin(0))
     high = torch.maximum(mean + within * scale, starts.amax(0))
     if prior.support == "positive":
