@@ -19,7 +19,7 @@ RUNS = {
     "pinwheel, vae, ten seeds": "model=vae data=pinwheel trainer.max_epochs=5 -m seed=0-9",
     "digits, gmvae": "model=gmvae data=digits trainer.max_epochs=20",
     "digits, lidgmvae": "model=lidgmvae data=digits trainer.max_epochs=20",
-    "toy language, lidsvae": "model=lidsvae data=synthetic_text data.sentences=2000 trainer.max_epochs=5",
+    "toy language, lidsvae": "model=lidsvae data=synthetic_text trainer.max_epochs=2",
 }
 
 

@@ -18,6 +18,7 @@ TINY = "data.per_class=60 data.valid_size=50 data.test_size=60 trainer.max_epoch
 SMALLEST = {
     "bounds": f"--threads 1 --epochs 1 --models gmvae --images 3 --chains 2 --steps 0 2 --draws 4 --options '{TINY}'",
     "coverage": "--threads 1 --replicates 20 --examples 50 --samples 4",
+    "curve_cost": "--threads 1 --runs 'digits, gmvae' --options 'trainer.max_epochs=1 width=8 data.train_size=200'",
     "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
     "docstrings": "",
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
