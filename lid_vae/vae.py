@@ -67,17 +67,18 @@ class Autoencoder(nn.Module):
         if posterior.categories is not None and posterior.categories != prior.categories:
             raise UserError(
                 f"The posterior enumerates {posterior.categories} categories and the prior has {prior.categories}. "
-                "Use family.mixture=conditional, or a mixture prior of as many categories."
+                "Use mixture='conditional' in the family, or a mixture prior of as many categories."
             )
         if posterior.support != prior.support:
             raise UserError(
                 f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Take "
-                "the posterior from a family (family=gaussian, family=realnvp), which follows the prior."
+                "the posterior from a family (gaussian_family, realnvp_family), which follows the prior."
             )
         if posterior.categories is not None and isinstance(likelihood, CalibratedLikelihood):
             raise UserError(
-                f"{type(likelihood).__name__} takes a mean over all draws of w, and family.mixture=enumerate draws of "
-                "every category, most of which q leaves out. Use family.mixture=conditional, or likelihood=gaussian."
+                f"{type(likelihood).__name__} takes a mean over all draws of w, and a family with mixture='enumerate' "
+                "draws of "
+                "every category, most of which q leaves out. Use mixture='conditional', or gaussian_likelihood."
             )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
         if isinstance(prior, AggregatePrior):
@@ -144,10 +145,10 @@ def _check_aggregate(prior: AggregatePrior, likelihood: Likelihood, posterior: P
     if likelihood.symbols is not None:
         raise UserError(
             f"{name} learns pseudo-inputs, which are vectors of real numbers, and these data are sequences of "
-            f"{likelihood.symbols} symbols. Use prior=standard_normal."
+            f"{likelihood.symbols} symbols. Use StandardNormalPrior."
         )
     if isinstance(posterior, CalibratedPosterior):
         raise UserError(
             f"{name} averages q(w | u) of single pseudo-inputs u, and {type(posterior).__name__} takes its q from a "
-            "whole batch. Use normalization=null, or prior=standard_normal."
+            "whole batch. Use the posterior that it normalises, or StandardNormalPrior."
         )

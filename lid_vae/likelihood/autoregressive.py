@@ -207,15 +207,15 @@ def autoregressive_likelihood(
     carry to the logits.
     """
     if wiring not in ("output", "input", "both", "none"):
-        raise UserError(f"likelihood.wiring={wiring} is not known. Use output, input, both or none.")
+        raise UserError(f"wiring={wiring} is not known. Use output, input, both or none.")
     read = latent_dimension if wiring in READS_OUTPUT else 0
     try:
         made = map(in_features=read + hidden, out_features=features - 1)
     except DimensionError as error:
         raise UserError(
             f"An injective map cannot take {read} dimensions of w and {hidden} of the history to the {features - 1} "
-            f"free logits of {features} symbols. Use likelihood.hidden={max(features - 1 - read, 1)} or less, or a "
-            "larger vocabulary; or map=anchored, which is injective in w alone and takes any history."
+            f"free logits of {features} symbols. Use hidden={max(features - 1 - read, 1)} or less, or a larger "
+            "vocabulary; or an anchored map, which is injective in w alone and takes any history."
         ) from error
     extra = latent_dimension if wiring in READS_INPUT else 0
     history = LSTMHistory(features, embedding, hidden, layers, extra, dropout, word_dropout)

@@ -65,7 +65,7 @@ def nucleus(
     if not 0 < p <= 1:
         raise UserError(f"Nucleus decoding needs a probability p above 0 and up to 1, got {p}. Use 0.9.")
     if not temperature > 0:
-        raise UserError(f"Nucleus decoding needs a temperature above 0, got {temperature}. Use decode=greedy for 0.")
+        raise UserError(f"Nucleus decoding needs a temperature above 0, got {temperature}. Use greedy for 0.")
 
     def choose(log_probability: Float[Tensor, "R V"]) -> Int[Tensor, " R"]:
         probability = log_probability.exp() if temperature == 1 else torch.softmax(log_probability / temperature, -1)

@@ -40,7 +40,7 @@ class GaussianLikelihood(VectorLikelihood):
         super().__init__(map)
         if not scale > scale_floor > 0:
             raise UserError(
-                f"A Gaussian likelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
+                f"GaussianLikelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
             )
         self.scale_floor = scale_floor
         self.raw_scale = nn.Parameter(inverse_softplus(torch.tensor(float(scale - scale_floor))), learn_scale)

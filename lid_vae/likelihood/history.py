@@ -34,13 +34,13 @@ class LSTMHistory(nn.Module):
         super().__init__()
         if min(embedding, features, layers) < 1:
             raise UserError(
-                "An LSTM history needs likelihood.embedding, likelihood.hidden and likelihood.layers of at least 1, "
-                f"got {embedding}, {features} and {layers}."
+                "LSTMHistory needs embedding, features and layers of at least 1, got "
+                f"embedding={embedding}, features={features} and layers={layers}."
             )
         if not (0 <= dropout < 1 and 0 <= word_dropout <= 1):
             raise UserError(
-                f"Dropout is a probability below 1, got likelihood.dropout={dropout} and "
-                f"likelihood.word_dropout={word_dropout} (which may be 1: no history at all)."
+                f"Dropout is a probability below 1, got dropout={dropout} and word_dropout={word_dropout} (which may "
+                "be 1: no history at all)."
             )
         self.features, self.extra = features, extra
         self.embedding = nn.Embedding(symbols + 1, embedding)

@@ -65,7 +65,8 @@ class OptimalGaussianLikelihood(CalibratedLikelihood):
         super().__init__(map)
         if not scale > scale_floor > 0:
             raise UserError(
-                f"A Gaussian likelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
+                f"OptimalGaussianLikelihood needs 0 < scale_floor < scale, got scale={scale}, "
+                f"scale_floor={scale_floor}."
             )
         self.scale_floor = scale_floor
         self.register_buffer("scale", torch.tensor(float(scale)))

@@ -89,8 +89,8 @@ def check_constant(value: float) -> float:
     """An inverse-Lipschitz constant that is given. Raises ``UserError`` unless it is above zero."""
     if not value > 0:
         raise UserError(
-            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got {value}. "
-            "Use map.inverse_lipschitz=1, or null to learn it."
+            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got "
+            f"inverse_lipschitz={value}. Use inverse_lipschitz=1, or None to learn it."
         )
     return value
 
@@ -99,5 +99,5 @@ def refuse_learned() -> NoReturn:
     """Raises the ``UserError`` for setting a constant that is learned."""
     raise UserError(
         "The inverse-Lipschitz constant of this map is learned, and only a given one can be set. Start it with "
-        "map.inverse_lipschitz=1."
+        "inverse_lipschitz=1."
     )

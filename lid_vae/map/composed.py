@@ -159,8 +159,8 @@ def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[in
         )
     if depth < 1 or (depth == 1 and in_features != out_features):
         raise UserError(
-            f"map.depth={depth} cannot take {in_features} dimensions to {out_features}: a Brenier map keeps the "
-            "dimension and lifts stand between two maps. Use map.depth=2 or more."
+            f"depth={depth} cannot take {in_features} dimensions to {out_features}: a monotone map keeps the "
+            "dimension, and lifts stand between two maps. Use depth=2 or more."
         )
     ratio = out_features / in_features
     return [round(in_features * ratio ** (k / max(depth - 1, 1))) for k in range(depth)]
@@ -250,10 +250,10 @@ def _places(actives: Sequence[int], shear_first: bool) -> list[int]:
         return places
     if not shear_first and len(actives) == 1:
         raise UserError(
-            "map.shear_first=false puts couplings between two maps alone, and map.depth=1 has one map. Use "
-            "map.shear_first=true, or map.depth=2 or more."
+            "shear_first=False puts couplings between two maps alone, and depth=1 has one map. Use shear_first=True, "
+            "or depth=2 or more."
         )
     raise UserError(
         "Couplings twist two dimensions at least, and the maps of this decoder have one active direction each. Use "
-        "map.shears=0 (map=brenier), or latent_dimension=2 or more."
+        "shears=0, or latent_dimension=2 or more."
     )

@@ -192,7 +192,7 @@ def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:
     """
     makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
     if name not in makers:
-        raise UserError(f"map.lift={name} is not known. Use one of {', '.join(makers)}.")
+        raise UserError(f"lift={name} is not known. Use one of {', '.join(makers)}.")
     return makers[name](in_features, out_features)
 
 

@@ -23,9 +23,9 @@ class ELBO(Objective):
     def __init__(self, beta: float | Schedule = 1.0, samples: int = 1, closed_form: bool = True) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(f"An objective needs at least one sample, got objective.samples={samples}.")
+            raise UserError(f"ELBO needs at least one sample, got samples={samples}. Use samples=1.")
         if not isinstance(beta, Schedule) and beta < 0:
-            raise UserError(f"beta weights a divergence and cannot be negative, got objective.beta={beta}.")
+            raise UserError(f"beta weights a divergence and cannot be negative, got beta={beta}.")
         self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.samples, self.closed_form = samples, closed_form
         self.beta = self.schedule(0, 1)

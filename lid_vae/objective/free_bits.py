@@ -42,16 +42,16 @@ class FreeBits(Objective):
     ) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(f"An objective needs at least one sample, got objective.samples={samples}.")
+            raise UserError(f"FreeBits needs at least one sample, got samples={samples}. Use samples=1.")
         if free_bits < 0:
             raise UserError(
-                f"A KL is never negative and needs no floor below zero, got objective.free_bits={free_bits}. "
-                "Use objective.free_bits=0 for the plain bound."
+                f"A KL is never negative and needs no floor below zero, got free_bits={free_bits}. "
+                "Use free_bits=0 for the plain bound."
             )
         if per not in ("total", "dimension"):
-            raise UserError(f"objective.per={per} is not known. Use total or dimension.")
+            raise UserError(f"per={per} is not known. Use total or dimension.")
         if not isinstance(beta, Schedule) and beta < 0:
-            raise UserError(f"beta weights a divergence and cannot be negative, got objective.beta={beta}.")
+            raise UserError(f"beta weights a divergence and cannot be negative, got beta={beta}.")
         self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.free_bits, self.per, self.samples = float(free_bits), per, samples
         self.beta = self.schedule(0, 1)
@@ -90,9 +90,9 @@ def _groups(q: Approximation, terms: LogTerms) -> Float[Tensor, "B J"]:
     groups = grouped_kl(q, terms.prior)
     if groups is None:
         raise UserError(
-            "Free bits for each dimension (objective.per=dimension) need a KL in closed form for each, which takes a "
+            "Free bits for each dimension (per='dimension') need a KL in closed form for each, which takes a "
             "diagonal Gaussian q and a prior N(0, I), or a Gaussian mixture with enumerated categories; a flow, a "
-            "mixture summed over its categories and other components have none. Use objective.per=total, or "
-            "family=gaussian (with family.mixture=enumerate where z is categorical and its components Gaussian)."
+            "mixture summed over its categories and other components have none. Use per='total', or "
+            "gaussian_family (with mixture='enumerate' where z is categorical and its components Gaussian)."
         )
     return groups

@@ -25,9 +25,7 @@ class ImportanceWeighted(Objective):
     def __init__(self, samples: int = 5) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(
-                f"The importance-weighted bound needs at least one sample, got objective.samples={samples}."
-            )
+            raise UserError(f"ImportanceWeighted needs at least one sample, got samples={samples}. Use samples=5.")
         self.samples = samples
 
     def forward(
@@ -36,7 +34,7 @@ class ImportanceWeighted(Objective):
         if not q.reparametrised:
             raise UserError(
                 "The importance-weighted bound needs reparametrised draws, which a Bernoulli latent has not. "
-                "Use objective=elbo, or prior.component=gamma, log_normal or gaussian."
+                "Use ELBO, or a prior with component='gamma', 'log_normal' or 'gaussian'."
             )
         terms = vae.terms(x, q, noise)
         weight = terms.log_weight()

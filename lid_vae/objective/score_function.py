@@ -21,7 +21,7 @@ def with_score_gradient(
     if samples < 2:
         raise UserError(
             "A Bernoulli latent has no reparametrised gradient, and its leave-one-out estimator needs at least two "
-            "samples. Use objective.samples=4."
+            "samples. Use samples=4."
         )
     reward = reward.detach()
     baseline = (reward.sum(0) - reward) / (samples - 1)

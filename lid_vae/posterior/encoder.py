@@ -35,7 +35,7 @@ class MLPEncoder(Encoder):
     def __init__(self, shape: Sequence[int], width: int, hidden_layers: int = 2) -> None:
         super().__init__()
         if hidden_layers < 1:
-            raise UserError(f"An encoder needs at least one hidden layer, got hidden_layers={hidden_layers}.")
+            raise UserError(f"MLPEncoder needs at least one hidden layer, got hidden_layers={hidden_layers}.")
         self.out_features = width
         features = prod(shape)
         layers: list[nn.Module] = []
@@ -57,7 +57,7 @@ class ConvolutionalEncoder(Encoder):
         super().__init__()
         if len(shape) != 2 or min(shape) < 8:
             raise UserError(
-                f"The convolutional encoder needs images of at least 8 x 8 pixels, got {list(shape)}. Use encoder=mlp."
+                f"ConvolutionalEncoder needs images of at least 8 x 8 pixels, got {list(shape)}. Use MLPEncoder."
             )
         self.image_shape, self.out_features = tuple(shape), width
         self.convolutions = nn.Sequential(

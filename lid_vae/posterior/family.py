@@ -46,8 +46,8 @@ def realnvp_family(
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         if support == "binary":
             raise UserError(
-                "RealNVP is a density on real numbers and cannot serve binary latents (prior.component=bernoulli). "
-                "Use family=gaussian, which becomes a factorised Bernoulli there."
+                "RealNVP is a density on real numbers and cannot serve binary latents (component='bernoulli'). "
+                "Use gaussian_family, which becomes a factorised Bernoulli there."
             )
         flow: list[Bijection] = [RealNVP(latent_dimension, width, couplings, hidden_layers)]
         if support == "positive":
@@ -63,7 +63,7 @@ def prior_family(mixture: MixtureName = "conditional") -> Family:
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         if categories is not None or support != "real" or mixture != "conditional":
             raise UserError(
-                "family=prior is q = N(0, I), the prior of a model without a latent. Use prior=standard_normal, or "
+                "prior_family is q = N(0, I), the prior of a model without a latent. Use StandardNormalPrior, or "
                 "another family."
             )
         return ConstantPosterior(latent_dimension)
@@ -73,5 +73,5 @@ def prior_family(mixture: MixtureName = "conditional") -> Family:
 
 def _enumerated(mixture: str, categories: int | None) -> int | None:
     if mixture not in ("conditional", "enumerate"):
-        raise UserError(f"family.mixture={mixture} is not known. Use conditional or enumerate.")
+        raise UserError(f"mixture={mixture} is not known. Use conditional or enumerate.")
     return categories if mixture == "enumerate" else None

@@ -35,13 +35,13 @@ class LSTMEncoder(Encoder):
     ) -> None:
         super().__init__()
         if len(shape) != 1:
-            raise UserError(f"The LSTM encoder reads sequences, and an example here is {list(shape)}. Use encoder=mlp.")
+            raise UserError(f"LSTMEncoder reads sequences, and an example here is {list(shape)}. Use MLPEncoder.")
         if pooling not in ("last", "mean"):
-            raise UserError(f"encoder.pooling={pooling} is not known. Use last or mean.")
+            raise UserError(f"pooling={pooling} is not known. Use last or mean.")
         if min(embedding, width, layers) < 1 or not 0 <= dropout < 1:
             raise UserError(
-                "An LSTM encoder needs an embedding, a width and layers of at least 1 and a dropout below 1, got "
-                f"{embedding}, {width}, {layers} and {dropout}. Correct the options under encoder."
+                "LSTMEncoder needs an embedding, a width and layers of at least 1 and a dropout below 1, got "
+                f"embedding={embedding}, width={width}, layers={layers} and dropout={dropout}."
             )
         self.out_features, self.pooling = width, pooling
         self.embedding = nn.Embedding(shape[0] + 1, embedding)

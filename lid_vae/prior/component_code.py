@@ -35,9 +35,9 @@ class ComponentCode(nn.Module):
     ) -> None:
         super().__init__()
         if categories < 1:
-            raise UserError(f"A mixture needs at least one category, got categories={categories}.")
+            raise UserError(f"A mixture needs at least one category, got categories={categories}. Use 2 or more.")
         if not size > floor > 0:
-            raise UserError(f"A code needs 0 < floor < size, got floor={floor} and size={size}.")
+            raise UserError(f"ComponentCode needs 0 < floor < size, got floor={floor} and size={size}.")
         self.kind, self.floor = kind, floor
         if kind == "regular":
             self.register_buffer("points", regular_code(categories, dimension))
@@ -46,7 +46,7 @@ class ComponentCode(nn.Module):
         elif kind == "learned":
             self.weight = nn.Parameter(torch.randn(categories, dimension) * size / dimension**0.5)
         else:
-            raise UserError(f"code={kind} is not known. Use regular (certified) or learned (the paper's).")
+            raise UserError(f"kind={kind} is not known. Use regular (certified) or learned (the paper's).")
 
     def forward(self) -> Float[Tensor, "K M"]:
         if self.kind == "learned":

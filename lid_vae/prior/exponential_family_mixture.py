@@ -50,7 +50,7 @@ class ExponentialFamilyMixture(Prior):
     ) -> None:
         super().__init__()
         if component not in SUPPORTS:
-            raise UserError(f"prior.component={component} is not known. Use one of {', '.join(SUPPORTS)}.")
+            raise UserError(f"component={component} is not known. Use one of {', '.join(SUPPORTS)}.")
         self.categories, self.latent_dimension = categories, latent_dimension
         self.component, self.support = component, SUPPORTS[component]
         self.code = ComponentCode(categories, latent_dimension, code, size)

@@ -38,7 +38,7 @@ class GaussianMixture(Prior):
     ) -> None:
         super().__init__()
         if not scale > SCALE_FLOOR:
-            raise UserError(f"Components need a scale above {SCALE_FLOOR}, got prior.scale={scale}. Use prior.scale=1.")
+            raise UserError(f"GaussianMixture needs a scale above {SCALE_FLOOR}, got scale={scale}. Use scale=1.")
         self.categories, self.latent_dimension = categories, latent_dimension
         self.code = ComponentCode(categories, latent_dimension, code, size)
         self.raw_scale = nn.Parameter(inverse_softplus(torch.full((latent_dimension,), scale - SCALE_FLOOR)))

@@ -58,10 +58,10 @@ class VAEModule(pl.LightningModule):
         if gradient_clip is not None and not gradient_clip > 0:
             raise UserError(
                 f"gradient_clip={gradient_clip} must be above zero: a negative norm would turn every step round. "
-                "Use gradient_clip=null for no bound."
+                "Use gradient_clip=None for no bound."
             )
         if evaluation_samples < 2:
-            raise UserError(f"Measures need two samples at least, got validation_samples={evaluation_samples}.")
+            raise UserError(f"Measures need two samples at least, got evaluation_samples={evaluation_samples}.")
         self.vae, self.objective, self.inference = vae, objective, inference
         self.make_optimizer, self.schedule = optimizer, schedule
         self.seed, self.gradient_clip = seed, gradient_clip
@@ -127,14 +127,12 @@ class VAEModule(pl.LightningModule):
             if not self.parameter_group(group):
                 raise UserError(
                     f"{type(self.inference).__name__} trains the parameters of the {group} apart, and there are none "
-                    "here. Use inference=amortized."
+                    "here. Use Amortized."
                 )
         try:
             made = [self.make_optimizer(self.parameter_group(group)) for group in self.inference.groups]
         except (TypeError, ValueError) as error:
-            raise UserError(
-                f"The optimiser refuses its options: {error}. Correct optimizer.lr and the like."
-            ) from error
+            raise UserError(f"The optimiser refuses its options: {error}. Correct lr= and the like.") from error
         for optimizer, state in zip(made, states or [{}] * len(made), strict=True):
             if state:
                 optimizer.load_state_dict(state)

@@ -45,8 +45,10 @@ class GradientNetwork(MonotoneMap):
     ) -> None:
         super().__init__(features, hidden_layers, **convexity)
         if hidden_layers < 1:
-            raise UserError(f"A gradient network needs at least one hidden layer, got {hidden_layers}.")
-        check_start(sharpness, curvature)
+            raise UserError(
+                f"GradientNetwork needs at least one hidden layer, got hidden_layers={hidden_layers}. Use 1."
+            )
+        check_start("GradientNetwork", 4, sharpness, curvature)
         active = active_features or features
         self.weight = nn.Parameter(torch.randn(width, features) / active**0.5)
         self.log_sharpness = nn.Parameter(torch.full((hidden_layers, width), float(sharpness)).log())

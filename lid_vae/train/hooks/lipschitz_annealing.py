@@ -30,7 +30,8 @@ def _map_of(member: Member) -> AdjustableMap:
     map_ = member.module.vae.likelihood.map
     if not isinstance(map_, AdjustableMap):
         raise UserError(
-            f"callbacks=lipschitz_annealing sets the inverse-Lipschitz constant of a decoder map, and "
-            f"{type(map_).__name__} has none. Use model=il_lidvae, or map=brenier with map.inverse_lipschitz=1."
+            f"LipschitzAnnealing sets the inverse-Lipschitz constant of a decoder map, and "
+            f"{type(map_).__name__} has none. Use LIDVAE and composed_brenier with "
+            "inverse_lipschitz=1."
         )
     return map_

@@ -25,7 +25,7 @@ class Restart:
 
     def __init__(self, share: float = 0.2, reset_decoder: bool = True) -> None:
         if not 0 <= share < 1:
-            raise UserError(f"A restart takes a share of training in [0, 1), got share={share}. Use share=0.2.")
+            raise UserError(f"Restart takes a share of training in [0, 1), got share={share}. Use share=0.2.")
         self.share, self.reset_decoder = share, reset_decoder
         self.decoder: dict[str, Tensor] = {}
 
