@@ -71,8 +71,8 @@ class Autoencoder(nn.Module):
             )
         if posterior.support != prior.support:
             raise UserError(
-                f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Take "
-                "the posterior from a family (gaussian_family, realnvp_family), which follows the prior."
+                f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Use "
+                "a posterior of gaussian_family or realnvp_family, which follows the prior."
             )
         if posterior.categories is not None and isinstance(likelihood, CalibratedLikelihood):
             raise UserError(

@@ -60,7 +60,7 @@ _MAKERS = {
 _SPELLED = {"None": "null", "True": "true", "False": "false"}
 
 _VALUE = r"(?:'[^']*'|None|True|False|-?[\d.]*\d)"
-_NAMED = re.compile(rf"(?<![\w./-])([a-z]\w*)=({_VALUE}\b(?:(?:,? or |, | and ){_VALUE}(?![\w=]))*|'[^']*')?(\w*)")
+_NAMED = re.compile(rf"(?<![\w./-])([a-z]\w*)=({_VALUE}(?!\w)(?:(?:,? or |, | and ){_VALUE}(?![\w=]))*|'[^']*')?(\w*)")
 # A name in prose: one with an underscore, and not in a comparison, as in "needs scale_floor > 0".
 _BARE = re.compile(r"(?<![\w./=<>-])(?<![<>] )(?<!= )[a-z]+(?:_[a-z]+)+(?![\w=(.]\w?)(?! [<>])")
 _ADVICE = re.compile(r"(?<!\w)[Uu]se .*", re.DOTALL)

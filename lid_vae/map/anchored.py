@@ -70,7 +70,7 @@ class AnchoredMap(AdjustableMap):
             )
         if anchor == network.out_features:
             raise UserError(
-                f"An anchored map leaves its network the dimensions beside the {anchor} that are anchored, and of "
+                f"AnchoredMap leaves its network the dimensions beside the {anchor} that are anchored, and of "
                 f"{network.out_features} none is left. Use composed_brenier, or a smaller latent_dimension."
             )
         if bijection is not None and not (
