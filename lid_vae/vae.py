@@ -18,7 +18,11 @@ __all__ = ["Autoencoder", "LogTerms"]
 
 
 class LogTerms(NamedTuple):
-    """The terms of log p(x, w) - log q(w | x) over samples, enumerated categories and examples, in nats."""
+    """The terms of log p(x, w) - log q(w | x) over samples, enumerated categories and examples, in nats.
+
+    ``log_likelihood`` is log p(x | w), ``log_prior`` log p(w) and ``log_posterior`` log q(w | x) of each draw, which
+    are those of ``sample``; ``prior`` is p(w) itself. ``reparametrised``: whether the draws carry the gradient of q.
+    """
 
     log_likelihood: Float[Tensor, "S K B"]
     log_prior: Float[Tensor, "S K B"]
@@ -55,7 +59,23 @@ class LogTerms(NamedTuple):
 
 
 class Autoencoder(nn.Module):
-    """p(w) p(x | w) with q(w | x). Raises ``UserError`` where dimensions, categories or supports do not agree."""
+    """p(w) p(x | w) with q(w | x): a ``prior``, a ``likelihood`` and a ``posterior`` of the same latent.
+
+    Raises ``UserError`` where dimensions, categories or supports do not agree.
+
+    >>> from lid_vae.likelihood import GaussianLikelihood
+    >>> from lid_vae.map import composed_brenier
+    >>> from lid_vae.objective import ELBO
+    >>> from lid_vae.posterior import AmortizedPosterior, MLPEncoder
+    >>> from lid_vae.prior import StandardNormalPrior
+    >>> decoder = composed_brenier(2, 50, width=32, hidden_layers=1)
+    >>> posterior = AmortizedPosterior(MLPEncoder((50,), width=32), latent_dimension=2)
+    >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(decoder), posterior)
+    >>> x, noise = torch.randn(10, 50), posterior.draw_noise(1, 10, torch.Generator().manual_seed(0))
+    >>> q = posterior.distribution(posterior.encode(x))
+    >>> ELBO()(vae, x, q, noise).shape
+    torch.Size([10])
+    """
 
     def __init__(self, prior: Prior, likelihood: Likelihood, posterior: Posterior) -> None:
         super().__init__()
@@ -86,11 +106,11 @@ class Autoencoder(nn.Module):
             prior.attach(posterior, posterior.categories)
 
     def terms(self, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
-        """The log terms at the draws that ``noise`` gives."""
+        """The log terms of a batch ``x`` at the draws of ``q`` that ``noise`` gives."""
         return self.terms_at(x, q, q.sample(noise))
 
     def terms_at(self, x: Observations, q: Approximation, sample: LatentSample) -> LogTerms:
-        """The log terms at draws of ``q``, whose gradient is that which ``sample`` carries."""
+        """The log terms of a batch ``x`` at draws of ``q``, whose gradient is that which ``sample`` carries."""
         prior = self.prior()
         log_likelihood = self.likelihood(sample.w).log_prob(x)
         log_posterior = sample.log_prob
@@ -119,9 +139,9 @@ class Autoencoder(nn.Module):
     def category_probability(
         self, q: Approximation, sample: LatentSample, prior: LatentDistribution | None = None
     ) -> Float[Tensor, "S B K"] | None:
-        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x).
+        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw, ``sample``, of q(w | x).
 
-        None without categories.
+        ``prior`` is p(w), where it is made already. None without categories.
         """
         if q.log_category is not None:
             return q.log_category.exp().mT.unsqueeze(0)

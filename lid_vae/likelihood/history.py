@@ -15,10 +15,10 @@ LSTMState = tuple[Tensor, Tensor]
 class LSTMHistory(nn.Module):
     """Embedding and LSTM from x_<t to ``features`` numbers, for each t; x_<1 is the learned row of the padding.
 
-    ``extra`` numbers, the same at every t, stand beside each embedding (a latent at the input). In training,
-    ``word_dropout`` is the probability that a symbol of the history is replaced by ``<unk>`` (Bowman et al. 2016), and
-    ``dropout`` that of a number of the embedding, of the history and between layers; both draw from torch's global
-    generator. Raises ``UserError`` for sizes below one and probabilities outside [0, 1).
+    There are ``symbols`` of them, V. ``extra`` numbers, the same at every t, stand beside each embedding (a latent at
+    the input). In training, ``word_dropout`` is the probability that a symbol of the history is replaced by ``<unk>``
+    (Bowman et al. 2016), and ``dropout`` that of a number of the embedding, of the history and between layers; both
+    draw from torch's global generator. Raises ``UserError`` for sizes below one and probabilities outside [0, 1).
     """
 
     def __init__(

@@ -148,7 +148,7 @@ class ComposedMap(AdjustableMap):
 
 
 def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[int]:
-    """Dimensions of ``depth`` maps from M to D: M first, D last, a geometric progression between.
+    """Dimensions of ``depth`` maps from M, ``in_features``, to D, ``out_features``: a geometric progression between.
 
     Raises ``DimensionError`` if D < M, and ``UserError`` if one map should change the dimension.
     """
@@ -227,14 +227,31 @@ def compose(
 def composed_brenier(
     in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2, **options: Any
 ) -> ComposedMap:
-    """``depth`` Brenier maps with the lifts between them; arguments as in ``compose`` and ``BrenierMap``."""
+    """``depth`` Brenier maps from ``in_features`` (M) to ``out_features`` (D) dimensions, and the lifts between.
+
+    Each has ``hidden_layers`` hidden layers of ``width`` units; ``options`` are those of ``compose`` and
+    ``BrenierMap``, and ``UserError`` is raised as there.
+
+    >>> g = composed_brenier(2, 784, width=32, hidden_layers=1)
+    >>> u = torch.randn(10, 2)
+    >>> g(u).shape, g.certificate() > 0, torch.allclose(g.inverse(g(u)), u, atol=1e-3)
+    (torch.Size([10, 784]), True, True)
+    """
     return compose(BrenierMap, in_features, out_features, width, hidden_layers, depth, **options)
 
 
 def composed_gradient_network(
     in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2, **options: Any
 ) -> ComposedMap:
-    """``depth`` gradient networks with the lifts between them; arguments as in ``compose`` and ``GradientNetwork``."""
+    """``depth`` gradient networks from ``in_features`` (M) to ``out_features`` (D) dimensions, and the lifts between.
+
+    Each has ``width`` units of ``hidden_layers`` terms; ``options`` are those of ``compose`` and ``GradientNetwork``,
+    and ``UserError`` is raised as there.
+
+    >>> g = composed_gradient_network(2, 50, width=32, hidden_layers=2)
+    >>> g(torch.randn(10, 2)).shape, g.certificate() > 0
+    (torch.Size([10, 50]), True)
+    """
     return compose(GradientNetwork, in_features, out_features, width, hidden_layers, depth, **options)
 
 

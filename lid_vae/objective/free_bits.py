@@ -28,9 +28,22 @@ class FreeBits(Objective):
     ``dimension``: one for each dimension of w, which needs a diagonal Gaussian q without a flow, and p(w) = N(0, I).
     With enumerated categories and Gaussian components: KL(q(z) || p(z)), then KL(w_m given z) for each dimension.
 
-    A closed gate passes no gradient of its KL, as max does; the value of an example has the floor in its place.
-    Li et al. (2019) take the maximum for each example, before the average; the mean over the batch is Kingma's.
-    ``beta`` is a number or a schedule. Raises ``UserError`` for options out of range, and where KL_j is not there.
+    A closed gate passes no gradient of its KL, as max does; the value of an example has the floor in its place. Li et
+    al. (2019) take the maximum for each example, before the average; the mean over the batch is Kingma's. ``beta`` is a
+    number or a schedule, ``samples`` the draws of q for each example. Raises ``UserError`` for options out of range,
+    and where KL_j is not there.
+
+    >>> from lid_vae.likelihood import GaussianLikelihood
+    >>> from lid_vae.map import MLP
+    >>> from lid_vae.posterior import AmortizedPosterior, MLPEncoder
+    >>> from lid_vae.prior import StandardNormalPrior
+    >>> from lid_vae.vae import Autoencoder
+    >>> posterior = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
+    >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(MLP(2, 4, 16, 1)), posterior)
+    >>> objective = FreeBits(free_bits=2.0)
+    >>> x, noise = torch.randn(10, 4), posterior.draw_noise(objective.samples, 10, torch.Generator().manual_seed(0))
+    >>> objective(vae, x, posterior.distribution(posterior.encode(x)), noise).shape
+    torch.Size([10])
     """
 
     def __init__(

@@ -87,7 +87,7 @@ class Delayed(Schedule):
 
 
 def first_step(share: float, steps: int) -> int:
-    """The first step after the first ``share`` of training."""
+    """The first step, of ``steps``, after the first ``share`` of training."""
     return ceil(share * steps)
 
 

@@ -51,7 +51,11 @@ class MLPEncoder(Encoder):
 
 
 class ConvolutionalEncoder(Encoder):
-    """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics."""
+    """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics.
+
+    ``shape`` is (height, width) of an image, ``channels`` those of the first convolution, and ``width`` the units of
+    the hidden layer. Raises ``UserError`` for images below 8 x 8.
+    """
 
     def __init__(self, shape: Sequence[int], width: int, channels: int = 32) -> None:
         super().__init__()

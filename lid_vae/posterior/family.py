@@ -22,7 +22,18 @@ Family = Callable[[Sequence[int], int, int | None, Support], Posterior]
 
 
 def gaussian_family(encoder: MakeEncoder, mixture: MixtureName = "conditional") -> Family:
-    """Diagonal Gaussian; log-normal where w is positive; factorised Bernoulli where w is binary."""
+    """Diagonal Gaussian; log-normal where w is positive; factorised Bernoulli where w is binary.
+
+    ``encoder`` makes an ``Encoder`` of the shape of an example. ``mixture`` says how z is inferred where the prior has
+    categories: ``conditional`` is q(w | x) and the exact p(z | w), ``enumerate`` q(z | x) q(w | x, z). Raises
+    ``UserError`` for another mixture, as all families do once data and prior are known.
+
+    >>> from functools import partial
+    >>> family = gaussian_family(partial(MLPEncoder, width=64))
+    >>> q = family((784,), 2, None, "real")
+    >>> q.distribution(q.encode(torch.rand(5, 784))).mean.shape
+    torch.Size([1, 5, 2])
+    """
 
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         enumerated = _enumerated(mixture, categories)
@@ -41,7 +52,18 @@ def realnvp_family(
     hidden_layers: int = 1,
     mixture: MixtureName = "conditional",
 ) -> Family:
-    """A Gaussian pushed through RealNVP, the paper's family for images. Refuses binary latents."""
+    """A Gaussian pushed through RealNVP, the paper's family for images.
+
+    ``width``, ``couplings`` and ``hidden_layers`` are those of ``RealNVP``, ``encoder`` and ``mixture`` those of
+    ``gaussian_family``. Raises ``UserError`` for binary latents.
+
+    >>> from functools import partial
+    >>> family = realnvp_family(partial(MLPEncoder, width=64), width=16)
+    >>> q = family((784,), 2, None, "real")
+    >>> noise = q.draw_noise(10, 5, torch.Generator().manual_seed(0))
+    >>> q.distribution(q.encode(torch.rand(5, 784))).sample(noise).w.shape
+    torch.Size([10, 1, 5, 2])
+    """
 
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         if support == "binary":
@@ -58,7 +80,10 @@ def realnvp_family(
 
 
 def prior_family(mixture: MixtureName = "conditional") -> Family:
-    """q = N(0, I) for every x. Refuses any other prior than N(0, I)."""
+    """q = N(0, I) for every x, for a model without a latent.
+
+    Raises ``UserError`` for any other prior than N(0, I), and for a ``mixture`` other than ``conditional``.
+    """
 
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         if categories is not None or support != "real" or mixture != "conditional":

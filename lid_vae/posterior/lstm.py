@@ -15,11 +15,12 @@ __all__ = ["LSTMEncoder"]
 
 
 class LSTMEncoder(Encoder):
-    """``layers`` LSTM layers of ``width`` units over the symbols' embeddings.
+    """``layers`` LSTM layers of ``width`` units over the symbols' embeddings, of ``embedding`` numbers each.
 
-    ``shape`` is (V,). Features are the state after the last symbol, or the ``mean`` of the states over the symbols.
-    ``dropout``, in training, is of the embeddings, the features and between layers, from torch's global generator.
-    Raises ``UserError`` for sizes below one, probabilities outside [0, 1) and data that are no sequences.
+    ``shape`` is (V,). Features are, by ``pooling``, the state after the ``last`` symbol or the ``mean`` of the states
+    over the symbols. ``dropout``, in training, is of the embeddings, the features and between layers, from torch's
+    global generator. Raises ``UserError`` for sizes below one, probabilities outside [0, 1) and data that are no
+    sequences.
     """
 
     sequences = True

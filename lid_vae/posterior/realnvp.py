@@ -48,10 +48,11 @@ class Coupling(nn.Module):
 
 
 class RealNVP(Bijection):
-    """``couplings`` affine coupling layers, each after a permutation that brings the other half to the front.
+    """``couplings`` affine coupling layers of M = ``dimension`` numbers: Dinh, Sohl-Dickstein and Bengio (2017).
 
-    The scales are bounded by exp(+-2) a layer, so that no single step can make a density degenerate.
-    Raises ``UserError`` for fewer than two couplings or dimensions, or couplings without a hidden layer.
+    Before each a permutation brings the other half to the front. A coupling's networks have ``hidden_layers`` hidden
+    layers of ``width`` units. The scales are bounded by exp(+-2) a layer, so that no single step can make a density
+    degenerate. Raises ``UserError`` for fewer than two couplings or dimensions, or couplings without a hidden layer.
     """
 
     def __init__(self, dimension: int, width: int, couplings: int = 2, hidden_layers: int = 1) -> None:

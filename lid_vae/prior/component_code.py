@@ -15,12 +15,14 @@ __all__ = ["ComponentCode", "regular_code"]
 
 
 class ComponentCode(nn.Module):
-    """beta of shape [K, M], the image of the one-hot z.
+    """beta of shape [K, M], the image of the one-hot z: K is ``categories`` and M the ``dimension`` of w.
 
-    ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a learned size >= ``floor`` > 0,
-    so that the categories differ whatever is learned (injectivity needs no more, in particular not M >= K). The
-    rotation matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as in the paper.
-    Start near-symmetric (``size`` 0.05 to 0.2): with means of size 1 in 64 dimensions one component takes all.
+    ``kind`` says how it is made. ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a
+    learned size >= ``floor`` > 0, so that the categories differ whatever is learned (injectivity needs no more, in
+    particular not M >= K). The rotation matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as
+    in the paper. ``size`` is where the length of a row starts. Start near-symmetric (0.05 to 0.2): with means of size 1
+    in 64 dimensions one component takes all. Raises ``UserError`` for numbers out of range and a kind that is not
+    known.
     """
 
     points: Tensor
@@ -62,9 +64,10 @@ class ComponentCode(nn.Module):
 
 
 def regular_code(categories: int, dimension: int) -> Float[Tensor, "K M"]:
-    """Unit vectors far from one another: a simplex where it fits, a circle in the plane, else a spread-out code.
+    """Unit vectors far from one another, one for each of K ``categories``, in M = ``dimension`` dimensions.
 
-    In one dimension, equally spaced numbers from -1 to 1. The spread code comes from a fixed seed.
+    A simplex where it fits, a circle in the plane, equally spaced numbers from -1 to 1 in one dimension, else a
+    spread-out code, which comes from a fixed seed.
     """
     k, m = categories, dimension
     if k == 1:

@@ -19,9 +19,14 @@ SCALE_FLOOR = 0.02
 
 
 class GaussianMixture(Prior):
-    """Uniform p(z) over K categories; component means from a ``ComponentCode``; a learned scale for each dimension.
+    """Uniform p(z) over K ``categories``; w | z ~ N(beta' z, diag(gamma)) in M = ``latent_dimension`` dimensions.
 
-    Raises ``UserError`` for a scale that is not above its floor of 0.02.
+    The means are a ``ComponentCode`` of a kind ``code``, of a ``size`` at the start; ``scale`` is where the learned
+    standard deviation of each dimension starts. Raises ``UserError`` for a scale that is not above its floor of 0.02.
+
+    >>> prior = GaussianMixture(categories=5, latent_dimension=2, size=1.5)
+    >>> prior().log_prob(torch.zeros(10, 2)).shape
+    torch.Size([10])
     """
 
     support: Support = "real"

@@ -183,7 +183,7 @@ class PosteriorAverage(LatentDistribution):
 
 
 class DiagonalGaussianComponents(Components):
-    """N(mean_k, diag(scale_k^2)), each with a scale of its own, both of shape [K, M]."""
+    """N(mean_k, diag(scale_k^2)), each with a ``scale`` of its own; ``mean`` and it have shape [K, M]."""
 
     support: Support = "real"
 

@@ -29,7 +29,7 @@ class Promise:
     counterpart: str | None = None
 
     def check(self, vae: Autoencoder) -> None:
-        """Raises ``UserError`` naming the promise, the value and the fix."""
+        """Raises ``UserError`` naming the promise, the value and the fix, where ``vae`` breaks it."""
         map_ = vae.likelihood.map
         symbols = vae.likelihood.symbols
         if self.injective and not isinstance(map_, InjectiveMap):
@@ -92,7 +92,7 @@ class Promise:
     def certified(self, vae: Autoencoder) -> Literal["w", "w for every history", "w and history"] | None:
         """In what the reported inverse-Lipschitz constant m bounds distances; None where there is none.
 
-        With g the decoder's map, "w": |g(w) - g(w')| >= m |w - w'|. Of sequences with histories h and h' before a
+        With g the map of ``vae``, "w": |g(w) - g(w')| >= m |w - w'|. Of sequences with histories h and h' before a
         symbol, "w for every history": |g(w, h) - g(w', h')| >= m |w - w'|, which identifies w; "w and history", as of
         Definition 4 of Wang et al. (2021): |g(w, h) - g(w', h')| >= m |(w, h) - (w', h')|, which identifies both.
         """

@@ -27,7 +27,7 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class VAEModule(pl.LightningModule):
-    """An ``Autoencoder`` with its ``Objective`` and ``Inference``. Abstract: each variant adds its ``promise``.
+    """``vae`` with its ``objective`` and ``inference``, for Lightning. Abstract: each variant adds its ``promise``.
 
     Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
     ``optimizer`` makes one of parameters; ``schedule`` multiplies the learning rate, by batches. ``gradient_clip``
@@ -87,7 +87,7 @@ class VAEModule(pl.LightningModule):
         return noise if size == 1 else noise[:, :, rank * batch : (rank + 1) * batch]
 
     def infer(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Approximation:
-        """q for a batch, with the trained inference strategy."""
+        """q for a batch ``x``, with the trained inference strategy, from ``noise`` of its own."""
         with torch.set_grad_enabled(self.inference.needs_gradient):
             return self.inference.posterior(self.vae, self.objective, x, noise)
 
@@ -98,7 +98,7 @@ class VAEModule(pl.LightningModule):
         self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
 
     def calibrate(self, data: DataModule) -> None:
-        """Lets a posterior or likelihood that needs it take its statistics for evaluation from the training set."""
+        """From the training set of ``data``, the statistics that a posterior or likelihood needs for evaluation."""
         if isinstance(self.vae.posterior, CalibratedPosterior):
             self.vae.posterior.calibrate(batch.x for batch in data.batches("train"))
         if isinstance(self.vae.likelihood, CalibratedLikelihood):

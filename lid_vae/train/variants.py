@@ -31,9 +31,11 @@ class Variant(VAEModule, Training):
         return self.data.stream().batch(self.step, draw).x
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Describes the model in ``checkpoint``."""
         checkpoint["lid_vae"] = self.describe()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on at the step of ``checkpoint``."""
         self.step = checkpoint["lid_vae"]["step"]
 
 

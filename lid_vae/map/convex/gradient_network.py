@@ -30,6 +30,10 @@ class GradientNetwork(MonotoneMap):
         sharpness: where every s starts.
         curvature: the size of the Jacobian at the start, beside mu.
         convexity: the options of ``MonotoneMap``.
+
+    >>> g = GradientNetwork(features=2, width=64, hidden_layers=2)
+    >>> g(torch.randn(10, 2)).shape
+    torch.Size([10, 2])
     """
 
     def __init__(

@@ -43,7 +43,7 @@ def inverse_softplus(value: Tensor) -> Tensor:
 
 
 def convex_initialisation(fan_out: int, fan_in: int) -> tuple[Float[Tensor, "out in"], float]:
-    """Raw weights (before ``positive``) and the bias for a layer that follows ReLU-like units.
+    """Raw weights (before ``positive``) and the bias for a layer from ``fan_in`` ReLU-like units to ``fan_out``.
 
     The weights are log-normal; their mean and variance are such that pre-activations of mean 0, variance 1 and pairwise
     correlation 1/2 give pre-activations of the same kind in the next layer. Hoedt and Klambauer (2023), "Principled

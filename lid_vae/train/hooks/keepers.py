@@ -19,6 +19,7 @@ class Last:
         self.path = Path(dirpath) / f"{filename}.ckpt"
 
     def validated(self, member: Member) -> None:
+        """Writes the checkpoint of ``member``."""
         member.save(self.path)
 
 
@@ -40,9 +41,11 @@ class Best:
         return {"score": self.score}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from the best score in ``state``."""
         self.score = state["score"]
 
     def validated(self, member: Member) -> None:
+        """Writes the checkpoint of ``member`` where its metric is the best so far."""
         value = _value(member, self.monitor, self.sign)
         if self.score is None or self.sign * value > self.sign * self.score:
             self.score = value
@@ -71,12 +74,15 @@ class EarlyStopping:
         return {"best": self.best, "misses": self.misses}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from the best value in ``state``, and the validations since."""
         self.best, self.misses = state["best"], state["misses"]
 
     def before_fit(self, member: Member) -> None:
+        """Stops ``member`` where its patience had ended before."""
         member.stopped = self.misses >= self.patience  # where a run goes on that has only to be measured
 
     def validated(self, member: Member) -> None:
+        """Stops ``member`` where its patience has ended."""
         value = self.sign * _value(member, self.monitor, self.sign)
         if value > self.best + self.min_delta:
             self.best, self.misses = value, 0

@@ -20,9 +20,11 @@ class LipschitzAnnealing:
         self.schedule = schedule
 
     def before_fit(self, member: Member) -> None:
+        """Raises ``UserError`` where the map of ``member`` has no constant to set."""
         _map_of(member)
 
     def before_step(self, member: Member) -> None:
+        """Sets the constant of ``member`` to what the schedule says."""
         _map_of(member).set_inverse_lipschitz(self.schedule(member.module.step, member.module.steps))
 
 
