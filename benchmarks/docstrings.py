@@ -16,6 +16,8 @@ from typing import NamedTuple
 from bench import ROOT, options_of, publish, table
 
 HOOK = re.compile(r"on_|configure_|log_|setup|training_|validation_")
+FOREIGN = {"forward", "update", "compute", "state_dict", "load_state_dict"}
+FOREIGN |= {"save_checkpoint", "load_checkpoint", "finalize", "print"}
 PACKAGE = ROOT / "lid_vae"
 
 
@@ -75,20 +77,22 @@ def _of_function(owner: str, node: ast.FunctionDef, text: str) -> Iterator[Param
             yield Parameter(owner, argument.arg, _mentions(text, argument.arg))
 
 
-def _inherited(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> set[str]:
-    """Methods that bases declare: of this package, or of Lightning's and torch's own hooks."""
+def _inherited(node: ast.ClassDef, classes: dict[str, ast.ClassDef], own: frozenset[str] | None = None) -> set[str]:
+    """Methods that bases declare: of this package, or of Lightning's and torch's own, at any remove.
+
+    ``own`` are the methods of the class that is asked about, where ``node`` is a base of it.
+    """
     found: set[str] = set()
+    if own is None:
+        own = frozenset(method.name for method in node.body if isinstance(method, ast.FunctionDef))
     for base in node.bases:
         name = ast.unparse(base).split("[")[0].rpartition(".")[2]
         if name in classes and name != node.name:
             parent = classes[name]
             found |= {method.name for method in parent.body if isinstance(method, ast.FunctionDef)}
-            found |= _inherited(parent, classes)
+            found |= _inherited(parent, classes, own)
         elif name not in classes and name not in ("object", "Protocol", "NamedTuple", "ABC"):
-            found |= {"forward", "update", "compute", "state_dict", "load_state_dict"}
-            found |= {
-                method.name for method in node.body if isinstance(method, ast.FunctionDef) and HOOK.match(method.name)
-            }
+            found |= FOREIGN | {*(name for name in own if HOOK.match(name))}
     return found
 
 

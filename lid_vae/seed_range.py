@@ -16,7 +16,7 @@ def is_seed_range(text: str) -> bool:
 
 
 def parse(text: str) -> list[int]:
-    """The seeds in the order written, each once. Raises ``UserError`` for a backwards or malformed range."""
+    """The seeds in ``text``, in the order written, each once; ``UserError`` for a backwards or malformed range."""
     seeds: dict[int, None] = {}
     for part in text.split(","):
         match = _PART.fullmatch(part)

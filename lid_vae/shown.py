@@ -14,7 +14,8 @@ class Number:
     ``key`` names it in tables; ``at`` is where it stands in a result, names joined by dots. ``title`` heads a column
     and ``short`` stands before it on a line of progress (None: not there). ``curve`` is what validation logs it as,
     behind ``valid/`` (None: not logged); ``error`` is where its standard error stands, ``upper`` and ``lower`` where
-    bounds do. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
+    bounds do, and ``curve_at`` where an estimate of few draws without the bias of ``at`` does, which curves show where
+    it is there. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
     table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is
     not ``bounded`` can fall without limit, so that a picture leaves its first values out. ``of``, where given, computes
     it from the result.
@@ -28,6 +29,7 @@ class Number:
     error: str | None = None
     upper: str | None = None
     lower: str | None = None
+    curve_at: str | None = None
     unit: str = ""
     digits: int = 3
     column: bool = True
@@ -37,11 +39,11 @@ class Number:
     of: Callable[[Mapping[str, Any]], float | None] | None = None
 
     def read(self, result: Mapping[str, Any]) -> float | None:
-        """The number; None where the run has none."""
+        """The number in ``result``; None where that has none."""
         return _at(result, self.at) if self.of is None else self.of(result)
 
     def read_error(self, result: Mapping[str, Any]) -> float | None:
-        """Its standard error; None where the run has none."""
+        """Its standard error in ``result``; None where that has none."""
         return None if self.error is None else _at(result, self.error)
 
     @property
@@ -54,9 +56,13 @@ NATS = "nats"
 _Z, _W, _TEXT = "latent.z.", "latent.w.", "text."
 CORE = (
     Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True),
-    Number("kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", lower=_Z + "kl_lower", unit=NATS, tested=True),
+    Number(
+        "kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", _Z + "kl", _Z + "kl_lower", _Z + "kl_estimate",
+        unit=NATS, tested=True,
+    ),
     Number(
         "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
+        _Z + "mi", _Z + "mi_estimate",
         unit=NATS, tested=True, drawn=True,
     ),
     Number(
@@ -82,12 +88,15 @@ def numbers_of(measures: Mapping[str, Any] | None) -> tuple[Number, ...]:
 
 
 def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CORE) -> dict[str, float]:
-    """What logs hold of a result: each number that has a curve, as ``<split>/<curve>``, with ``_se`` its standard error
-    and with ``_upper`` and ``_lower`` its bounds, as far as the result has them.
+    """What logs hold of a ``result``: each of ``numbers`` that has a curve, as ``<split>/<curve>``.
+
+    Beside it are its standard error, with ``_se``, and its bounds, with ``_upper`` and ``_lower``, as far as the result
+    has them.
     """
     found: dict[str, float] = {}
     for number in numbers:
-        value = number.read(result)
+        value = None if number.curve_at is None else _at(result, number.curve_at)
+        value = number.read(result) if value is None else value
         if number.curve is None or value is None:
             continue
         name = f"{split}/{number.curve}"

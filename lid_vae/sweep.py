@@ -21,7 +21,10 @@ left by the command as it was.
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the status of each folder. Exit status: 0; 1 after an error, told in a paragraph."""
+    """Print the status of each folder that ``argv`` names (None: the command line's words).
+
+    Exit status: 0; 1 after an error, told in a paragraph.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if not words or words[0] in ("-h", "--help"):

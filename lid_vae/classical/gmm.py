@@ -18,8 +18,9 @@ class WeightLikelihood:
     """log p(x_1..x_N | alpha) = sum_i count_i log(alpha p_1(x_i) + (1 - alpha) p_2(x_i)), at fixed components; concave.
 
     ``second`` [N] is p_2(x_i) and ``difference`` [N] is p_1(x_i) - p_2(x_i), both divided by the larger of the two
-    densities, so that nothing underflows; ``offset`` is the sum of the logarithms taken out. Where the components are
-    equal the function is *exactly* constant in alpha: second + alpha difference has no rounding there.
+    densities, so that nothing underflows; ``count`` [N] says how often each example occurs; ``offset`` is the sum of
+    the logarithms taken out. Where the components are equal the function is *exactly* constant in alpha: second + alpha
+    difference has no rounding there.
     """
 
     second: Float[Tensor, " N"]
@@ -36,12 +37,12 @@ class WeightLikelihood:
         return self.offset + torch.cat(terms)
 
     def slope(self, alpha: float) -> tuple[float, float]:
-        """The first and second derivative of ``log_prob``, nats."""
+        """The first and second derivative of ``log_prob`` at the weight ``alpha`` in (0, 1), nats."""
         ratio_N = self.difference / (self.second + alpha * self.difference)
         return float(self.count @ ratio_N), -float(self.count @ ratio_N.square())
 
     def responsibility(self, alpha: Float[Tensor, " A"], mass: Float[Tensor, " A"]) -> Float[Tensor, " N"]:
-        """p(component 1 | x_i), averaged over values of alpha that have these probabilities."""
+        """p(component 1 | x_i), averaged over values ``alpha`` of the weight that have the probabilities ``mass``."""
         parts = zip(self._parts(alpha), self._parts(mass), strict=True)
         mean_N = sum(((a * m) @ self._density(a).reciprocal() for a, m in parts), torch.zeros_like(self.count))
         return mean_N * (self.second + self.difference)
@@ -56,12 +57,18 @@ class WeightLikelihood:
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """alpha ~ Beta(concentration);  x_i | alpha ~ alpha N(mean[0], scale[0]^2) + (1 - alpha) N(mean[1], scale[1]^2).
+    """alpha ~ Beta(concentration); x_i | alpha ~ alpha N(mean[0], scale[0]^2) + (1 - alpha) N(mean[1], scale[1]^2).
 
     The supplement's A.2: alpha is one latent variable for the whole data set, the means and scales are parameters.
     Exchanging the components and replacing alpha by 1 - alpha gives the same p(x) whenever the prior is symmetric, so
-    the labels are a convention: ``ordered()`` puts the smaller mean first (then the smaller scale).
-    Raises ``UserError`` for parameters that are not finite or scales that are not positive.
+    the labels are a convention: ``ordered()`` puts the smaller mean first (then the smaller scale). Raises
+    ``UserError`` for parameters that are not finite or scales that are not positive.
+
+    >>> mixture = GaussianMixture(mean=(-2.0, 2.0), scale=(1.0, 1.0))
+    >>> x = mixture.sample(0.3, 1000, torch.Generator().manual_seed(0))
+    >>> posterior = mixture.posterior(x)
+    >>> round(posterior.mean, 1), posterior.kl > 1.0
+    (0.3, True)
     """
 
     mean: tuple[float, ...]
@@ -96,13 +103,13 @@ class GaussianMixture:
         return GaussianMixture(self.mean[::-1], self.scale[::-1], self.concentration[::-1])
 
     def component_log_prob(self, x: Float[Tensor, " N"]) -> Float[Tensor, "2 N"]:
-        """log p_1(x_i) and log p_2(x_i), nats."""
+        """log p_1(x_i) and log p_2(x_i) for each value of ``x``, nats."""
         mean, scale = self.parameters
         standardised_2N = (x.to(torch.float64) - mean[:, None]) / scale[:, None]
         return -0.5 * standardised_2N.square() - scale.log()[:, None] - 0.5 * log(2 * pi)
 
     def likelihood(self, x: Float[Tensor, " N"], count: Float[Tensor, " N"] | None = None) -> WeightLikelihood:
-        """The likelihood of alpha on these data; ``count`` [N] repeats examples (see ``compress``).
+        """The likelihood of alpha on the data ``x``; ``count`` [N] repeats examples (see ``compress``).
 
         Raises ``UserError`` for fewer than two samples or data that are not finite.
         """
@@ -114,12 +121,12 @@ class GaussianMixture:
         return WeightLikelihood(second_N, first_N - second_N, count, float(count @ largest_N))
 
     def posterior(self, x: Float[Tensor, " N"], count: Float[Tensor, " N"] | None = None) -> WeightPosterior:
-        """p(alpha | x_1..x_N), exact by quadrature."""
+        """p(alpha | x_1..x_N), exact by quadrature; ``x`` and ``count`` are those of ``likelihood``."""
         likelihood = self.likelihood(x, count)
         return weight_posterior(likelihood.log_prob, likelihood.slope, self.concentration)
 
     def sample(self, alpha: float, count: int, generator: torch.Generator) -> Float[Tensor, " N"]:
-        """``count`` draws of x at this weight. Raises ``UserError`` for a weight outside 0 to 1."""
+        """``count`` draws of x at the weight ``alpha``, by ``generator``; ``UserError`` for a weight outside 0 to 1."""
         if not 0 <= alpha <= 1:
             raise UserError(f"A mixture's weight alpha lies between 0 and 1, got {alpha}.")
         z_N = (torch.rand(count, generator=generator, dtype=torch.float64) >= alpha).long()
@@ -129,13 +136,13 @@ class GaussianMixture:
 
 
 def compress(x: Float[Tensor, " N"], bins: int = 1024) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
-    """Fewer, weighted examples in place of x: sums of a smooth function over the data hardly change.
+    """Fewer, weighted examples in place of ``x``: sums of a smooth function over the data hardly change.
 
     The range is cut into ``bins`` equal bins and each bin's points are replaced by the two-point Gauss rule that keeps
     their number and first three moments. For a bin width h, N points and a log density whose fourth derivative is at
     most F, the sum moves by less than N F h^4 / 384; in practice by far less, since the bins' errors differ in sign: at
-    N = 100,000 by less than 1e-6 nats for the paper's three data sets. Returns points and counts, [P], with P at most
-    2 ``bins``.
+    N = 100,000 by less than 1e-6 nats for the paper's three data sets. Returns points and counts, [P], with P at most 2
+    ``bins``.
     """
     _check(x)
     x = x.to(torch.float64)

@@ -18,9 +18,11 @@ __all__ = ["MixtureFit", "collapsed_mixture", "fit_mixture", "log_evidence_and_g
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """The best mixture found and, in nats, its log evidence and that of the best mixture with equal components.
+    """The best mixture found, beside the best mixture with equal components.
 
-    ``collapsed`` says that no split was better: the two components are then equal, and the posterior is the prior.
+    ``log_evidence`` is that of ``mixture`` on the data and ``collapsed_log_evidence`` that of equal components, in nats
+    over all data. ``collapsed`` says that no split was better: the two components are then equal, and the posterior is
+    the prior.
     """
 
     mixture: GaussianMixture
@@ -35,13 +37,14 @@ def fit_mixture(
     """argmax over (mu_1, mu_2, sigma_1, sigma_2) of log of the integral of p(x | alpha, theta) p(alpha) over alpha.
 
     Two facts shape the search. With many samples a single Gaussian (equal components) is a local maximum: a small split
-    costs N (mu_1 - mu_2)^2 Var(alpha) / 2 sigma^2 nats, because most of the prior then has the wrong mean, and what
-    it gains grows as the square root of N; so a better split is looked for from afar, from several starts. And the
+    costs N (mu_1 - mu_2)^2 Var(alpha) / 2 sigma^2 nats, because most of the prior then has the wrong mean, and what it
+    gains grows as the square root of N; so a better split is looked for from afar, from several starts. And the
     likelihood is unbounded as one scale shrinks around a single sample, so scales below ``scale_floor`` times the
     data's are left out.
 
-    The search runs on ``compress(x, bins)`` and the last steps on x itself. Under a symmetric prior the labels come
-    back in their conventional order. Raises ``UserError`` for constant data, and for what ``GaussianMixture`` refuses.
+    ``concentration`` are the two parameters of the Beta prior of alpha. The search runs on ``compress(x, bins)`` and
+    the last steps on x itself. Under a symmetric prior the labels come back in their conventional order. Raises
+    ``UserError`` for constant data, and for what ``GaussianMixture`` refuses.
     """
     light = compress(x, bins)
     _, scale = _moments(x)
@@ -63,7 +66,10 @@ def fit_mixture(
 
 
 def collapsed_mixture(x: Float[Tensor, " N"], concentration: tuple[float, float] = (5.0, 5.0)) -> GaussianMixture:
-    """The best mixture of two equal components: one Gaussian with the data's mean and (biased) standard deviation."""
+    """The best mixture of two equal components: one Gaussian with the data's mean and (biased) standard deviation.
+
+    ``x`` are the data, ``concentration`` the parameters of the Beta prior of alpha, which has then no bearing on p(x).
+    """
     center, scale = _moments(x)
     return GaussianMixture((center, center), (scale, scale), concentration)
 
@@ -73,6 +79,7 @@ def log_evidence_and_gradient(
 ) -> tuple[float, np.ndarray]:
     """log p(x | theta), nats, and its gradient in theta = (mu_1, mu_2, log sigma_1, log sigma_2).
 
+    ``count`` [N] says how often each example of ``x`` occurs, ``concentration`` are the parameters of alpha's prior.
     Fisher's identity: the gradient is the posterior mean, over alpha and the labels, of the complete-data gradient; so
     the responsibilities averaged over p(alpha | x) are all it needs, and nothing is differentiated through the nodes.
     """

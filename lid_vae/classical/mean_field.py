@@ -18,7 +18,13 @@ __all__ = ["MeanField", "mean_field"]
 class MeanField:
     """q(alpha) = Beta(concentration), the best under q(alpha) q(z_1) ... q(z_N); ``elbo`` in nats, over all data.
 
-    ``fixed_points`` counts the solutions that coordinate ascent could have stopped at.
+    ``fixed_points`` counts the solutions that coordinate ascent could have stopped at; ``prior`` are the concentrations
+    of p(alpha).
+
+    >>> mixture = GaussianMixture(mean=(0.0, 0.0), scale=(1.0, 1.0))  # equal components: x says nothing of alpha
+    >>> q = mean_field(mixture, mixture.sample(0.5, 100, torch.Generator().manual_seed(0)))
+    >>> q.kl > 0.1  # and yet q is not the prior
+    True
     """
 
     concentration: tuple[float, float]
@@ -38,12 +44,13 @@ class MeanField:
 
 
 def mean_field(mixture: GaussianMixture, x: Float[Tensor, " N"], count: Float[Tensor, " N"] | None = None) -> MeanField:
-    """The mean-field posterior at fixed components, labels z_i included. Bishop (2006), section 10.2.
+    """The mean-field posterior at the components of ``mixture``, labels z_i included. Bishop (2006), section 10.2.
 
-    With t = E[log alpha] - E[log(1 - alpha)], the optimal q(z_i = 1) is sigmoid(t + log p_1(x_i) / p_2(x_i)) and then
-    q(alpha) = Beta(a + R, b + N - R), R = sum_i q(z_i = 1). So t obeys one equation, t = digamma(a + R) -
-    digamma(b + N - R); all its roots are bracketed on a grid and the one of largest ELBO is returned. Coordinate
-    ascent solves the same equation, but where the components are equal it contracts by N / (N + a + b - 1) a step.
+    The data ``x`` may be weighted by ``count``, as in ``compress``. With t = E[log alpha] - E[log(1 - alpha)], the
+    optimal q(z_i = 1) is sigmoid(t + log p_1(x_i) / p_2(x_i)) and then q(alpha) = Beta(a + R, b + N - R), R = sum_i
+    q(z_i = 1). So t obeys one equation, t = digamma(a + R) - digamma(b + N - R); all its roots are bracketed on a grid
+    and the one of largest ELBO is returned. Coordinate ascent solves the same equation, but where the components are
+    equal it contracts by N / (N + a + b - 1) a step.
 
     Beware: N labels count as N observations of alpha, so q(alpha) is narrow even where the data say nothing of alpha.
     """

@@ -15,11 +15,17 @@ __all__ = ["PPCA", "fit", "fit_em", "sample_covariance"]
 
 @dataclass(frozen=True)
 class PPCA:
-    """z ~ N(0, I_L);  x | z ~ N(mean + z' weight, noise_variance I_D), in float64. Tipping and Bishop (1999).
+    """z ~ N(0, I_L); x | z ~ N(mean + z' weight, noise_variance I_D), in float64. Tipping and Bishop (1999).
 
-    ``weight`` [L, D] has one row per latent direction, as in the paper's z'w; ``noise_variance`` is sigma^2;
-    ``mean`` is [D] (zero in the paper). Raises ``UserError`` where shapes disagree, a value is not finite or the noise
-    is not positive.
+    ``weight`` [L, D] has one row per latent direction, as in the paper's z'w; ``noise_variance`` is sigma^2; ``mean``
+    is [D] (zero in the paper). Raises ``UserError`` where shapes disagree, a value is not finite or the noise is not
+    positive.
+
+    >>> truth = PPCA(weight=3 * torch.eye(2, 5), noise_variance=0.1, mean=torch.zeros(5))
+    >>> x = truth.sample(1000, torch.Generator().manual_seed(0))
+    >>> model = fit(x, latent=2)
+    >>> model.posterior(x).mean.shape, round(model.noise_variance, 1)
+    (torch.Size([1000, 2]), 0.1)
     """
 
     weight: Float[Tensor, "L D"]
@@ -149,7 +155,7 @@ class PPCA:
         return log(len(center_NL)) + total / len(center_NL)
 
     def sample(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
-        """``count`` draws of x."""
+        """``count`` draws of x, by ``generator`` on the CPU."""
         latent, features = self.weight.shape
         z_NL = torch.randn(count, latent, generator=generator, dtype=torch.float64)
         noise_ND = torch.randn(count, features, generator=generator, dtype=torch.float64)
@@ -162,17 +168,18 @@ class PPCA:
 
 
 def sample_covariance(x: Float[Tensor, "N D"], center: bool = True) -> Float[Tensor, "D D"]:
-    """The maximum-likelihood covariance (divided by N), about the mean or, with ``center=False``, about zero."""
+    """The maximum-likelihood covariance of ``x`` (divided by N), about the mean or, without ``center``, about zero."""
     x = x.to(torch.float64)
     x = x - x.mean(0) if center else x
     return x.T @ x / len(x)
 
 
 def fit(x: Float[Tensor, "N D"], latent: int, center: bool = True) -> PPCA:
-    """The global maximum of the likelihood, in principal axes. Tipping and Bishop (1999), eqs. 14 and 15.
+    """The global maximum of the likelihood of ``x``, in principal axes. Tipping and Bishop (1999), eqs. 14 and 15.
 
-    With eigenvalues l_1 >= ... >= l_D of the sample covariance, sigma^2 is the mean of the last D - L and row j of the
-    weight is sqrt(l_j - sigma^2) times eigenvector j. ``center=False`` fixes the mean at zero, as the paper does.
+    ``latent`` is L, the number of directions. With eigenvalues l_1 >= ... >= l_D of the sample covariance, sigma^2 is
+    the mean of the last D - L and row j of the weight is sqrt(l_j - sigma^2) times eigenvector j. ``center=False``
+    fixes the mean at zero, as the paper does.
 
     Raises ``UserError`` for data that are not finite, not more samples than dimensions, constant data, or L >= D.
     """
@@ -194,8 +201,9 @@ def fit_em(
 ) -> PPCA:
     """The maximum by expectation-maximisation. Tipping and Bishop (1999), eqs. 29 to 32, on the sample covariance.
 
-    Starts from a random weight; stops when the relative change of all parameters is below ``tolerance``. Raises
-    ``UserError`` as ``fit`` does, and where ``iterations`` do not suffice.
+    ``x``, ``latent`` and ``center`` are those of ``fit``. Starts from a weight drawn by ``generator``; stops when the
+    relative change of all parameters is below ``tolerance``. Raises ``UserError`` as ``fit`` does, and where
+    ``iterations`` do not suffice.
     """
     center_D, covariance_DD = _moments(x, latent, center)
     scale = (float(covariance_DD.trace()) / len(covariance_DD)) ** 0.5

@@ -22,8 +22,9 @@ class WeightPosterior:
     """p(alpha | data) for alpha ~ Beta(concentration), as Q nodes that carry all of its mass.
 
     ``node`` [Q] holds values of alpha, ``mass`` [Q] their posterior probabilities (they sum to 1) and
-    ``relative_log_likelihood`` [Q] the log-likelihood less its value at the mode. ``log_evidence`` is
-    log of the integral of likelihood times prior, in nats; ``prior_mass`` [Q] the same nodes' mass under the prior.
+    ``relative_log_likelihood`` [Q] the log-likelihood less its value at the mode. ``log_evidence`` is log of the
+    integral of likelihood times prior, in nats; ``relative_log_evidence`` is that less the log-likelihood at the
+    ``mode``. ``log_likelihood`` is the function itself, of values [A] of alpha.
     """
 
     concentration: tuple[float, float]
@@ -73,9 +74,9 @@ def weight_posterior(
     """The posterior for a concave ``log_likelihood`` whose first two derivatives ``slope`` returns.
 
     The log posterior is strictly concave, so it has one mode, found from its slope; the interval around it is widened
-    until the density has dropped by 40 nats at both ends (or reaches 0 or 1), and carries one Gauss-Legendre rule.
-    A fixed grid would miss the peak: with 100,000 samples its width is near 0.001. Each value is exponentiated only
-    after the maximum has been subtracted.
+    until the density has dropped by 40 nats at both ends (or reaches 0 or 1), and carries one Gauss-Legendre rule. A
+    fixed grid of ``nodes`` points would miss the peak: with 100,000 samples its width is near 0.001. Each value is
+    exponentiated only after the maximum has been subtracted.
 
     Raises ``UserError`` for a concentration of 1 or less, where the mode may lie on the boundary.
     """

@@ -16,7 +16,11 @@ __all__ = ["Chains", "require_pyro", "sample_weight"]
 
 @dataclass(frozen=True)
 class Chains:
-    """Draws of alpha, [C chains, S draws], with split R-hat and the effective sample size (Vehtari et al., 2021)."""
+    """Draws of alpha by C chains, S each, with their diagnostics (Vehtari et al. 2021).
+
+    ``alpha`` [C, S] are the draws, ``r_hat`` is split R-hat, near 1 where the chains agree, and ``effective_size`` how
+    many independent draws would estimate the mean as well, over all chains.
+    """
 
     alpha: Float[Tensor, "C S"]
     r_hat: float
@@ -53,12 +57,13 @@ def sample_weight(
     samples: int = 1000,
     warmup: int = 300,
 ) -> Chains:
-    """alpha | x_1..x_N at fixed means and scales, by the No-U-Turn sampler (Hoffman and Gelman, 2014) in Pyro.
+    """alpha | x_1..x_N at the means and scales of ``mixture``, by Pyro's No-U-Turn sampler (Hoffman and Gelman 2014).
 
     Each chain starts from its own point, logit(alpha) uniform in (-2, 2), and from random numbers that are a function
-    of ``key`` and its number; the process's own generator is left as it was. The likelihood is one vectorised pass over
-    the data; with ``count``, over what ``compress`` made of them. Raises ``UserError`` without Pyro, and for fewer than
-    two chains or four draws, where the diagnostics have no meaning.
+    of ``key`` and its number; the process's own generator is left as it was. ``samples`` draws of each of ``chains``
+    chains are kept, after ``warmup`` that adapt the step and the mass. The likelihood is one vectorised pass over the
+    data ``x``; with ``count``, over what ``compress`` made of them. Raises ``UserError`` without Pyro, and for fewer
+    than two chains or four draws, where the diagnostics have no meaning.
     """
     require_pyro()
     from pyro.ops.stats import effective_sample_size, split_gelman_rubin

@@ -41,7 +41,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
 def rewrite(argv: Sequence[str]) -> list[str]:
-    """The arguments (less the program's name) for Hydra. Raises ``UserError`` for a flag or a seed it cannot read."""
+    """``argv`` (less the program's name) for Hydra. Raises ``UserError`` for a flag or a seed that it cannot read."""
     flags, overrides = split(argv)
     multirun = is_multirun(flags, overrides)
     shown = next((flag for flag in flags if flag.partition("=")[0] in ("--cfg", "-c", "--info", "-i")), None)
@@ -52,7 +52,7 @@ def rewrite(argv: Sequence[str]) -> list[str]:
 
 
 def in_todays_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments with options and choices that were renamed under their names of today, and a line on each."""
+    """``argv`` with options and choices that were renamed under their names of today, and a line on each."""
     words, remarks = [], []
     for word in argv:
         found = _OPTION.fullmatch(word)
@@ -70,11 +70,12 @@ def in_todays_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def is_multirun(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Whether ``flags`` and ``overrides``, as ``split`` gives them, ask for a sweep."""
     return "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Flags with the words that belong to them, and overrides."""
+    """The flags in ``argv`` with the words that belong to them, and the overrides."""
     flags: list[str] = []
     overrides: list[str] = []
     words = list(argv)

@@ -17,9 +17,10 @@ __all__ = ["explain"]
 
 
 def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = None) -> str | None:
-    """The paragraph for an error that a user can mend; None for any other, which deserves its traceback.
+    """The paragraph for an ``error`` that a user can mend; None for any other, which deserves its traceback.
 
-    ``config`` is that of the run, whose options the library's own words become.
+    ``kind`` is the program that was called, train or evaluate; ``config`` is that of its run, whose options the
+    library's own words become.
     """
     for link in _causes(error):
         if isinstance(link, UserError):

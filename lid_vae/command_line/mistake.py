@@ -39,7 +39,7 @@ def find_mistake(kind: str, conf: Path, arguments: Sequence[str]) -> str | None:
 
 
 def find_odd_value(kind: str, overrides: Sequence[str]) -> str | None:
-    """A paragraph on the first option that has a value of the wrong kind: text for a number, say.
+    """A paragraph on the first of ``overrides`` that has a value of the wrong kind: text for a number, say.
 
     To be called after a run has failed, in any process: text may be right, as in trainer.devices=auto.
     """

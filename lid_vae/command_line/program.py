@@ -42,8 +42,9 @@ _FULL_ERROR = "HYDRA_FULL_ERROR"
 def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, conf: Path = CONF) -> None:
     """Compose ``conf/<kind>.yaml`` with the command line and call ``<kind>(cfg)`` of the experiment for each job.
 
-    Exit status: 0; 1 after an error, told in a paragraph, or after a sweep in which a run failed; 130 after Ctrl-C,
-    143 after SIGTERM, and 128 more than their number after other signals.
+    ``argv`` begins with the program's name; None: the command line. Exit status: 0; 1 after an error, told in a
+    paragraph, or after a sweep in which a run failed; 130 after Ctrl-C, 143 after SIGTERM, and 128 more than their
+    number after other signals.
     """
     OmegaConf.register_new_resolver("option", _option, replace=True)
     typed = tuple(sys.argv if argv is None else argv)
@@ -85,7 +86,8 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
 class Job:
     """One run, called by Hydra in this process or, planned here and pickled, in another one.
 
-    While it runs, ``sys.argv`` and the environment are what the user gave, in every process.
+    ``kind`` is the program, train or evaluate. While it runs, ``sys.argv`` and the environment are what the user gave,
+    in every process: ``argv``, and ``full_error`` in HYDRA_FULL_ERROR (None: not set).
     """
 
     kind: str
@@ -106,11 +108,11 @@ class Job:
             raise SystemExit(1) from None
 
     def plan(self, cfg: DictConfig) -> Any:
-        """The plan of the composed configuration of a job of a sweep; raises ``RunFailed`` having told why."""
+        """The plan of ``cfg``, the composed configuration of a job of a sweep; raises ``RunFailed`` having told why."""
         return self._plan(cfg, cfg.hydra)
 
     def finished(self, plan: Any) -> float | None:
-        """The value of a job of which nothing is left to do, having said so; None of any other."""
+        """The value of the job of a ``plan`` of which nothing is left to do, having said so; None of any other."""
         if self.kind != "train" or plan.force:
             return None
         bounds = [finished_bound(member.folder, plan.digest) for member in plan.members]
@@ -122,7 +124,11 @@ class Job:
         return fmean(found)
 
     def carry_out(self, plan: Any, sweep: bool) -> float | None:
-        """The value of a planned job: of seeds the mean of their values. Raises ``RunFailed`` having told why."""
+        """The value of the job of a ``plan``: of seeds the mean of their values. Raises ``RunFailed`` having told why.
+
+        ``sweep``: whether it is one of several; then a failure is recorded beside the run, and another's run left
+        alone.
+        """
         # Imported here, and not above, so that --help and --cfg do not wait for torch.
         work = importlib.import_module(WORK[self.kind])
         with self._telling(plan.overrides, plan.options):

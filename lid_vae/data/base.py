@@ -81,7 +81,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
 
     @abstractmethod
     def evaluated(self, part: Part) -> AnyExamples:
-        """A split as it is evaluated, the same every time: with one draw of its pixels where these are drawn."""
+        """The split ``part`` as it is evaluated, the same every time: where its pixels are drawn, one draw of them."""
 
     @abstractmethod
     def new_stream(self, seed: int) -> Stream:
@@ -107,7 +107,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         return self.root / (self.folder or self.name)
 
     def places(self, given: str) -> tuple[Path, Path]:
-        """Where a file that the user names may be: in the working directory, then in ``root``."""
+        """Where a file that the user names ``given`` may be: in the working directory, then in ``root``."""
         name = Path(given).expanduser()
         return name, (self.root or Path()) / name
 
@@ -164,7 +164,10 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         return self._streams[seed]
 
     def evaluation_loader(self, split: Part, batch_size: int | None = None) -> SplitLoader[AnyExamples]:
-        """All of a split in a fixed order, the same every time, training split included."""
+        """All of a ``split`` in a fixed order, the same every time, training split included.
+
+        ``batch_size`` examples at a time; None for ``eval_batch_size``.
+        """
         if split not in self._evaluated:
             self._evaluated[split] = self.evaluated(split)
         return SplitLoader(self._evaluated[split], batch_size or self.eval_batch_size)
@@ -185,7 +188,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         return stream if process_place().size == 1 else SharedStream(stream, process_place())
 
     def batches(self, split: Part, batch_size: int | None = None) -> Iterator[Batch]:
-        """The batches of ``evaluation_loader``."""
+        """The batches of ``evaluation_loader(split, batch_size)``."""
         return iter(self.evaluation_loader(split, batch_size))
 
     def train_dataloader(self) -> StreamLoader:

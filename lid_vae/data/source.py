@@ -26,7 +26,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file with its checksum, "sha256:..." or "md5:...", and the addresses to try in turn."""
+    """A file of a data set: its ``name``, ``checksum`` ("sha256:..." or "md5:...") and the ``urls`` to try in turn."""
 
     name: str
     checksum: str = ""
@@ -40,7 +40,7 @@ def digest(data: bytes, checksum: str) -> str:
 
 
 def read_checked(folder: Path, file: RemoteFile) -> bytes:
-    """The bytes of a file.
+    """The bytes of a ``file`` in ``folder``.
 
     Raises:
         UserError: if it is missing, unreadable, or not the file that it should be.

@@ -55,7 +55,10 @@ class Examples(Rows, Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a data set on one device: ``x`` is uint8 [N, D] for images, float32 [N, D] for real data."""
+    """Rows of a data set on one device.
+
+    ``x`` is uint8 [N, D] for images, float32 [N, D] for real data; ``y`` are class numbers from 0, int64, or None.
+    """
 
     x: Tensor
     y: Int[Tensor, " N"] | None = None
@@ -87,6 +90,7 @@ class Split:
         return torch.arange(len(self), device=self.device)
 
     def batch(self, index: Int[Tensor, " B"]) -> Batch:
+        """The rows ``index`` as they are evaluated: bytes as grey levels in [0, 1]."""
         rows = self.rows(index)
         return Batch(as_float(rows.x), rows.y, index)
 
@@ -100,6 +104,7 @@ class Corpus(Generic[AnyRows]):
     """What a data set is: three disjoint splits, and what is known about them.
 
     Attributes:
+        train, valid, test: the splits, in one form.
         image_shape: (height, width), of images.
         label_count: the number of classes, where there are labels.
         symbols: of text, the words to choose from where a published list names them; once they are numbered, all
@@ -119,12 +124,14 @@ class Corpus(Generic[AnyRows]):
 
 
 def as_float(x: Tensor) -> Float[Tensor, "*shape"]:
-    """Stored values as the model takes them: bytes become grey levels in [0, 1], real values stay."""
+    """Stored values ``x`` as the model takes them: bytes become grey levels in [0, 1], real values stay."""
     return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def hold_out(split: AnyRows, size: int | None, seed: int, part: str) -> tuple[AnyRows, AnyRows]:
     """The rest, and ``size`` random rows (a tenth for None) held out of ``split`` as its ``part`` ("valid", "test").
+
+    Which they are follows from the data ``seed`` and the part.
 
     Raises:
         UserError: if nothing would be held out, or nothing would be left.
@@ -146,7 +153,9 @@ def hold_out(split: AnyRows, size: int | None, seed: int, part: str) -> tuple[An
 
 
 def subsample(split: AnyRows, size: int | None, seed: int) -> AnyRows:
-    """``size`` random rows of the training part (all for None). A smaller subset lies inside a larger one.
+    """``size`` random rows of the training part ``split`` (all for None), drawn by the data ``seed``.
+
+    A smaller subset lies inside a larger one.
 
     Raises:
         UserError: if there are fewer rows than that.

@@ -65,10 +65,13 @@ class Epochs(Stream, Generic[AnyExamples]):
 
     @abstractmethod
     def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:
-        """The rows of an epoch, in random order, as batches."""
+        """The ``rows`` of an epoch, in random order, as batches; ``rng`` is for what remains to be drawn."""
 
     def batches(self, purpose: str, epoch: int) -> Int[Tensor, "steps B"]:
-        """The rows of every batch of an epoch, drawn on the CPU, so that the order is the same on every device."""
+        """The rows of every batch of an ``epoch``, drawn on the CPU, so that the order is the same on every device.
+
+        ``purpose`` is part of the key of the random numbers: orders for different purposes are independent.
+        """
         if purpose not in self._epochs or self._epochs[purpose][0] != epoch:
             rng = generator(self.seed, purpose, epoch)
             rows = torch.randperm(len(self.split), generator=rng)[: len(self) * self.batch_size]
@@ -108,9 +111,10 @@ class TrainStream(Epochs[Split]):
 class StreamLoader:
     """Iterates over a stream one epoch at a time, and tells Lightning which step comes next.
 
-    Lightning stores ``state_dict()`` in its checkpoints and gives it back before it goes on, so that a run resumed in
-    mid-epoch sees the batches of the uninterrupted run. The state is a step of the stream, not a place in an epoch: a
-    pass yields ``len(loader)`` batches from wherever it stands, and Lightning, which counts, ends a resumed epoch.
+    ``step`` is the first batch. Lightning stores ``state_dict()`` in its checkpoints and gives it back before it goes
+    on, so that a run resumed in mid-epoch sees the batches of the uninterrupted run. The state is a step of the stream,
+    not a place in an epoch: a pass yields ``len(loader)`` batches from wherever it stands, and Lightning, which counts,
+    ends a resumed epoch.
     """
 
     def __init__(self, stream: Stream, step: int = 0) -> None:
@@ -130,11 +134,15 @@ class StreamLoader:
         return {"step": self.step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on at the step that ``state``, from ``state_dict()``, holds."""
         self.step = state["step"]
 
 
 class SplitLoader(Generic[AnyExamples]):
-    """All rows of a split in its own order, the last batch as large as it comes; can be iterated again."""
+    """All rows of a split in its own order, ``batch_size`` at a time, the last batch as large as it comes.
+
+    It can be iterated again.
+    """
 
     def __init__(self, split: AnyExamples, batch_size: int) -> None:
         self.split = split
@@ -148,9 +156,10 @@ class SplitLoader(Generic[AnyExamples]):
 
 
 class SharedStream:
-    """One process's share of every batch of a stream: of B rows the ``rank``-th B / ``size`` in a row.
+    """One process's share of every batch of a ``stream``: of B rows the ``rank``-th B / ``size`` in a row.
 
-    Together the shares are the batches of a run in one process. Raises ``UserError`` for a B that cannot be divided.
+    ``place`` holds ``rank`` and ``size``. Together the shares are the batches of a run in one process. Raises
+    ``UserError`` for a B that cannot be divided.
     """
 
     def __init__(self, stream: Stream, place: ProcessPlace) -> None:
@@ -160,6 +169,7 @@ class SharedStream:
         return len(self.stream)
 
     def batch(self, step: int, draw: int = 0) -> Batch:
+        """This process's rows of the batch that the stream gives for ``step`` and ``draw``."""
         batch = self.stream.batch(step, draw)
         rank, size = self.place
         rows, rest = divmod(len(batch.x), size)
@@ -173,7 +183,7 @@ class SharedStream:
 
 
 class SharedLoader:
-    """One process's share of the batches of a split."""
+    """Of the batches of ``loader`` those of one process, every ``place.size``-th from number ``place.rank`` on."""
 
     def __init__(self, loader: Loader, place: ProcessPlace) -> None:
         self.loader, self.place = loader, place

@@ -36,7 +36,7 @@ class Approximation(ABC):
 
     @abstractmethod
     def marginal_log_prob(self, sample: LatentSample) -> Float[Tensor, "S K B"]:
-        """log q(w | x) of the draws, the categories summed out."""
+        """log q(w | x) of the draws in ``sample``, the categories summed out, nats."""
 
     def expectation(self) -> Float[Tensor, "K B M"] | None:
         """E[w | x, z = k], or E[w | x], where it has a closed form; None: to be estimated from draws."""

@@ -10,7 +10,10 @@ __all__ = ["BernoulliApproximation"]
 
 
 class BernoulliApproximation(Approximation):
-    """q(w | x) = prod_m Bernoulli(w_m | logits_m); ``noise`` is uniform on (0, 1)."""
+    """q(w | x) = prod_m Bernoulli(w_m | logits_m); ``noise`` is uniform on (0, 1).
+
+    ``logits`` are a row for each category and example; ``log_category`` is log q(z | x), or None, as in the base.
+    """
 
     reparametrised = False
 

@@ -42,7 +42,7 @@ class Components(ABC):
 
     @abstractmethod
     def sample(self, category: Int[Tensor, " N"], generator: torch.Generator) -> Float[Tensor, "N M"]:
-        """One draw from the component of each entry of ``category``."""
+        """One draw from the component of each entry of ``category``, by ``generator``, which lives on its device."""
 
     def log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch K"]:
         """log p(w | z = k) for every k."""
@@ -54,7 +54,7 @@ class Components(ABC):
 
 
 class GaussianComponents(Components):
-    """N(location_k, diag(scale^2)) with a shared scale of shape [M]."""
+    """N(``location``[k], diag(``scale``^2)), with one scale of shape [M] for all components."""
 
     support: Support = "real"
 
@@ -76,7 +76,7 @@ class GaussianComponents(Components):
 
 
 class LogNormalComponents(Components):
-    """exp of N(location_k, diag(scale^2)); w > 0."""
+    """exp of N(``location``[k], diag(``scale``^2)), with one scale of shape [M] for all components; w > 0."""
 
     support: Support = "positive"
 
@@ -98,7 +98,7 @@ class LogNormalComponents(Components):
 
 
 class GammaComponents(Components):
-    """Gamma with concentration exp(log_concentration_k) and a shared rate of shape [M]; w > 0."""
+    """Gamma with concentration exp(``log_concentration``[k]) and a ``rate`` [M] for all components; w > 0."""
 
     support: Support = "positive"
 
@@ -122,7 +122,7 @@ class GammaComponents(Components):
 
 
 class BernoulliComponents(Components):
-    """Independent Bernoulli numbers with logits_k; w in {0, 1}^M."""
+    """M independent Bernoulli numbers with ``logits``[k]; w in {0, 1}^M."""
 
     support: Support = "binary"
 

@@ -36,7 +36,11 @@ class Exponential(Bijection):
 
 
 class FlowGaussian(Approximation):
-    """w = T(u), u ~ N(mean, diag(scale^2)) for every x and category, T one bijection for all x."""
+    """w = T(u), u ~ N(mean, diag(scale^2)) for every x and category, T one bijection for all x.
+
+    ``log_category`` is log q(z | x) where categories are enumerated, else None. ``flow`` is T, bijections in the order
+    in which they are applied; none leaves the Gaussian.
+    """
 
     reparametrised = True
 

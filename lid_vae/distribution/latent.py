@@ -28,11 +28,11 @@ class LatentDistribution(ABC):
 
     @abstractmethod
     def elementwise_log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
-        """log p(w_d), the marginal density of each dimension, nats."""
+        """log p(w_d), the marginal density of each dimension of ``w``, nats."""
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> Float[Tensor, "N M"]:
-        """``count`` independent draws."""
+        """``count`` independent draws, by ``generator``, which lives on the device of the parameters."""
 
 
 class StandardNormal(LatentDistribution):
@@ -55,7 +55,10 @@ class StandardNormal(LatentDistribution):
 
 
 class Mixture(LatentDistribution):
-    """p(w) = sum_k p(z = k) p(w | z = k), both factors reachable."""
+    """p(w) = sum_k p(z = k) p(w | z = k), both factors reachable.
+
+    ``log_mixing`` is log p(z = k), normalised; ``components`` are the p(w | z = k).
+    """
 
     def __init__(self, log_mixing: Float[Tensor, " K"], components: Components) -> None:
         self.log_mixing, self.components = log_mixing, components
@@ -90,6 +93,6 @@ class Mixture(LatentDistribution):
     def sample_with_category(
         self, count: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N M"], Int[Tensor, " N"]]:
-        """Draws of w with the z that each came from."""
+        """``count`` draws of w by ``generator``, with the z that each came from."""
         category = torch.multinomial(self.log_mixing.exp(), count, replacement=True, generator=generator)
         return self.components.sample(category, generator), category

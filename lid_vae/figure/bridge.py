@@ -52,7 +52,10 @@ class Identity(Encoder):
 
 
 def limit_sample(model: PPCA, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
-    """A sample whose mean and covariance are exactly the model's: what a fit sees in the large-sample limit."""
+    """``count`` draws, moved so that their mean and covariance are exactly the model's, by ``generator``.
+
+    That is what a fit of ``model`` sees in the large-sample limit.
+    """
     x_ND = model.sample(count, generator)
     have, want = (torch.linalg.cholesky(c) for c in (sample_covariance(x_ND), model.marginal_covariance))
     white_ND = torch.linalg.solve_triangular(have, (x_ND - x_ND.mean(0)).T, upper=False).T
@@ -60,14 +63,21 @@ def limit_sample(model: PPCA, count: int, generator: torch.Generator) -> Float[T
 
 
 def linear_vae(features: int, latent: int, seed: int) -> Autoencoder:
-    """z ~ N(0, I), a linear decoder, Gaussian noise, a linear encoder: PPCA as a VAE (Lucas et al., 2019)."""
+    """z ~ N(0, I_L), a linear decoder, Gaussian noise, a linear encoder: PPCA as a VAE (Lucas et al. 2019).
+
+    ``latent`` is L, ``features`` D; initial weights are a function of ``seed``.
+    """
     return _build(lambda: LinearMap(latent, features), lambda: Identity(features), latent, seed)
 
 
 def brenier_vae(
     x: Float[Tensor, "N D"], latent: int, width: int, strong_convexity_floor: float, seed: int
 ) -> Autoencoder:
-    """The same with a decoder of two Brenier maps, whose constants are at least the floor, and an MLP encoder."""
+    """The same with a decoder of two Brenier maps and an MLP encoder.
+
+    ``x`` is what it will be fitted to; ``latent`` is L, ``width`` the units of each hidden layer. The constants of both
+    maps are at least ``strong_convexity_floor``. Initial weights are a function of ``seed``.
+    """
     features = x.shape[1]
 
     def make_map() -> Map:
@@ -79,7 +89,7 @@ def brenier_vae(
 
 
 def fit_linear(vae: Autoencoder, x: Float[Tensor, "N D"], steps: int = 500) -> Autoencoder:
-    """The maximum of the ELBO, by L-BFGS on all data, without sampling noise.
+    """The maximum of the ELBO of ``vae`` on ``x``, by at most ``steps`` of L-BFGS on all data, without sampling noise.
 
     For a linear decoder the integrand is quadratic in the draws, and noise is an input: the 2 L points +-sqrt(L) e_d
     have the normal's first three moments, so they give the exact value.
@@ -110,10 +120,10 @@ def fit_linear(vae: Autoencoder, x: Float[Tensor, "N D"], steps: int = 500) -> A
 def fit_brenier(
     vae: Autoencoder, x: Float[Tensor, "N D"], seed: int, steps: int = 2000, rate: float = 0.03
 ) -> Autoencoder:
-    """Adam on the sampled ELBO of all data, the rate falling to zero along a cosine.
+    """``vae`` after ``steps`` of Adam on the sampled ELBO of all of ``x``, the ``rate`` falling to zero along a cosine.
 
-    The likelihood is almost flat in the gain of an idle direction, so that mu is still falling towards its floor when
-    everything else has settled.
+    Its noise is a function of ``seed``. The likelihood is almost flat in the gain of an idle direction, so that mu is
+    still falling towards its floor when everything else has settled.
     """
     objective, rng = ELBO(), generator(seed, "bridge", "noise")
     optimizer = torch.optim.Adam(vae.parameters(), rate)
@@ -130,9 +140,9 @@ def fit_brenier(
 def fit_with_gains(x: Float[Tensor, "N D"], latent: int, least: float) -> PPCA:
     """The maximum of PPCA's likelihood among weights whose singular values, its gains, are all at least ``least``.
 
-    A linear decoder of that inverse-Lipschitz constant. ``least`` = 0 gives ``fit``. The axes stay the eigenvectors; at
-    a noise variance s the best gains are sqrt(max(l_j - s, least^2)), and one search over s remains.
-    Raises ``UserError`` as ``fit`` does.
+    That is a linear decoder of ``latent`` directions and that inverse-Lipschitz constant, fitted to ``x``. ``least`` =
+    0 gives ``fit``. The axes stay the eigenvectors; at a noise variance s the best gains are sqrt(max(l_j - s,
+    least^2)), and one search over s remains. Raises ``UserError`` as ``fit`` does.
     """
     model = fit(x, latent)
     value_D = torch.linalg.eigvalsh(sample_covariance(x)).flip(0)
@@ -156,9 +166,10 @@ def fit_with_gains(x: Float[Tensor, "N D"], latent: int, least: float) -> PPCA:
 
 
 def measure(vae: Autoencoder, x: Float[Tensor, "N D"], samples: int) -> dict[str, Any]:
-    """The evaluator's result on x, ``kl_per_direction``, each latent's mean KL, the largest first, and ``mu``.
+    """The evaluator's result of ``vae`` on ``x``, with S = ``samples``, and two numbers more.
 
-    x passes ten times, each time with noise of its own. That leaves the aggregate posterior and all that is exact as
+    ``kl_per_direction`` is each latent's mean KL, nats, the largest first; ``mu`` the decoder's certified constant, or
+    0. x passes ten times, each time with noise of its own. That leaves the aggregate posterior and all that is exact as
     they are, and divides the standard error of the mutual information, of one draw for each example, by sqrt(10).
     """
     evaluator = Evaluator(vae, lambda x, noise: _q(vae, x), samples)
@@ -177,10 +188,11 @@ def measure(vae: Autoencoder, x: Float[Tensor, "N D"], samples: int) -> dict[str
 def numbers_beside_ppca(
     case: str, decoder: str, measured: dict[str, Any], x: Float[Tensor, "N D"], latent: int
 ) -> list[Number]:
-    """What the ruler says of a VAE, beside PPCA's exact values at the maximum likelihood on the same data.
+    """What ``measure`` says of a VAE, ``measured``, beside PPCA's exact values at the maximum likelihood on ``x``.
 
-    Beside a decoder that certifies an inverse-Lipschitz constant mu, those of the PPCA whose gains are at least mu.
-    They are exact for PPCA; a Brenier decoder can also bend, so it comes near them and no more.
+    ``case`` names the data and ``decoder`` the VAE's; PPCA has ``latent`` directions. Beside a decoder that certifies
+    an inverse-Lipschitz constant mu, those of the PPCA whose gains are at least mu. They are exact for PPCA; a Brenier
+    decoder can also bend, so it comes near them and no more.
     """
     mu = measured["mu"]
     model = fit_with_gains(x, latent, mu) if mu > 0 else fit(x, latent)

@@ -26,7 +26,10 @@ DIRECTION = ("C0", "C2", "C4", "C5")
 def draw_ppca(
     cases: Sequence[tuple[str, PPCA, PPCA, Float[Tensor, "N D"]]], numbers: Sequence[Number], example: int
 ) -> Figure:
-    """For each case (name, paper's parameters, fit, data): the likelihood surface of one sample and its posteriors."""
+    """For each of ``cases`` (name, paper's parameters, fit, data) the likelihood surface of one sample, its posteriors.
+
+    ``example`` is that sample's row; ``numbers`` are the cases', of which the KL is written in.
+    """
     figure = Figure(figsize=(10.5, 3.3 * len(cases)), layout="constrained")
     axes = figure.subplots(len(cases), 3, squeeze=False)
     for row, (name, paper, fitted, x_ND) in zip(axes, cases, strict=True):
@@ -41,7 +44,7 @@ def draw_ppca(
 
 
 def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure:
-    """KL against the noise variance, and the idle direction's KL against the number of samples."""
+    """KL against the noise variance, ``noise``, and the idle direction's against the number of samples, ``sizes``."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     names = sorted({n.quantity for n in noise})
@@ -71,7 +74,10 @@ def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure
 
 
 def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequence[Number]) -> Figure:
-    """Likelihood and posteriors at the paper's parameters (above) and at the fit (below)."""
+    """Likelihood and posteriors of ``panels``, at the paper's parameters (above) and at the fit (below).
+
+    ``sizes`` are the sweep over sample sizes, ``share`` how often a fit collapses.
+    """
     names = list(dict.fromkeys(panel.case for panel in panels))
     figure = Figure(figsize=(3.3 * (1 + len(names)), 6.4), layout="constrained")
     axes = figure.subplots(2, 1 + len(names), squeeze=False)
@@ -92,7 +98,7 @@ def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequen
 
 
 def draw_theorem(numbers: Sequence[Number]) -> Figure:
-    """KL against separation, and against the variation of the likelihood."""
+    """KL against separation, and against the variation of the likelihood, both in ``numbers``."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for color, case in zip(("C0", "C4", "C5", "C2"), dict.fromkeys(n.case for n in numbers), strict=False):
@@ -114,7 +120,7 @@ def draw_theorem(numbers: Sequence[Number]) -> Figure:
 
 
 def draw_bridge(numbers: Sequence[Number]) -> Figure:
-    """KL of each direction, by data set and decoder, each with the exact value of its PPCA as a line."""
+    """KL of each direction in ``numbers``, by data set and decoder, each with the exact value of its PPCA as a line."""
     cases = list(dict.fromkeys(n.case for n in numbers))
     decoders = list(dict.fromkeys(n.parameters for n in numbers))
     figure = Figure(figsize=(2.6 * len(cases), 3.6), layout="constrained")

@@ -28,7 +28,10 @@ __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a figure has to say on the terminal: its numbers, the files, and what went wrong without stopping it."""
+    """What a figure has to say on the terminal.
+
+    ``text`` are its numbers, ``files`` what was written, and ``problems`` what went wrong without stopping it.
+    """
 
     text: str
     files: tuple[Path, ...]
@@ -37,7 +40,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Figure3:
-    """PPCA: truths by name, each fitted by ``latent`` directions. Options: conf/figure/figure_3.yaml."""
+    """PPCA: ``truths`` by name, each fitted by ``latent`` directions. Options: conf/figure/figure_3.yaml.
+
+    ``samples`` are drawn of each truth; of sample number ``example`` likelihood and posterior are shown. The sweeps
+    take ``noise_variances`` of the last truth, and ``sample_sizes`` of the first, each drawn ``repeats`` times.
+    """
 
     truths: Mapping[str, Mapping]
     latent: int
@@ -48,7 +55,7 @@ class Figure3:
     repeats: int
 
     def draw(self, folder: Path, seed: int) -> Outcome:
-        """Write figure-3 and figure-3-sweeps to ``folder``."""
+        """Write figure-3 and figure-3-sweeps to ``folder``, its data functions of ``seed``."""
         self._check()
         truths, cases, numbers = _read_truths(self.truths), [], []
         for name, truth in truths.items():
@@ -76,7 +83,12 @@ class Figure3:
 
 @dataclass(frozen=True)
 class Figure4:
-    """The Gaussian mixture: data sets by name. Options: conf/figure/figure_4.yaml."""
+    """The Gaussian mixture: data sets, ``clusters``, by name. Options: conf/figure/figure_4.yaml.
+
+    ``samples`` are drawn of each; ``nuts`` are the options of ``Nuts``. ``replicates`` says of which clusters (``of``),
+    how many (``count``) and how large (``samples``) the fresh data sets are by which the share of collapse is counted,
+    in a second process where ``processes`` is 2.
+    """
 
     clusters: Mapping[str, Mapping]
     samples: int
@@ -85,7 +97,7 @@ class Figure4:
     processes: int
 
     def draw(self, folder: Path, seed: int) -> Outcome:
-        """Write figure-4 to ``folder``; chains that did not mix are a problem."""
+        """Write figure-4 to ``folder``, its data functions of ``seed``; chains that did not mix are a problem."""
         self._check()
         nuts = gaussian_mixture.Nuts.from_options("figure.nuts", self.nuts)
         if nuts.chains > 0:
@@ -145,7 +157,11 @@ class Figure4:
 
 @dataclass(frozen=True)
 class TheoremOne:
-    """Posterior equals prior exactly where the likelihood is constant. Options: conf/figure/theorem_1.yaml."""
+    """Posterior equals prior exactly where the likelihood is constant. Options: conf/figure/theorem_1.yaml.
+
+    Of the mixture: ``separations`` of the means, in scales, ``mixture_samples`` drawn at the weight ``alpha``. Of PPCA:
+    ``weights``, lengths of its one direction in ``features`` dimensions over the noise, ``ppca_samples`` of each.
+    """
 
     separations: Sequence[float]
     mixture_samples: Sequence[int]
@@ -155,7 +171,7 @@ class TheoremOne:
     features: int
 
     def draw(self, folder: Path, seed: int) -> Outcome:
-        """Write theorem-1 to ``folder``."""
+        """Write theorem-1 to ``folder``, its data functions of ``seed``."""
         check_numbers("figure.separations", self.separations, 0)
         check_numbers("figure.mixture_samples", self.mixture_samples, 2, whole=True)
         check_number("figure.alpha", self.alpha, 0)
@@ -171,7 +187,12 @@ class TheoremOne:
 
 @dataclass(frozen=True)
 class Bridge:
-    """VAEs with a linear and a Brenier decoder on PPCA's data. Options: conf/figure/bridge.yaml."""
+    """VAEs with a linear and a Brenier decoder on PPCA's data. Options: conf/figure/bridge.yaml.
+
+    ``samples`` are drawn of each of ``truths``; the VAEs have ``latent`` dimensions, the Brenier decoders ``width``
+    units, ``steps`` of Adam, and floors ``strong_convexity_floors`` of their constants. ``evaluation_samples`` is S, in
+    each pass.
+    """
 
     truths: Mapping[str, Mapping]
     latent: int
@@ -182,7 +203,7 @@ class Bridge:
     strong_convexity_floors: Sequence[float]
 
     def draw(self, folder: Path, seed: int) -> Outcome:
-        """Write bridge to ``folder``."""
+        """Write bridge to ``folder``, its data functions of ``seed``."""
         for name in ("latent", "samples", "width", "steps"):
             check_whole(f"figure.{name}", getattr(self, name), 1)
         check_whole("figure.evaluation_samples", self.evaluation_samples, 2)

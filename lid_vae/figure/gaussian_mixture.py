@@ -25,7 +25,7 @@ __all__ = ["Clusters", "Nuts", "Panel", "collapse_share", "make_panels", "sample
 
 @dataclass(frozen=True)
 class Clusters:
-    """A data set of A.2: its weight, means and scales, which are also the parameters that the paper names."""
+    """A data set of A.2: ``alpha``, ``mean`` and ``scale``, which are also the parameters that the paper names."""
 
     alpha: float
     mean: Sequence[float]
@@ -33,7 +33,7 @@ class Clusters:
 
     @classmethod
     def from_options(cls, name: str, options: Mapping[str, Any]) -> "Clusters":
-        """Raises ``UserError`` for options that are not a number and two lists of numbers."""
+        """From ``options``; ``UserError``, by their ``name``, unless they are a number and two lists of numbers."""
         check_options(name, options, alpha=check_number, mean=check_numbers, scale=check_numbers)
         return cls(**options)
 
@@ -43,13 +43,13 @@ class Clusters:
         return GaussianMixture(tuple(self.mean), tuple(self.scale))
 
     def sample(self, count: int, seed: int, *key: int | str) -> Float[Tensor, " N"]:
-        """The data set of this size and seed."""
+        """The data set of ``count`` draws, a function of ``seed`` and ``key``."""
         return self.mixture.sample(self.alpha, count, generator(seed, "figure 4", *key))
 
 
 @dataclass(frozen=True)
 class Nuts:
-    """How long to sample; ``chains`` = 0 leaves the sampler out."""
+    """How long to sample: ``chains`` of ``samples`` draws each, after ``warmup``; no chains leave the sampler out."""
 
     chains: int = 4
     samples: int = 1000
@@ -57,7 +57,7 @@ class Nuts:
 
     @classmethod
     def from_options(cls, name: str, options: Mapping[str, Any]) -> "Nuts":
-        """Raises ``UserError`` for options that are not three whole numbers, none negative."""
+        """From ``options``; ``UserError``, by their ``name``, unless they are three whole numbers, none negative."""
         whole = partial(check_whole, least=0)
         check_options(name, options, chains=whole, samples=whole, warmup=whole)
         return cls(**options)
@@ -65,7 +65,12 @@ class Nuts:
 
 @dataclass(frozen=True)
 class Panel:
-    """One data set at one set of parameters, with every posterior of its weight."""
+    """One data set, ``x``, at one set of parameters, with every posterior of its weight.
+
+    ``case`` names the data and ``parameters`` says whose they are, the paper's or the fit's; ``mixture`` holds them.
+    ``exact`` is the posterior by quadrature, ``variational`` by mean field, ``chains`` by NUTS (None: left out).
+    ``fit`` is how the parameters were found; None for the paper's.
+    """
 
     case: str
     parameters: str
@@ -113,7 +118,10 @@ class Panel:
 
 
 def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: int) -> list[Panel]:
-    """The data set at the paper's parameters and at the fit."""
+    """The data set ``case`` at the paper's parameters and at the fit.
+
+    ``samples`` draws of ``clusters``, a function of ``seed``; ``nuts`` says how long to sample the posterior.
+    """
     x = clusters.sample(samples, seed, case)
     light, fit = compress(x), fit_mixture(x)
     paper = clusters.mixture.posterior(x).log_evidence
@@ -130,7 +138,10 @@ def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: i
 
 
 def sample_size_sweep(case: str, clusters: Clusters, samples: int, seed: int) -> list[Number]:
-    """KL to the prior at the paper's parameters on the first 2, 5, 10, 20, 50, ... of the panel's samples."""
+    """KL to the prior at the paper's parameters on the first 2, 5, 10, 20, 50, ... of the panel's ``samples``.
+
+    ``case``, ``clusters`` and ``seed`` are those of ``make_panels``.
+    """
     x, numbers = clusters.sample(samples, seed, case), []
     steps = [s * 10**p for p in range(9) for s in (1, 2, 5) if 2 <= s * 10**p < samples] + [samples]
     for count in steps:
@@ -141,7 +152,11 @@ def sample_size_sweep(case: str, clusters: Clusters, samples: int, seed: int) ->
 
 
 def collapse_share(case: str, clusters: Clusters, samples: int, replicates: int, seed: int) -> list[Number]:
-    """How often the fitted maximum has equal components, over fresh data sets, and how far the others are from it."""
+    """How often the fitted maximum has equal components, and how far the others are from it.
+
+    Over ``replicates`` fresh data sets, each of ``samples`` draws of ``clusters``, functions of ``seed``; ``case``
+    names them.
+    """
     split = []
     for replicate in range(replicates):
         x = clusters.sample(samples, seed, case, "replicate", replicate)

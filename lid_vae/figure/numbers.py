@@ -16,7 +16,8 @@ COLUMNS = (*PLACE, "at", "value", "exact", "difference", "standard_error", "unit
 class Number:
     """One number of a figure and what it should be.
 
-    ``at`` is the place on a sweep's axis; ``exact`` comes from ``exact_source``, by another way than ``value``;
+    ``quantity`` is what was computed of the data set ``case`` at ``parameters``, by ``method``, in ``unit``. ``at`` is
+    the place on a sweep's axis; ``exact`` comes from ``exact_source``, by another way than ``value``;
     ``standard_error`` is that of ``value`` where it is an average over random draws. NaN where there is none.
     """
 
@@ -38,7 +39,7 @@ class Number:
 
 
 def as_csv(numbers: Sequence[Number]) -> str:
-    """One line for each number; an empty field where there is none."""
+    """One line for each of ``numbers``; an empty field where there is none."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -49,7 +50,7 @@ def as_csv(numbers: Sequence[Number]) -> str:
 
 
 def as_text(numbers: Sequence[Number]) -> str:
-    """A table for the terminal, without the sweeps' points."""
+    """A table of ``numbers`` for the terminal, without the sweeps' points."""
     rows: list[tuple[str, ...]] = [(*PLACE, "value", "exact", "s.e.", "unit")]
     for n in numbers:
         if n.at != n.at:

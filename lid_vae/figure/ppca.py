@@ -24,14 +24,17 @@ ACTIVE = 0.01  # Burda et al. (2016): the variance of a posterior mean from whic
 
 @dataclass(frozen=True)
 class Truth:
-    """The PPCA that generates a data set, with zero mean; ``weight`` has one row per true direction."""
+    """The PPCA that generates a data set, with zero mean and ``noise_variance``.
+
+    ``weight`` has one row per true direction.
+    """
 
     weight: Sequence[Sequence[float]]
     noise_variance: float
 
     @classmethod
     def from_options(cls, name: str, options: Mapping[str, Any]) -> "Truth":
-        """Raises ``UserError`` for options that are not a weight's rows and a number."""
+        """From ``options``; ``UserError``, by their ``name``, for any that are not a weight's rows and a number."""
         check_options(name, options, weight=check_rows, noise_variance=check_number)
         return cls(**options)
 
@@ -42,7 +45,10 @@ class Truth:
         return PPCA(weight, self.noise_variance, weight.new_zeros(weight.shape[1])).in_principal_axes()
 
     def with_directions(self, latent: int) -> PPCA:
-        """The paper's maximum-likelihood parameters: the truth, and weight 0 for every direction it does not use."""
+        """The paper's maximum-likelihood parameters for ``latent`` directions: weight 0 for each that the truth lacks.
+
+        Raises ``UserError`` for fewer directions than the truth has.
+        """
         model = self.model
         idle = latent - len(model.weight)
         if idle < 0:
@@ -55,10 +61,11 @@ class Truth:
 
 
 def numbers_at(case: str, parameters: str, model: PPCA, x: Float[Tensor, "N D"]) -> list[Number]:
-    """KL by direction, information, log-likelihood and active directions of ``model`` on its data, in principal axes.
+    """KL by direction, information, log-likelihood and active directions of ``model`` on ``x``, in principal axes.
 
-    At the fit the references are Tipping and Bishop's closed forms in the eigenvalues, exact on these very data; at the
-    paper's parameters they are the population's values, from which N samples stray by the standard error.
+    ``case`` names the data, ``parameters`` says whose the model's are. At the fit the references are Tipping and
+    Bishop's closed forms in the eigenvalues, exact on these very data; at the paper's parameters they are the
+    population's values, from which N samples stray by the standard error.
     """
     ratio_L, source = _ratios(parameters, model, x)
     covariance_DD = sample_covariance(x, center=False)
@@ -122,7 +129,11 @@ def _standard_error(parameters: str, value_N: Float[Tensor, " N"]) -> float:
 
 
 def noise_sweep(truth: Truth, latent: int, samples: int, noise_variances: Sequence[float], seed: int) -> list[Number]:
-    """KL of each direction as the noise grows, at the true parameters and at the fit to as many samples."""
+    """KL of each direction as the noise grows, at the true parameters and at the fit to as many samples.
+
+    ``truth`` is taken at each of ``noise_variances``; ``samples`` are drawn, a function of ``seed``, and fitted by
+    ``latent`` directions.
+    """
     numbers = []
     for noise in noise_variances:
         model = Truth(truth.weight, noise).with_directions(latent)
@@ -135,7 +146,9 @@ def noise_sweep(truth: Truth, latent: int, samples: int, noise_variances: Sequen
 def sample_size_sweep(truth: Truth, latent: int, sizes: Sequence[int], repeats: int, seed: int) -> list[Number]:
     """At the fit to N samples: the first idle direction's KL and the number of active directions, means over repeats.
 
-    The reference is computed from the eigenvalues alone; ``large_sample_law`` gives what both tend to.
+    The samples are draws of ``truth``, ``repeats`` times for each of ``sizes``, functions of ``seed``; the fit has
+    ``latent`` directions. The reference is computed from the eigenvalues alone; ``large_sample_law`` gives what both
+    tend to.
     """
     true = truth.with_directions(latent)
     idle = len(truth.model.weight)
@@ -169,7 +182,8 @@ def sample_size_sweep(truth: Truth, latent: int, sizes: Sequence[int], repeats: 
 def large_sample_law(idle_features: int, idle_latent: int, draws: int = 100_000) -> float:
     """c such that the first idle direction's mean KL tends to c / sqrt(N) nats.
 
-    The sample covariance of pure noise, N(0, I_k), is I + G / sqrt(N) for large N, with G symmetric Gaussian, of
+    ``idle_features`` is k, the dimensions that are noise alone, and ``idle_latent`` how many directions are fitted to
+    them. The sample covariance of pure noise, N(0, I_k), is I + G / sqrt(N) for large N, with G symmetric Gaussian, of
     variance 2 on the diagonal and 1 off it (Anderson, 1963). The KL is 1/2 log of (largest eigenvalue / mean of those
     left to the noise), so it tends to 1/2 (largest - mean of the rest of G's eigenvalues) / sqrt(N), whose expectation
     is averaged here over ``draws`` of G.

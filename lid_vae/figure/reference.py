@@ -20,7 +20,9 @@ CERTAIN = 30.0  # nats between the components' densities from which a label is k
 def reference_posterior(
     mixture: GaussianMixture, x: Float[Tensor, " N"], posterior: WeightPosterior
 ) -> tuple[tuple[float, float, float], str]:
-    """(mean, standard deviation, KL to the prior in nats) of p(alpha | x), and how they were found.
+    """(mean, standard deviation, KL to the prior in nats) of p(alpha | ``x``), and how they were found.
+
+    The components are those of ``mixture``.
 
     Where the components are equal it is the prior; where every label is certain, the conjugate Beta; else SciPy's
     adaptive quadrature, to which ``posterior`` only says where the peak is and how wide.

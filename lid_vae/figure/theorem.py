@@ -15,10 +15,12 @@ KL, VARIATION = "KL to the prior", "variation of the log-likelihood"
 
 
 def mixture_grid(separations: Sequence[float], samples: int, alpha: float, seed: int) -> list[Number]:
-    """One mixture data set for each separation of the means, from 0 (not identifiable) up, at the true parameters.
+    """One mixture data set for each of ``separations`` of the means, from 0 (not identifiable) up, at true parameters.
 
-    All are made from the same random numbers, so that they differ in the separation alone. The variation is the
-    standard deviation of log p(x_1..x_N | alpha) over the prior of alpha.
+    ``samples`` are drawn at the weight ``alpha``.
+
+    All are made from the same random numbers, a function of ``seed``, so that they differ in the separation alone. The
+    variation is the standard deviation of log p(x_1..x_N | alpha) over the prior of alpha.
     """
     numbers = []
     for separation in separations:
@@ -31,9 +33,10 @@ def mixture_grid(separations: Sequence[float], samples: int, alpha: float, seed:
 
 
 def ppca_grid(weights: Sequence[float], samples: int, features: int, seed: int) -> list[Number]:
-    """One PPCA data set for each length of the weight over the noise's deviation, from 0 up; means over the examples.
+    """One PPCA data set for each length of the weight over the noise's deviation, ``weights``, from 0 up.
 
-    The variation is the root mean square, over the examples, of the standard deviation of log p(x | z) over N(0, 1).
+    ``samples`` of ``features`` dimensions are drawn, functions of ``seed``; values are means over them. The variation
+    is the root mean square, over the examples, of the standard deviation of log p(x | z) over N(0, 1).
     """
     numbers = []
     for length in weights:

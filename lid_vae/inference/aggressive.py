@@ -65,6 +65,7 @@ class Aggressive(Inference):
                 yield Update(group, _unless_all(chosen))
 
     def validated(self, information: Float[Tensor, "*seeds"]) -> None:
+        """Counts the validations at which ``information``, the MI of z in nats, has not risen above its best."""
         information = information.to(self.best_information)
         rose = information > self.best_information
         self.misses.add_((~rose).to(self.misses))

@@ -44,7 +44,11 @@ class Inference(nn.Module, ABC):
     def posterior(
         self, vae: Autoencoder, objective: Objective, x: Observations, noise: Float[Tensor, "S K B M"]
     ) -> Approximation:
-        """q for a batch."""
+        """q for a batch ``x`` of ``vae``.
+
+        ``objective`` is what a strategy that refines q ascends, ``noise`` the standard draws that it may use for that;
+        they are those by which q is sampled afterwards.
+        """
 
     @abstractmethod
     def updates(self) -> Updates:
@@ -56,4 +60,4 @@ class Informed(Protocol):
     """A strategy whose training depends on how much z tells of x."""
 
     def validated(self, information: Float[Tensor, "*seeds"]) -> None:
-        """Told the validation set's mutual information of z (nats) after each validation."""
+        """Told, after each validation, the ``information`` of z on x in the validation set, nats."""

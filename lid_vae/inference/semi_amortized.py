@@ -15,10 +15,10 @@ __all__ = ["SemiAmortized"]
 class SemiAmortized(Inference):
     """Semi-amortised inference (Kim et al. 2018, algorithm 1), the same in training and evaluation.
 
-    ``steps`` of gradient ascent with ``momentum`` on the objective of each example, its gradient clipped to norm
-    ``clip`` (None: not clipped). Training differentiates through the refinement, so encoder and decoder get
-    second-order gradients. Zero steps are amortised inference exactly. The refinement uses draws of its own: those of
-    the neighbouring example in the batch. Raises ``UserError`` for options out of range, for a posterior without
+    ``steps`` of gradient ascent with ``learning_rate`` and ``momentum`` on the objective of each example, its gradient
+    clipped to norm ``clip`` (None: not clipped). Training differentiates through the refinement, so encoder and decoder
+    get second-order gradients. Zero steps are amortised inference exactly. The refinement uses draws of its own: those
+    of the neighbouring example in the batch. Raises ``UserError`` for options out of range, for a posterior without
     parameters, and for draws without a reparametrised gradient.
     """
 
@@ -45,7 +45,10 @@ class SemiAmortized(Inference):
     def refine(
         self, vae: Autoencoder, objective: Objective, x: Observations, parameters: Parameters, noise: Tensor
     ) -> Parameters:
-        """The parameters after ``steps`` steps of ascent; differentiable in them and in the weights of ``vae``."""
+        """The ``parameters`` after ``steps`` steps of ascent on the ``objective`` of the examples ``x``.
+
+        ``noise`` gives the draws of q. Differentiable in the parameters given and in the weights of ``vae``.
+        """
 
         def total(variational: Parameters) -> Float[Tensor, ""]:
             return objective(vae, x, vae.posterior.distribution(variational), noise).sum()

@@ -39,18 +39,25 @@ class Planned(Protocol):
     kind: str
 
     def plan(self, cfg: DictConfig) -> Any:
-        """The plan of the composed configuration of a job; raises ``RunFailed`` having told why."""
+        """The plan of ``cfg``, the composed configuration of a job; raises ``RunFailed`` having told why."""
 
     def finished(self, plan: Any) -> float | None:
-        """The value of a job of which nothing is left to do, having said so; None of any other."""
+        """The value of the job of a ``plan`` of which nothing is left to do, having said so; None of any other."""
 
     def carry_out(self, plan: Any, sweep: bool) -> float | None:
-        """The value of a job; raises ``RunFailed`` having told why."""
+        """The value of the job of a ``plan``; raises ``RunFailed`` having told why.
+
+        ``sweep``: whether it is one of several, so that others go on where it fails.
+        """
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One job of a sweep, to be carried out in another process."""
+    """One job of a sweep, to be carried out in another process.
+
+    ``task`` carries out ``plan``, the job of that ``number`` in the sweep, from the working directory ``folder``, its
+    arithmetic by so many ``threads`` (None: as many as the process has).
+    """
 
     task: Planned
     plan: Any
@@ -85,7 +92,12 @@ def launch_chunks(
     first: int,
     engine: Engine,
 ) -> list[JobReturn]:
-    """What each job returned, in their order; what is finished is not sent anywhere."""
+    """What each job returned, in their order; what is finished is not sent anywhere.
+
+    ``task`` plans each of ``jobs``, lists of overrides of which the first has the number ``first`` in the sweep, as
+    Hydra's ``context`` composes them upon ``config``; ``engine`` carries out what is left. Raises ``UserError`` for
+    another program's task.
+    """
     if not isinstance(task, Planned):
         raise UserError("These launchers run train.py and evaluate.py alone. Use hydra/launcher=basic.")
     setup_globals()
@@ -110,7 +122,7 @@ def launch_chunks(
 
 
 def lost(chunk: Chunk, reason: str) -> Outcomes:
-    """The outcome of a chunk whose process has ended without any."""
+    """The outcome of ``chunk``, whose process has ended without any; of ``reason`` the first line is told."""
     return {chunk.number: RunFailed(reason.strip().split("\n")[0])}
 
 
@@ -122,7 +134,7 @@ def default_threads(processes: int) -> int:
 
 
 def set_threads(count: int | None) -> None:
-    """Of this process's arithmetic; None: as it is."""
+    """This process's arithmetic by ``count`` threads; None: as it is."""
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)
         import torch
@@ -131,7 +143,7 @@ def set_threads(count: int | None) -> None:
 
 
 def with_threads(chunks: Sequence[Chunk], count: int | None) -> list[Chunk]:
-    """The chunks, each to run with so many threads."""
+    """The ``chunks``, each to run with ``count`` threads."""
     return [replace(chunk, threads=count) for chunk in chunks]
 
 

@@ -20,10 +20,11 @@ STOP = "stop"
 
 
 def run_joblib(chunks: list[Chunk], workers: int | None, threads: int | None) -> Outcomes:
-    """``workers``: processes at a time (None: as many as GPUs, or where there is none as cores).
+    """The outcomes of ``chunks``, by ``workers`` processes at a time (None: as many as GPUs, or else as cores).
 
-    A chunk whose process dies (no memory, ``kill -9``) is begun once more, from its last checkpoint. A signal that asks
-    for the end goes on to the processes; each saves its step, and then the sweep ends.
+    ``threads``: of each process; None: ``OMP_NUM_THREADS``, or an equal share of the cores. A chunk whose process dies
+    (no memory, ``kill -9``) is begun once more, from its last checkpoint. A signal that asks for the end goes on to the
+    processes; each saves its step, and then the sweep ends.
     """
     try:
         import joblib
@@ -62,7 +63,7 @@ def run_joblib(chunks: list[Chunk], workers: int | None, threads: int | None) ->
 
 
 def visible_devices(accelerator: str) -> list[str]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; none where ``accelerator`` is cpu."""
     if accelerator == "cpu":
         return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -24,7 +24,8 @@ def launch(
 ) -> list[JobReturn]:
     """What each job returned, in the order of ``jobs``, of which the first has the number ``first`` in the sweep.
 
-    Runs that take several devices themselves (``trainer.devices``) follow one another.
+    ``context``, ``task`` and ``config`` are what Hydra gives a launcher in its ``setup``. Runs that take several
+    devices themselves (``trainer.devices``) follow one another.
     """
     if len(jobs) > 1 and isinstance(task, Planned) and task.kind == "train":
         devices = devices_of(context.config_loader.load_sweep_config(config, list(jobs[0])))

@@ -34,7 +34,7 @@ def join(known: Found, more: Found) -> None:
 
 
 def record(known: Found) -> None:
-    """Adds to what is written down of each experiment."""
+    """Adds what is ``known`` to what is written down of each experiment."""
     for experiment, runs in known.items():
         _add(experiment, runs)
 

@@ -9,10 +9,12 @@ __all__ = ["run_ray"]
 
 
 def run_ray(chunks: list[Chunk], address: str | None, cpus: float, gpus: float | None, retries: int) -> Outcomes:
-    """``cpus`` and ``gpus`` are a chunk's (None: one GPU where the cluster has any); ``retries`` after a lost process.
+    """The outcomes of ``chunks``, each of ``cpus`` cores and ``gpus`` (None: one where there is any).
 
-    ``address``: of a running cluster (``auto`` finds it); None: one is started here, and ends with the sweep.
-    The project and the folder of runs must have the same path on every node.
+    ``retries``: how often one is begun again whose process was lost.
+
+    ``address``: of a running cluster (``auto`` finds it); None: one is started here, and ends with the sweep. The
+    project and the folder of runs must have the same path on every node.
     """
     try:
         import ray

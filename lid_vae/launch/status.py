@@ -25,7 +25,10 @@ _LOCK = re.compile(r"\.seed-(\d+)\.lock")
 
 @dataclass(frozen=True)
 class RunState:
-    """One run: the folder of its configuration, its seed, how far it is, and what is to be said of it."""
+    """One run: the folder of its ``configuration``, its ``seed``, and how far it is.
+
+    ``state`` is one of ``STATES``; ``detail`` is what is to be said of it, such as the error of a failed run.
+    """
 
     configuration: Path
     seed: int
@@ -49,7 +52,10 @@ def read_states(folder: Path) -> list[RunState]:
 
 
 def describe_states(folder: Path, states: Iterable[RunState]) -> Iterator[str]:
-    """Lines: the counts, then each configuration's runs that are not finished, equal ones together."""
+    """Lines on the runs ``states`` below ``folder``: the counts, then each configuration's that are not finished.
+
+    Runs of one configuration that are alike share a line.
+    """
     states = list(states)
     counts = Counter(state.state for state in states)
     told = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name] or name == "finished")

@@ -20,7 +20,9 @@ def run_submitit(
     requeues: int,
     options: Mapping[str, Any],
 ) -> Outcomes:
-    """``options`` are those of submitit's executor. ``requeues``: how often a job that ran out of time is put back.
+    """The outcomes of ``chunks``, each a job of ``cluster``, started by submitit's executor with these ``options``.
+
+    ``requeues``: how often a job that ran out of time is put back. ``threads``: of each job's arithmetic.
 
     ``folder`` is for submitit's files (None: below ``paths.runs``); on a cluster it and the runs must be on a share.
     Leaving this process does not end the jobs.

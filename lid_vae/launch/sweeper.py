@@ -28,7 +28,10 @@ Cut = Callable[[DictConfig, Sequence[int], int], Sequence[Sequence[int]]]
 
 
 class RunFailed(Exception):
-    """A job of a sweep failed and has told why: the first line of its error, and of each seed that failed its own."""
+    """A job of a sweep failed and has told why.
+
+    ``headline`` is the first line of its error, ``seeds`` that of each seed that failed by its own.
+    """
 
     def __init__(self, headline: str, seeds: Mapping[int, str] | None = None) -> None:
         super().__init__(headline, seeds)  # all of it, so that it crosses processes
@@ -77,13 +80,15 @@ def divide(seeds: Sequence[int], size: int | None, groups: int, devices: int | N
 
 @dataclass(frozen=True)
 class Sweep:
-    """What composes the configuration of a job, and its presets."""
+    """What composes the configuration of a job, ``compose`` of its overrides, and its ``presets``."""
 
     compose: Callable[[list[str]], DictConfig]
     presets: Presets
 
     def jobs(self, others: Job, seeds: Sequence[int], groups: int, cut: Cut) -> tuple[list[list[str]], manifest.Found]:
-        """The jobs of one combination of options for all ``seeds``, and what their experiment is to hold.
+        """The jobs of one combination of options, ``others``, for all ``seeds``, and what their experiment is to hold.
+
+        ``cut`` divides the seeds, knowing that the sweep has so many ``groups``, or combinations.
 
         Seeds whose runs are finished go with the first job. Raises Hydra's error where the options do not compose.
         """
@@ -117,7 +122,11 @@ def launch_all(
     sweep: Sweep,
     finish: Callable[[], None] | None = None,
 ) -> list[Sequence[JobReturn]]:
-    """Checks and records all jobs, launches every batch and calls ``finish``; raises ``SweepFailed`` if any failed."""
+    """Checks and records all jobs, launches every batch and calls ``finish``; raises ``SweepFailed`` if any failed.
+
+    ``batches`` are combinations of options, each to be done for all ``seeds``; ``sweep`` composes them, and
+    ``launcher``, which may have a method ``cut`` that divides seeds, takes the jobs of one batch at a time.
+    """
     cut: Cut = getattr(launcher, "cut", lambda cfg, seeds, groups: divide(seeds, None, groups, None))
     groups = sum(len(batch) for batch in batches)
     found: manifest.Found = {}

@@ -19,7 +19,7 @@ class PictureLogger(Protocol):
     """A logger that takes images: TensorBoard's and wandb's."""
 
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
-        """RGB images [height, width, 3] of bytes."""
+        """``images``, RGB [height, width, 3] of bytes, under the name ``key``, at this ``step`` of training."""
 
 
 def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
@@ -28,7 +28,7 @@ def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
 
 
 def log_texts(loggers: Iterable[Logger], key: str, texts: Texts, step: int) -> None:
-    """As text in TensorBoard, as a table in wandb; other loggers take none."""
+    """``texts`` as text in TensorBoard, as a table in wandb, under ``key`` at ``step``; other ``loggers`` take none."""
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.log_text(key, texts.page(), step)
@@ -43,11 +43,10 @@ def finish_loggers(
     texts: Texts | None = None,
     numbers: Iterable[Number] = (),
 ) -> None:
-    """Close every logger; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged;
-    ``numbers`` are those of further measures.
+    """Close all ``loggers``; first, where there is a ``result``, its measures, ``picture`` and ``texts`` are logged.
 
-    Without a result the run counts as failed. Every run must come here, since a wandb run that is not finished keeps
-    the process from ending, and the next seed from a clean start.
+    ``numbers`` are those of further measures. Without a result the run counts as failed. Every run must come here,
+    since a wandb run that is not finished keeps the process from ending, and the next seed from a clean start.
     """
     loggers = list(loggers)
     metrics = {} if result is None else logged(result, result.get("split", "test"), (*CORE, *numbers))

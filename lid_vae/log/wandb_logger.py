@@ -27,12 +27,12 @@ def wandb_logger(
     """A Lightning logger that writes a wandb run of its own into ``<folder>/wandb``.
 
     The run is named after the last two parts of ``folder`` (``<model>-<data>-<family>/seed-<n>``) and grouped by the
-    part before them, the experiment. Its configuration is ``<folder>/config.yaml``. A run that resumes from
-    ``<folder>/checkpoints/last.ckpt`` continues the same wandb run, whose id stands in ``<folder>/wandb/run-id``. Under
-    ``wandb agent`` the project, the entity and the id are the agent's, one id for each command that it starts.
-    ``WANDB_MODE`` is respected; where it is not set, a run without a login, or whose server does not answer, is
-    recorded offline (``wandb sync`` sends it later).
-    Raises ``UserError`` for ``WANDB_MODE=online`` without a login.
+    part before them, the experiment. ``tags`` are wandb's, to find runs by. Its configuration is
+    ``<folder>/config.yaml``. A run that resumes from ``<folder>/checkpoints/last.ckpt`` continues the same wandb run,
+    whose id stands in ``<folder>/wandb/run-id``. Under ``wandb agent`` the project, the entity and the id are the
+    agent's, one id for each command that it starts. ``WANDB_MODE`` is respected; where it is not set, a run without a
+    login, or whose server does not answer, is recorded offline (``wandb sync`` sends it later). Raises ``UserError``
+    for ``WANDB_MODE=online`` without a login.
     """
     import wandb  # two seconds, so only where asked for
 

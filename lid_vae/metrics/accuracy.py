@@ -12,8 +12,15 @@ __all__ = ["ClusterAccuracy"]
 
 
 class ClusterAccuracy(Metric):
-    """Accuracy of argmax q(z | x): ``compute`` under the best one-to-one matching of categories to labels (Hungarian),
-    ``majority`` with every category given its most frequent label.
+    """Accuracy of argmax q(z | x) as a guess of the label: ``compute`` and ``majority``, in [0, 1].
+
+    ``compute`` is under the best one-to-one matching of ``categories`` to ``labels`` (their numbers; Hungarian
+    algorithm), ``majority`` with every category given its most frequent label.
+
+    >>> accuracy = ClusterAccuracy(categories=2, labels=2)
+    >>> accuracy.update(torch.tensor([0, 0, 1, 1]), torch.tensor([1, 1, 0, 1]))
+    >>> float(accuracy.compute())
+    0.75
     """
 
     full_state_update = False
@@ -25,7 +32,7 @@ class ClusterAccuracy(Metric):
         self.add_state("table", torch.zeros(categories, labels, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, category: Int[Tensor, " B"], label: Int[Tensor, " B"]) -> None:
-        """Predicted category and true label of each example."""
+        """Predicted ``category`` and true ``label`` of each example."""
         categories, labels = self.table.shape
         counts = torch.bincount(category * labels + label, minlength=categories * labels)
         self.table += counts.view(categories, labels)

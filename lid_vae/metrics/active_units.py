@@ -14,9 +14,9 @@ __all__ = ["ActiveUnits"]
 class ActiveUnits(Metric):
     """Share of dimensions d with Var_x(E_q[z_d | x]) >= threshold times the prior variance of z_d.
 
-    For a N(0, 1) prior this is Burda, Grosse and Salakhutdinov (2016), with their threshold of 0.01. For the one-hot
-    code of a category of probability p the prior variance is p (1 - p); an absolute 0.01 would call a perfect 100-way
-    latent dead.
+    ``prior_variance`` [L] is that of each dimension. For a N(0, 1) prior this is Burda, Grosse and Salakhutdinov
+    (2016), with their threshold of 0.01. For the one-hot code of a category of probability p the prior variance is
+    p (1 - p); an absolute 0.01 would call a perfect 100-way latent dead.
 
     >>> units = ActiveUnits(torch.ones(3))
     >>> units.update(torch.randn(1000, 3) * torch.tensor([1.0, 0.5, 0.01]))

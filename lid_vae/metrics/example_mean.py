@@ -11,7 +11,13 @@ __all__ = ["ExampleMean"]
 
 
 class ExampleMean(Metric):
-    """Mean of per-example values; ``standard_error`` is over examples. Double precision, in one pass."""
+    """Mean of per-example values; ``standard_error`` is over examples. Double precision, in one pass.
+
+    >>> bound = ExampleMean()
+    >>> bound.update(torch.tensor([-1.0, -3.0]))
+    >>> round(float(bound.compute()), 3), round(float(bound.standard_error()), 3)
+    (-2.0, 1.0)
+    """
 
     full_state_update = False
     count: Tensor
@@ -24,7 +30,7 @@ class ExampleMean(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, value: Float[Tensor, " B"]) -> None:
-        """One number for each example of a batch."""
+        """``value`` is one number for each example of a batch."""
         value = value.double()
         self.count += value.numel()
         self.total += value.sum()

@@ -37,7 +37,8 @@ def linear_probe(
     """Fits to ``train`` by scikit-learn's logistic regression (L2 penalty of strength 1) and measures on ``test``.
 
     Dimensions are standardised; the majority label is that of ``train``. The standard error is that of the paired
-    difference, example by example, of the two accuracies.
+    difference, example by example, of the two accuracies. ``train_label`` and ``label`` are class numbers of the rows
+    of ``train`` and of ``test``.
     """
     x, y = _array(train), train_label.cpu().numpy()
     held_out, true = _array(test), label.cpu().numpy()

@@ -20,7 +20,7 @@ class LogMeanExp:
         self.total: Tensor | None = None
 
     def add(self, value: Float[Tensor, "s B"]) -> None:
-        """Some more of the samples."""
+        """Some more of the samples: a row of ``value`` for each, a column for each example."""
         piece = torch.logsumexp(value.double(), 0)
         self.total = piece if self.total is None else torch.logaddexp(self.total, piece)
         self.samples += len(value)
@@ -36,6 +36,11 @@ class LogLikelihood(Metric):
 
     A lower bound in expectation that rises with S, and on the same draws never below their ELBO. The logarithm is taken
     for each example, before any average over examples.
+
+    >>> likelihood = LogLikelihood()
+    >>> likelihood.update(torch.tensor([[0.0, -1.0], [-2.0, -3.0]]))  # two draws, a column for each example
+    >>> round(float(likelihood.compute()), 3)
+    -1.066
     """
 
     full_state_update = False

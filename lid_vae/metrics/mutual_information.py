@@ -22,6 +22,11 @@ class CategoricalMutualInformation(Metric):
     With exact q(z | x) (one sample) the value is exact and ``upper`` equals it. With q(z | x) averaged from S samples,
     the plug-in value is biased upwards (the information is convex in q(z | x)): it is ``upper``. ``compute`` gives the
     lower bound that takes the logarithm on an independent half of the samples, E[q1 log q2] <= q log q.
+
+    >>> information = CategoricalMutualInformation()
+    >>> information.update(torch.eye(2)[None])  # exact q(z | x) of two examples, each sure of a category of its own
+    >>> round(float(information.compute()), 3)
+    0.693
     """
 
     full_state_update = False
@@ -34,7 +39,7 @@ class CategoricalMutualInformation(Metric):
         self.add_state("lower_negentropy", [], dist_reduce_fx="cat")
 
     def update(self, probability: Float[Tensor, "S B K"]) -> None:
-        """q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2)."""
+        """``probability`` is q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2)."""
         samples = probability.detach().double()
         mean = samples.mean(0)
         if len(samples) == 1:
@@ -63,7 +68,10 @@ class CategoricalMutualInformation(Metric):
         return (_negentropy(mean, mean) - mean @ prior.double().log()).mean()
 
     def kl_lower(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
-        """The same from below: the logarithm of one half of the samples, averaged over the other; equal where exact."""
+        """The same from below: the logarithm of one half of the samples, averaged over the other; equal where exact.
+
+        ``prior`` is p(z), [K].
+        """
         mean = dim_zero_cat(self.probability)
         return (dim_zero_cat(self.lower_negentropy) - mean @ prior.double().log()).mean()
 
@@ -71,6 +79,19 @@ class CategoricalMutualInformation(Metric):
         """Of the lower bound, over examples."""
         values = self._divergence(dim_zero_cat(self.lower_negentropy))
         return values.std() / len(values) ** 0.5
+
+    def estimate(self) -> Float[Tensor, ""]:
+        """(lower + 2 upper) / 3, in which the biases of the two cancel in first order.
+
+        With q(z | x) averaged from S samples of variance v, the plug-in entropy term is too large by v / (2 q S), and
+        that with the logarithm of one half too small by v / (q S), twice as much. Between the bounds, and for few
+        samples much nearer to the truth than either; no bound itself, and around 0 it can be negative.
+        """
+        return (self.compute() + 2 * self.upper()) / 3
+
+    def kl_estimate(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The same of E_x KL(q(z | x) || p(z)), with ``prior`` for p(z)."""
+        return (self.kl_lower(prior) + 2 * self.kl(prior)) / 3
 
     def aggregate(self) -> Float[Tensor, " K"]:
         """q(z), the usage of the categories."""
@@ -89,6 +110,12 @@ class MutualInformation(Metric):
     log N; ``upper``: the sum leaves out n = i (Poole et al. 2019, section 2). Each is an average over examples and has
     a standard error.
     Invariant under a bijection of w, so a posterior with one flow for all x is measured before the flow.
+
+    >>> information = MutualInformation()
+    >>> mean = torch.tensor([[-10.0], [10.0]])
+    >>> information.update_gaussian(sample=mean, mean=mean, scale=torch.ones(2, 1))
+    >>> round(float(information.compute()), 3)  # log 2: each draw says which of the two examples it is from
+    0.693
     """
 
     full_state_update = False
@@ -119,7 +146,7 @@ class MutualInformation(Metric):
     def update_gaussian(
         self, sample: Float[Tensor, "B M"], mean: Float[Tensor, "B M"], scale: Float[Tensor, "B M"]
     ) -> None:
-        """For a diagonal Gaussian q(w | x): one draw each, means and standard deviations."""
+        """For q(w | x) = N(``mean``, diag(``scale``^2)), without categories: one ``sample`` for each example."""
         sample, mean, precision = sample.double(), mean.double(), scale.double().square().reciprocal()
         normaliser = 0.5 * (mean.square() * precision - precision.log() + log(2 * torch.pi)).sum(-1)
         natural = torch.cat([mean * precision, -0.5 * precision], -1)

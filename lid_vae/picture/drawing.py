@@ -39,7 +39,7 @@ OUTLINE = withStroke(linewidth=2.5, foreground="white")
 
 
 def colours(classes: np.ndarray | None, count: int) -> list[str]:
-    """A colour for each of ``count`` examples, by class; they come round again after ten classes."""
+    """A colour for each of ``count`` examples, by ``classes``; they come round again after ten classes."""
     return [PLAIN] * count if classes is None else [PALETTE[int(c) % len(PALETTE)] for c in classes]
 
 
@@ -50,9 +50,10 @@ def draw_clouds(
     reference: np.ndarray | None = None,
     names: bool = True,
 ) -> None:
-    """Points [B, 1] as a histogram or [B, 2] as a scatter plot, coloured by class, before a pale ``reference``.
+    """``points`` on ``axis``, coloured by ``classes`` [B], before a pale ``reference``.
 
-    Up to twelve classes are named at their medians, where ``names`` is true.
+    [B, 1] become a histogram and [B, 2] a scatter plot. Up to twelve classes are named at their medians, where
+    ``names`` is true.
     """
     if points.shape[1] == 1:
         _histograms(axis, points[:, 0], classes, None if reference is None else reference[:, 0])
@@ -69,19 +70,25 @@ def draw_clouds(
 
 
 def draw_contours(axis: Axes, x: np.ndarray, y: np.ndarray, log_density: np.ndarray, inks: Sequence[str]) -> None:
-    """For each density of ``log_density`` [K, G, G] the lines one and two standard deviations out, were it Gaussian."""
+    """On ``axis``, of each density the lines one and two standard deviations out, were it Gaussian.
+
+    ``log_density`` [K, G, G] has the columns ``x`` and the rows ``y``; ``inks`` are a colour for each density.
+    """
     for density, ink in zip(log_density, inks, strict=True):
         relative = density - density.max()
         axis.contour(x, y, relative, levels=[-2.0, -0.5], colors=[ink], linewidths=[0.8, 1.2], linestyles="solid")
 
 
 def draw_marks(axis: Axes, points: np.ndarray, inks: Sequence[str]) -> None:
-    """Crosses with a white edge."""
+    """Crosses with a white edge on ``axis``, at ``points`` [K, 2], in the colours ``inks``."""
     axis.scatter(points[:, 0], points[:, 1], s=60, c=list(inks), marker="X", edgecolors="white", linewidths=1, zorder=3)
 
 
 def draw_images(axis: Axes, images: np.ndarray, columns: int, names: Sequence[str] | None = None) -> None:
-    """Images [N, height, width] of values in [0, 1] in rows of ``columns``, dark for 1; ``names`` in their corners."""
+    """``images`` [N, height, width] on ``axis`` in rows of ``columns``, ``names`` in their corners.
+
+    Values are in [0, 1], and 1 is dark.
+    """
     count, height, width = images.shape
     rows = -(-count // columns)
     sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
@@ -95,7 +102,10 @@ def draw_images(axis: Axes, images: np.ndarray, columns: int, names: Sequence[st
 
 
 def draw_bars(axis: Axes, heights: np.ndarray, inks: str | Sequence[str], line: np.ndarray | float) -> None:
-    """Bars and, across them, a dashed line (or a step for each bar)."""
+    """Bars of ``heights`` on ``axis``, coloured by ``inks``.
+
+    Across them runs a dashed ``line``, or a step for each bar.
+    """
     place = np.arange(len(heights))
     axis.bar(place, heights, color=inks, width=0.8)
     level = np.broadcast_to(line, len(heights))
@@ -104,7 +114,7 @@ def draw_bars(axis: Axes, heights: np.ndarray, inks: str | Sequence[str], line: 
 
 
 def draw_heat_map(axis: Axes, table: np.ndarray) -> None:
-    """Shares in [0, 1], darker for more; written out where there is room."""
+    """The ``table`` of shares in [0, 1] on ``axis``, darker for more; written out where there is room."""
     axis.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axis.set_yticks(range(len(table)))
     if max(table.shape) > NAMED:
@@ -116,7 +126,7 @@ def draw_heat_map(axis: Axes, table: np.ndarray) -> None:
 
 
 def render(figure: Figure) -> np.ndarray:
-    """The figure as an RGB image [height, width, 3] of bytes."""
+    """The ``figure`` as an RGB image [height, width, 3] of bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
@@ -125,7 +135,7 @@ def render(figure: Figure) -> np.ndarray:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file. ``savefig`` draws everything twice where a layout is to be found."""
+    """The ``figure`` as a PNG file. ``savefig`` draws everything twice where a layout is to be found."""
     from PIL import Image
 
     file = io.BytesIO()

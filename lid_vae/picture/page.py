@@ -22,14 +22,14 @@ DOTS = 110
 
 
 def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
-    """Writes the picture of ``module`` on the test split to ``path``, as PNG."""
+    """Writes the picture of ``module`` on the test split of ``data`` to ``path``, as PNG, and returns that."""
     examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
     write_atomic(path, png(draw_page(take_picture_data(module, data, "test", examples))))
     return path
 
 
 def draw_page(pictured: PictureData) -> Figure:
-    """Panels side by side, at most four sides wide."""
+    """The panels of ``pictured`` side by side, at most four sides wide."""
     shown = list(panels(pictured).values())
     total = sum(panel.width for panel in shown)
     images = pictured.vectors is not None and pictured.vectors.image_shape is not None

@@ -33,7 +33,7 @@ class Panel(NamedTuple):
 
 
 def panels(pictured: PictureData) -> dict[str, Panel]:
-    """What there is to show of a model, by name: points, images, sequences; with and without categories and labels."""
+    """What ``pictured`` has to show of a model, by name: points, images, sequences; by category and label."""
     vectors = pictured.vectors
     images = vectors if vectors is not None and vectors.image_shape is not None else None
     shown = {"latents": Panel(partial(_latents, pictured=pictured))}

@@ -33,8 +33,9 @@ COMPONENT_DRAWS = 256
 class Vectors:
     """What the model says of observations that are vectors: points or images.
 
-    ``reconstruction_RD`` belongs to the first R rows of ``x_BD``; ``decoded_KD`` is the decoder's mean at each
-    category's prior mean.
+    ``image_shape`` is (height, width), None of points. ``reconstruction_RD`` belongs to the first R rows of ``x_BD``;
+    ``decoded_KD`` is the decoder's mean at each category's prior mean. ``sample_ND`` are draws from the prior decoded,
+    of the categories ``sample_category_N``.
     """
 
     image_shape: tuple[int, int] | None
@@ -49,10 +50,11 @@ class Vectors:
 class PictureData:
     """A model seen on B examples. Latents are shown as u: w where it is real or binary, log w where it is positive.
 
-    ``u_BM`` is one posterior draw for each example (for binary w the posterior mean, as draws would hide one another),
-    ``prior_NM`` draws of the prior, ``centre_KM`` the centre of each category. ``activity_M`` is the variance of the
-    posterior mean over that of the prior. ``category_BK`` is q(z | x), ``mixing_K`` p(z). ``vectors`` is None where the
-    observations are sequences, of which ``texts`` tells.
+    ``title`` says what is shown; ``support`` is that of w. ``label_B`` are the examples' labels, out of
+    ``label_count``. ``u_BM`` is one posterior draw for each example (for binary w the posterior mean, as draws would
+    hide one another), ``prior_NM`` draws of the prior, ``centre_KM`` the centre of each category. ``activity_M`` is the
+    variance of the posterior mean over that of the prior. ``category_BK`` is q(z | x), ``mixing_K`` p(z). ``vectors``
+    is None where the observations are sequences, of which ``texts`` tells.
     """
 
     title: str
@@ -109,7 +111,10 @@ class PictureData:
 
 
 def take_picture_data(module: VAEModule, data: DataModule, split: Part, examples: int) -> PictureData:
-    """Looks at ``examples`` rows of a split, chosen by a key. Its noise is keyed: no generator of the run advances."""
+    """Looks at ``examples`` rows of a ``split`` of ``data``, chosen by a key, by the model in ``module``.
+
+    Its noise is keyed: no generator of the run advances.
+    """
     x, y = _rows(data, split, examples)
     rng = generator("pictured", device=x.device)
     vae = module.vae

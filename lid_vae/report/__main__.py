@@ -28,7 +28,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw the figure that the arguments choose, or build tables from the folders among them.
+    """Draw the figure that ``argv`` chooses (None: the command line), or build tables of the folders in it.
 
     Exit status: 0; 1 after an error, told in a paragraph, or, with ``strict=true``, after a problem.
     """

@@ -21,8 +21,9 @@ __all__ = ["build"]
 def build(folders: Sequence[Path], output: Path | None = None, console: Console | None = None) -> list[Path]:
     """Print the tables of all results below ``folders``, write ``report.md``, ``.tex``, ``.html`` and two CSV files.
 
-    ``output`` is ``<folder>/report`` where it is not given and there is one folder, else ``report``. The files' names.
-    Raises ``UserError`` where a folder holds no result, or the files cannot be written (the tables are printed before).
+    ``console`` is where tables are printed (None: standard output). ``output`` is ``<folder>/report`` where it is not
+    given and there is one folder, else ``report``. The files' names. Raises ``UserError`` where a folder holds no
+    result, or the files cannot be written (the tables are printed before).
     """
     study = read(folders)
     items = analyse(study)

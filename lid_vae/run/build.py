@@ -39,7 +39,7 @@ INITIAL_DRAWS = 1000
 
 
 def build_data(recipe: Mapping[str, Any]) -> DataModule:
-    """The data module, downloaded where need be, and loaded."""
+    """The data module that ``recipe`` makes (its ``_target_`` and options), downloaded where need be, and loaded."""
     data: Any = instantiate(recipe)
     data.prepare_data()
     data.setup()
@@ -51,9 +51,10 @@ def build_module(
 ) -> VAEModule:
     """The module of a model, its weights a function of ``seed``.
 
-    ``shape`` is that of one example: (D,) or (height, width). With ``data``, what the model takes from the training set
-    before training (output bias, directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it.
-    Raises ``UserError`` where parts do not fit.
+    ``parts`` are its recipes. ``shape`` is that of one example: (D,) or (height, width); ``labels`` the number of
+    classes, None for none. With ``data``, what the model takes from the training set before training (output bias,
+    directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises ``UserError`` where parts
+    do not fit.
     """
     features = 1
     for size in shape:
@@ -99,7 +100,7 @@ def build_module(
 
 
 def build_measures(recipes: Mapping[str, Any]) -> dict[str, Measure]:
-    """The further measures that ``measures`` chooses, by name, less what they show.
+    """The further measures that ``recipes`` make, by name, less what they show.
 
     Raises ``UserError`` for a node that is none.
     """
@@ -123,18 +124,18 @@ def check_measures(measures: Mapping[str, Measure], vae: Autoencoder) -> None:
 
 
 def build_loggers(member: MemberPlan) -> list[Logger]:
-    """Those of a member."""
+    """Those of a ``member``, as its configuration names them."""
     return list((instantiate(member.config["logger"]) or {}).values())
 
 
 def build_hooks(member: MemberPlan) -> list[Hook]:
-    """Those under ``callbacks`` that are a member's own, the keepers of checkpoints last."""
+    """Those under ``callbacks`` that are the ``member``'s own, the keepers of checkpoints last."""
     hooks = [part for part in _callbacks(member) if not isinstance(part, pl.Callback)]
     return sorted(hooks, key=lambda hook: isinstance(hook, Best | Last))
 
 
 def build_callbacks(plan: RunPlan) -> list[pl.Callback]:
-    """Those under ``callbacks`` that are Lightning's, which see the training of all members.
+    """Those under ``callbacks`` that are Lightning's, which see the training of all members of ``plan``.
 
     Raises ``UserError`` for one that decides by metrics where several seeds train together.
     """
@@ -150,7 +151,10 @@ def build_callbacks(plan: RunPlan) -> list[pl.Callback]:
 
 
 def build_trainer(plan: RunPlan, folder: Path, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
-    """The trainer of a plan; ``options`` are further ones of Lightning's, and win."""
+    """The trainer of a ``plan``, with ``callbacks``, whose root is ``folder``; ``options`` are further ones, and win.
+
+    Raises ``UserError`` for options that Lightning refuses.
+    """
     writes = any(isinstance(callback, Checkpoint) for callback in callbacks)
     settings = {"logger": False, "enable_checkpointing": writes, **options}
     torch.set_float32_matmul_precision(plan.matmul_precision)

@@ -38,9 +38,11 @@ DATA_RULES = ("eval_batch_size", "max_length", "long", "empty")
 class EvaluationPlan:
     """What to measure of a checkpoint, and what to ask of it.
 
-    ``samples``: None for as many as the run itself used. ``measures`` are the recipes of further ones, by name.
-    ``text``: a file measured in place of the run's own data, by ``rules`` for its lines where they differ from the
-    run's. ``request``: sentences that are wanted. ``overrides`` are what the user gave, to find fault with.
+    ``ckpt`` is measured on ``split`` if ``measure``, its data found below ``data_root``, on the device that
+    ``accelerator`` names. ``samples``: None for as many as the run itself used. ``measures`` are the recipes of further
+    ones, by name. ``text``: a file measured in place of the run's own data, by ``rules`` for its lines where they
+    differ from the run's. ``request``: sentences that are wanted. ``overrides`` are what the user gave, to find fault
+    with.
     """
 
     ckpt: Path
@@ -67,7 +69,7 @@ class EvaluationPlan:
 
 
 def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> EvaluationPlan:
-    """What ``cfg`` asks for. Raises ``UserError`` for options out of range."""
+    """What ``cfg`` asks for; ``overrides`` are what the user gave. Raises ``UserError`` for options out of range."""
     if cfg.samples is not None:
         check_whole("samples", cfg.samples, 2)
     if cfg.split not in ("train", "valid", "test"):
@@ -89,7 +91,7 @@ def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> Evaluatio
 
 @denormals_flushed()
 def evaluate(plan: EvaluationPlan) -> float | None:
-    """Measure a checkpoint and write the result beside its own; the log-likelihood.
+    """Measure the checkpoint of ``plan`` and write the result beside its own; the log-likelihood, nats per example.
 
     Of a model of text, the sentences that are asked for are printed and written there before; where nothing is to be
     measured these alone, and the value is None.
@@ -167,7 +169,11 @@ def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Pat
 
 
 class Loaded(NamedTuple):
-    """A checkpoint's model and data on the device, its resolved configuration, and what else it says of itself."""
+    """What ``load_run`` finds.
+
+    ``module`` and ``data`` are a checkpoint's model and data, on the device, ``config`` its resolved configuration, and
+    ``description`` what else it says of itself.
+    """
 
     module: VAEModule
     data: DataModule
@@ -182,12 +188,11 @@ def load_run(
     text: str | None = None,
     rules: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """A checkpoint, in evaluation mode, with its data.
+    """The checkpoint ``path``, in evaluation mode on the device ``accelerator``.
 
-    With ``text`` the data are the sentences of that file, every split all of them; ``rules`` for its lines go before
-    the run's.
-    Raises ``UserError`` for a checkpoint that is damaged or foreign, and for other data than it was trained on, or
-    ``text`` that is mostly of other words.
+    Its data are found below ``data_root``; with ``text`` they are the sentences of that file, every split all of them;
+    ``rules`` for its lines go before the run's. Raises ``UserError`` for a checkpoint that is damaged or foreign, and
+    for other data than it was trained on, or ``text`` that is mostly of other words.
     """
     keep_freed_memory()
     device = _device(accelerator)

@@ -37,7 +37,9 @@ PARTS: tuple[Part, ...] = ("test", "valid")
 
 
 def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Iterator[tuple[int, Measures]]:
-    """Measures the best checkpoint of every member, which its module then is: the place of each, as it is ready.
+    """Measures the best checkpoint of all ``members``, which their modules then are: the place of each, as it is ready.
+
+    They are measured on ``data``, by as many samples as ``plan`` says.
 
     Those of the test split, and within them of the validation split. What is wrong with one is its own.
     """
@@ -63,7 +65,11 @@ def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Itera
 def finish(
     plan: RunPlan, own: MemberPlan, member: Member, data: DataModule, measures: Measures, devices: int
 ) -> Outcome:
-    """Records one member whose module is its best checkpoint, and closes its loggers; what came of it."""
+    """Records one member whose module is its best checkpoint, and closes its loggers; what came of it.
+
+    ``own`` is the plan of this ``member`` of ``plan``; ``measures`` are those of ``data``, or why there are none;
+    ``devices`` is how many trained it.
+    """
     try:
         if isinstance(measures, Exception):
             raise measures
@@ -89,7 +95,10 @@ def evaluate_together(
     samples: int,
     further: Mapping[str, Measure] | None = None,
 ) -> list[Measures]:
-    """``evaluate_split`` of each module, in their order; an error of one is its own."""
+    """``evaluate_split`` of each of ``modules``, in their order; an error of one is its own.
+
+    The ``split`` of ``data``, S = ``samples`` and ``further`` measures are the same for all.
+    """
     errors: dict[int, Exception] = {}
 
     def attempt(place: int, job: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:

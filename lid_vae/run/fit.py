@@ -94,7 +94,7 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
 
 @denormals_flushed()
 def follow(plan: RunPlan) -> dict[int, Outcome]:
-    """Trains along in a further process of a run over several devices; the outcome, where it has trained."""
+    """Trains along by ``plan`` in a further process of a run over several devices; the outcome, if it has trained."""
     prepare_lightning()
     group = find_group(plan.devices)
     with interruptible() as interruption, group.follow() as said:

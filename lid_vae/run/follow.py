@@ -12,7 +12,10 @@ from lid_vae.system.interruption import Stopped
 
 
 def main(path: str, first: str) -> int:
-    """Trains along; the exit status. What a user can mend the first process says."""
+    """Trains along by the plan pickled in ``path``; the exit status. ``first`` is the process id of the first one.
+
+    What a user can mend that process says.
+    """
     _end_with(int(first))
     from lid_vae.run.fit import follow
 

@@ -54,12 +54,12 @@ _FIRST = {
 
 
 def current(node: Any) -> Any:
-    """A configuration, or a part of one, whose options, choices and ``_target_`` names are those of today."""
+    """``node``, a configuration or a part of one, with options, choices and ``_target_`` names of today."""
     return _renamed(_with_options(node, OPTIONS, PRESETS), _NOW)
 
 
 def canonical(node: Any) -> Any:
-    """The same as it is hashed: a part that moves, loses an option or gains one leaves the hashes of its runs alone."""
+    """``node`` as it is hashed: a part that moves, loses an option or gains one leaves the hashes of its runs alone."""
     presets = {(group, now): first for (group, first), now in PRESETS.items()}
     return _renamed(_with_options(node, {now: first for first, now in OPTIONS.items()}, presets), _FIRST)
 

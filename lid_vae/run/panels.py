@@ -40,9 +40,11 @@ class Panels:
         return {"validations": self.validations}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on counting validations where ``state``, of a checkpoint, stopped."""
         self.validations = state["validations"]
 
     def validated(self, member: Member) -> None:
+        """Draws for the loggers of ``member``, if this validation is one in ``every``."""
         self.validations += 1
         loggers = picture_loggers(member.loggers)
         if not self.every or self.validations % self.every or not loggers:

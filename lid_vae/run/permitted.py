@@ -1,6 +1,7 @@
 """What the configuration in a checkpoint may ask to be called: parts of a model of this program, and optimisers."""
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,17 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
+from lid_vae.inference.base import Inference
+from lid_vae.likelihood.base import Likelihood
+from lid_vae.map.base import Map
+from lid_vae.objective.base import Objective
+from lid_vae.objective.schedule import Schedule
+from lid_vae.posterior.base import Posterior
+from lid_vae.posterior.encoder import Encoder
+from lid_vae.prior.base import Prior
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["check_targets"]
 
@@ -28,10 +39,13 @@ BUILT = (
     "schedule",
 )
 ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "train")
+# What a class of one of their modules has to be, so that a part which its room does not name can be evaluated too.
+PARTS = (DataModule, Encoder, Inference, Likelihood, Map, Objective, Posterior, Prior, Schedule, VAEModule)
+MODULE = re.compile(rf"lid_vae\.({'|'.join(ROOMS)})(\.[a-z][a-z0-9_]*)+", re.ASCII)
 
 
 def check_targets(config: dict[str, Any], path: str | Path) -> dict[str, Any]:
-    """``config``, as a checkpoint describes its model, resolved: the part that evaluation reads and builds.
+    """``config``, as the checkpoint ``path`` describes its model, resolved: what evaluation reads and builds.
 
     A configuration names what is called (``_target_``), so it is code as well. Raises ``UserError``, before anything is
     called, if it names anything but what this program builds models of, or an optimiser of PyTorch.
@@ -64,13 +78,28 @@ def _targets(node: object) -> Iterator[object]:
 
 
 def _permitted(target: object) -> bool:
-    """A public name of a room, by its full name; a prefix would let ``lid_vae.system.files.os.system`` pass."""
+    """A public name of a room or a part that one of its modules defines, by its full name.
+
+    A prefix would let ``lid_vae.system.files.os.system`` pass, and the public names of modules their readers of files.
+    """
     if not isinstance(target, str):
         return False
     room, _, name = target.rpartition(".")
     if room == "torch.optim":
         kind = getattr(torch.optim, name, None)
         return isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
-    if room not in {f"lid_vae.{known}" for known in ROOMS}:
-        return False
-    return name in importlib.import_module(room).__all__
+    if room in {f"lid_vae.{known}" for known in ROOMS}:
+        return name in importlib.import_module(room).__all__
+    return MODULE.fullmatch(room) is not None and _defines_part(room, name)
+
+
+def _defines_part(module: str, name: str) -> bool:
+    """Whether ``name`` is public in ``module``, and a class that is written there and is a part of models."""
+    try:
+        there = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if module.startswith(str(error.name)):
+            return False
+        raise
+    kind = getattr(there, name, None) if name in getattr(there, "__all__", ()) else None
+    return isinstance(kind, type) and kind.__module__ == module and issubclass(kind, PARTS)

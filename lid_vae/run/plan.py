@@ -62,7 +62,13 @@ OWN_TRAINER_OPTIONS = ("matmul_precision", "compile", "check_val_every_n_epoch")
 
 @dataclass(frozen=True)
 class Parts:
-    """What a model is built of, but for its seed: recipes, and what they have to agree on."""
+    """What a model is built of, but for its seed: recipes, and what they have to agree on.
+
+    Recipes, each a ``_target_`` and its arguments, are ``prior``, ``map``, ``likelihood``, ``family``,
+    ``normalization`` (None: none), ``objective``, ``inference``, ``optimizer``, ``schedule`` and ``model``.
+    ``latent_dimension`` is M; ``gradient_clip`` the greatest norm of a gradient (None: any); ``validation_samples`` the
+    S of the measures during training; ``extra_categories`` says that more categories than labels are meant.
+    """
 
     prior: Node
     map: Node
@@ -81,14 +87,14 @@ class Parts:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Parts":
-        """Those of a resolved configuration, of today's or as an earlier revision has stored it."""
+        """Those of a resolved ``config``, of today's or as an earlier revision has stored it."""
         known = {"normalization": None, "validation_samples": 2, "extra_categories": False, **current(config)}
         return cls(**{name: known[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
 class MemberPlan:
-    """One seed of a run: its folder, and its configuration as plain values, as it is stored."""
+    """One ``seed`` of a run: its ``folder``, and its ``config`` as plain values, as it is stored."""
 
     seed: int
     folder: Path
@@ -115,9 +121,12 @@ class MemberPlan:
 class RunPlan:
     """One configuration, to be trained for every seed of ``members``.
 
+    ``parts``, ``data`` and ``trainer`` are what is built: a model's recipes, the data's recipe, Lightning's options.
     ``digest`` is the hash of what the configuration means, ``labels`` what results say of it. ``size``: how many seeds
-    train together at most (None: all). ``interval``: epochs between validations. ``trainer`` are Lightning's options,
-    ``measures`` the recipes of further measures, by name. ``overrides`` are what the user gave, to find fault with.
+    train together at most (None: all). ``interval``: epochs between validations. ``measures`` are the recipes of
+    further measures, by name. ``matmul_precision`` and ``compile_mode`` are PyTorch's (None: not compiled); ``devices``
+    what a run may use. ``samples`` is the S of the final measures. ``force``: finished runs are done again;
+    ``failed_only``: no others than failed ones. ``overrides`` are what the user gave, to find fault with.
     """
 
     members: tuple[MemberPlan, ...]
@@ -153,7 +162,7 @@ class RunPlan:
         return self.members[0].folder.parents[2]
 
     def of(self, members: Sequence[MemberPlan]) -> "RunPlan":
-        """The plan for these seeds alone."""
+        """The plan for these ``members`` alone."""
         return replace(self, members=tuple(members))
 
 
@@ -163,7 +172,8 @@ def plan_run(
     """What ``cfg`` asks for; nothing is written.
 
     ``cfg`` is composed by Hydra, with or without its node ``hydra``; ``presets`` are those that its folder is named
-    after. Raises ``UserError`` for options out of range, in words that name the option, the value and the mend.
+    after. ``sweep``: whether it is one of several jobs; ``overrides`` are what the user gave. Raises ``UserError`` for
+    options out of range, in words that name the option, the value and the mend.
     """
     cfg = without_hydra(cfg)
     check_options(cfg)
@@ -199,13 +209,13 @@ def plan_run(
 
 
 def labels_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What results say of a resolved configuration; what it does not have is None."""
+    """What results say of a resolved ``config``; what it does not have is None."""
     labels = {name: select(config, path) for name, path in LABELS.items()}
     return {**labels, "experiment": config.get("experiment_name") or select(config, "choices.experiment") or "default"}
 
 
 def select(config: Any, path: str) -> Any:
-    """The value of the option of that name; None where there is none."""
+    """The value of the option ``path`` (``map.depth``) in ``config``; None where there is none."""
     for key in path.split("."):
         config = config.get(key) if isinstance(config, Mapping) else None
     return config
@@ -252,7 +262,7 @@ def compile_mode(value: object) -> str | None:
 
 
 def check_whole(name: str, value: object, least: int) -> None:
-    """Refuses by ``UserError`` what is not a whole number of at least ``least``."""
+    """Refuses by ``UserError`` a ``value`` of the option ``name`` that is no whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
 

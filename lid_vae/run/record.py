@@ -23,7 +23,11 @@ __all__ = ["apart", "describe_run", "evaluate_split", "split_evaluator", "summar
 def describe_run(
     labels: Mapping[str, Any], seed: int, digest: str, module: VAEModule, data: DataModule
 ) -> dict[str, Any]:
-    """What a result says of its run besides the measures; ``labels`` are what it says of the configuration."""
+    """What a result says of its run besides the measures.
+
+    ``labels`` are what it says of the configuration, whose hash is ``digest``; ``seed`` is the run's, and ``module``
+    and ``data`` tell the rest.
+    """
     map_ = module.vae.likelihood.map
     return {
         **labels,
@@ -50,10 +54,11 @@ def evaluate_split(
     further: Mapping[str, Measure] | None = None,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """All measures of a split; the same for the end of training and for ``evaluate.py``.
+    """All measures of ``module`` on a ``split`` of ``data``, with S = ``samples``.
 
-    ``further`` are those of ``conf/measures``, by name; ``folder`` is where one that takes long keeps what it has done.
-    Of several processes each takes its share of the batches, and all have the result.
+    They are the same for the end of training and for ``evaluate.py``. ``further`` are those of ``conf/measures``, by
+    name; ``folder`` is where one that takes long keeps what it has done. Of several processes each takes its share of
+    the batches, and all have the result.
     """
     place = sharing(len(data.evaluation_loader(split)))
     evaluator = split_evaluator(module, data, samples, place, further)
@@ -70,7 +75,10 @@ def apart(
     further: Mapping[str, Measure] | None,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """Those of the ``further`` measures of a split that share no draws with the others, as far as they apply."""
+    """Those of the ``further`` measures of a split that share no draws with the others, as far as they apply.
+
+    ``module``, ``data``, ``samples`` and ``folder`` are those of ``evaluate_split``.
+    """
     subject = Subject(
         module.vae,
         module.infer,
@@ -91,7 +99,10 @@ def split_evaluator(
     place: ProcessPlace = ALONE,
     further: Mapping[str, Measure] | None = None,
 ) -> Evaluator:
-    """The evaluator of all measures that share draws, for ``module`` as it stands and ``data`` on its device."""
+    """The evaluator of all measures that share draws, for ``module`` as it stands and ``data`` on its device.
+
+    ``samples`` is S, ``place`` that of this process among those that share the split; ``further`` measures may join.
+    """
     module.eval()
     data.to_device(module.device)
     return Evaluator(
@@ -107,7 +118,7 @@ def split_evaluator(
 
 
 def summary(result: dict[str, Any]) -> str:
-    """One line with AU, KL, MI and LL."""
+    """One line with AU, KL, MI and LL of a ``result``."""
     z = result["latent"]["z"]
     accuracy = result.get("accuracy")
     parts = [

@@ -76,7 +76,10 @@ IGNORED = (
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
-    """A copy less Hydra's node, from which ``choices`` are filled in: nothing is left to ask of a running program."""
+    """A copy of ``config`` less Hydra's node, from which ``choices`` are filled in.
+
+    Nothing is left to ask of a running program.
+    """
     config = copy.deepcopy(config)
     with read_write(config), open_dict(config):
         chosen = OmegaConf.select(config, "hydra.runtime.choices")
@@ -118,7 +121,7 @@ class Presets:
 
     @classmethod
     def of(cls, loader: ConfigLoader, hydra: Any) -> "Presets":
-        """Those of a running program, whose node ``hydra`` this is."""
+        """Those of a running program, whose ``loader`` and node ``hydra`` these are."""
         return cls(loader, tuple(text for text in hydra.overrides.hydra if "hydra.searchpath" in text))
 
     def config(self, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,14 +141,18 @@ def _composed(presets: Presets, overrides: tuple[str, ...]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def own_presets(conf: Path = CONF) -> Presets:
-    """Those of a folder, outside a running program."""
+    """Those of the folder ``conf``, outside a running program."""
     return Presets(ConfigLoaderImpl(create_config_search_path(str(conf))))
 
 
 def run_folder(
     root: str | Path, experiment: str, model: str, data: str, family: str, config_hash: str, preset_hash: str, seed: int
 ) -> Path:
-    """The folder for one run; nothing is created."""
+    """The folder for one run; nothing is created.
+
+    It is ``<root>/<experiment>/<model>-<data>-<family>/seed-<seed>``; where ``config_hash`` is not ``preset_hash``,
+    that of the presets alone, it joins the name of the configuration.
+    """
     name = "-".join(_safe(part) for part in (model, data, family))
     if config_hash != preset_hash:
         name = f"{name}-{config_hash}"
@@ -153,9 +160,10 @@ def run_folder(
 
 
 def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None) -> tuple[str, dict[int, Path]]:
-    """The hash of the configuration that ``cfg`` is, and the folder of each seed's run; nothing is created.
+    """The hash of the configuration that ``cfg`` is, and the folder of the run of each of ``seeds``.
 
-    Where the folder that the presets name holds another configuration (the presets have changed since), the hash joins.
+    Nothing is created. Where the folder that the presets name holds another configuration (the presets have changed
+    since), the hash joins.
     """
     resolved = resolve(cfg)
     digest, choices = config_hash(resolved), resolved["choices"]
@@ -176,12 +184,15 @@ def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None
 
 
 def is_finished(folder: str | Path, config_hash: str) -> bool:
-    """Whether ``result.json`` is there, whole, and of a run with the same configuration."""
+    """Whether ``result.json`` is there in ``folder``, whole, and of a run that has the same ``config_hash``."""
     return _stored_hash(Path(folder)) == config_hash
 
 
 def finished_bound(folder: str | Path, config_hash: str) -> float | None:
-    """The validation bound of a finished run of the same configuration, nats per example; None of any other."""
+    """The validation bound, nats per example, of a finished run in ``folder``; None of any other.
+
+    ``config_hash`` is what ``is_finished`` compares.
+    """
     if not is_finished(folder, config_hash):
         return None
     return float(read_json(Path(folder) / "result.json")["validation"]["elbo"])

@@ -48,7 +48,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The contents of a checkpoint of ours, on the CPU.
+    """The contents of ``path``, a checkpoint of this program, on the CPU.
 
     Raises ``UserError`` if it is missing, truncated, foreign, or holds anything but tensors and plain values; such
     content is refused before it could run.

@@ -18,7 +18,10 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def explain_os_error(error: OSError, path: str | os.PathLike[str] | None = None) -> str:
-    """One paragraph on a failed file operation: the path, the reason, and how to mend it."""
+    """One paragraph on the failed file operation ``error``: the path, the reason, and how to mend it.
+
+    ``path`` is named in place of the error's own.
+    """
     # Where a copy or a rename fails for want of room or leave, the second name, its target, is the one that counts.
     target = error.filename2 if error.errno in (*_FULL, *_REFUSED) else None
     name = path if path is not None else target or error.filename
@@ -71,12 +74,12 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
 
 
 def write_json_atomic(path: str | os.PathLike[str], value: Any) -> None:
-    """``value`` as indented JSON, by ``write_atomic``. Numbers that are not finite become null: JSON has none."""
+    """``value`` as indented JSON in ``path``, by ``write_atomic``. Numbers that are not finite become null."""
     write_atomic(path, json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The value in a JSON file. Raises ``UserError`` where it is missing, unreadable or damaged."""
+    """The value in the JSON file ``path``. Raises ``UserError`` where it is missing, unreadable or damaged."""
     try:
         text = Path(path).read_bytes().decode()
         return json.loads(text)

@@ -15,7 +15,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1
 
 
 class Stopped(BaseException):
-    """A signal has ended the program; no ``Exception``, so that a sweep ends with it, as after Ctrl-C."""
+    """The signal ``signum`` has ended the program; no ``Exception``, so that a sweep ends with it, as after Ctrl-C."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -61,7 +61,7 @@ class Interruption:
         engine(signum, None)
 
     def engine(self, signum: int) -> Callable[[int, FrameType | None], Any] | None:
-        """The handler that stood before ours, if it is an engine's."""
+        """The handler of ``signum`` that stood before ours, if it is an engine's."""
         handler = self.previous.get(signum)
         return handler if callable(handler) and handler is not signal.default_int_handler else None
 

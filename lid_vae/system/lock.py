@@ -29,7 +29,12 @@ class LeftAlone(UserError):
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock. ``process`` tells two processes with one number apart, ``job`` and ``restart`` are Slurm's."""
+    """Who holds a lock.
+
+    ``host`` is the machine's name and ``namespace`` its table of processes, which containers of one name do not share.
+    ``pid`` is the process, ``process`` tells two with one number apart; ``job`` and ``restart`` are Slurm's. ``token``
+    is drawn anew for each claim.
+    """
 
     host: str
     namespace: str
@@ -57,8 +62,8 @@ class Owner:
     def is_gone(self, age: float, here: "Owner") -> bool:
         """Whether nothing will come of it any more, ``age`` seconds after its last heartbeat.
 
-        On one machine the process table tells. A job that Slurm has put back into its queue and started again is not
-        running elsewhere. Of another machine nothing is known but the heartbeat.
+        ``here`` is the process that asks. On one machine the process table tells. A job that Slurm has put back into
+        its queue and started again is not running elsewhere. Of another machine nothing is known but the heartbeat.
         """
         if self.job and self.job == here.job and self.restart < here.restart:
             return True
@@ -73,7 +78,7 @@ def lock_path(folder: Path) -> Path:
 
 
 def owner_of(path: Path) -> tuple[Owner | None, float] | None:
-    """Who holds the lock, with the seconds since the last heartbeat by this machine's clock; None where nobody does.
+    """Who holds the lock ``path``, with the seconds since its last heartbeat by this machine's clock; None for nobody.
 
     A lock that cannot be read has an owner None, and counts by its age alone.
     """
@@ -92,7 +97,7 @@ def owner_of(path: Path) -> tuple[Owner | None, float] | None:
 
 
 def is_held(path: Path, here: Owner) -> bool:
-    """Whether a live process holds the lock, as far as can be known here."""
+    """Whether a live process holds the lock ``path``, as far as the process ``here`` can know."""
     found = owner_of(path)
     if found is None:
         return False
@@ -101,7 +106,7 @@ def is_held(path: Path, here: Owner) -> bool:
 
 
 class Claim:
-    """A lock held by this process, until another takes it over for want of a heartbeat."""
+    """The lock ``path``, held by this process, its ``owner``, until another takes it over for want of a heartbeat."""
 
     def __init__(self, path: Path, owner: Owner) -> None:
         self.path, self.owner, self.lost = path, owner, False

@@ -42,9 +42,11 @@ GOES_ON = "The same command goes on from the last checkpoint."
 class ProcessGroup:
     """The processes that train one run, as seen by one of them.
 
-    ``environment`` is who started them: Slurm or torchrun, all at once with one command; or, on one machine, this
-    program, which starts the others once a run is to be trained, with the run and not with the command: so a sweep is
-    run by the first process alone. The first one (rank 0) decides, holds the lock, and writes; the others follow.
+    ``devices`` on each of ``nodes`` machines have a process each, on GPUs if ``cuda``. ``environment`` is who started
+    them: Slurm or torchrun, all at once with one command; or, on one machine, this program, which starts the others
+    once a run is to be trained, with the run and not with the command: so a sweep is run by the first process alone.
+    The first one (rank 0) decides, holds the lock, and writes; the others follow. ``led``: whether it has begun to
+    lead.
     """
 
     devices: int
@@ -131,7 +133,7 @@ class ProcessGroup:
             _leave()
 
     def agree(self, signum: int | None) -> int | None:
-        """The signal that any process has received, the same in all of them."""
+        """The signal that any process has received, the same in all of them; ``signum`` is this one's, or None."""
         if process_place().size == 1:
             return signum
         seen = torch.tensor(signum or 0)

@@ -14,13 +14,13 @@ Item = TypeVar("Item")
 
 
 class ProcessPlace(NamedTuple):
-    """This process's place among ``size``."""
+    """This process's place among ``size``: its number, ``rank``, from 0."""
 
     rank: int
     size: int
 
     def take(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Those that fall to this process: numbers ``rank``, ``rank + size``, ..."""
+        """Those of ``items`` that fall to this process: numbers ``rank``, ``rank + size``, ..."""
         return islice(items, self.rank, None, self.size)
 
 

@@ -28,7 +28,7 @@ ROWS = 100
 
 
 def text_measures(module: VAEModule, data: TextDataModule, split: Part) -> dict[str, Any]:
-    """For a result, under ``text``.
+    """For a result, under ``text``: measures of the model in ``module`` on a ``split`` of ``data``.
 
     ``reconstruction``, of 500 sentences of the split drawn by a key, from their posterior means: ``forced_accuracy``,
     the share of symbols that are the likeliest given those truly before them; ``greedy_accuracy``, the share that

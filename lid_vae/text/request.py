@@ -30,7 +30,11 @@ HOW_TO_ASK = (
 
 @dataclass(frozen=True)
 class TextRequest:
-    """``sample`` sentences; for each of ``chains`` what lies between each of its sentences and the next."""
+    """Sentences that are wanted of a model.
+
+    ``sample`` sentences from the prior; for each of ``chains`` what lies between each of its sentences and the next.
+    ``strategy`` and ``options`` are those of ``decoder``.
+    """
 
     sample: int
     chains: list[list[str]]
@@ -43,7 +47,10 @@ class TextRequest:
         return f"{derive_seed(text) & 0xFFFFFFFF:08x}"
 
     def answer(self, module: VAEModule, data: TextDataModule) -> Texts:
-        """Raises ``UserError`` for a word that the vocabulary lacks, and a sentence without words."""
+        """What the model in ``module`` says, in the words of ``data``.
+
+        Raises ``UserError`` for a word that the vocabulary lacks, and a sentence without words.
+        """
         encoded = [[data.encode(sentence) for sentence in chain] for chain in self.chains]
         decode = decoder(self.strategy, **self.options)
         sections = []
@@ -71,8 +78,9 @@ def text_request(
 ) -> TextRequest | None:
     """What the options ask for; None for nothing.
 
-    ``interpolate`` is two sentences or more with ``|`` between, ``interpolate_file`` a file of such lines, and of empty
-    ones between them; ``options`` are those of ``decoder``. Raises ``UserError`` for what is not so.
+    ``sample`` is how many draws of the prior to decode, by ``strategy``. ``interpolate`` is two sentences or more with
+    ``|`` between, ``interpolate_file`` a file of such lines, and of empty ones between them; ``options`` are those of
+    ``decoder``. Raises ``UserError`` for what is not so.
     """
     decoder(strategy, **options)
     chains = []

@@ -43,7 +43,7 @@ STEPS = 7
 
 @dataclass(frozen=True)
 class Section:
-    """Passages under a title, each of lines that belong together."""
+    """``passages`` under a ``title``, each of lines that belong together."""
 
     title: str
     passages: list[list[str]]
@@ -51,7 +51,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Diversity:
-    """How many different sentences ``draws`` of the prior decode to, each greedily; the share of the commonest."""
+    """How much the sentence depends on z.
+
+    ``draws`` of the prior decode, each greedily, to ``distinct`` different sentences; ``commonest`` is the share of the
+    commonest, which is ``sentence``. ``latent``: whether the model has a latent at all.
+    """
 
     draws: int
     distinct: int
@@ -82,7 +86,7 @@ class Diversity:
 
 @dataclass(frozen=True)
 class Texts:
-    """A page of text."""
+    """A page of text: a ``title``, the ``verdict`` on collapse (empty: none), and ``sections``."""
 
     title: str
     verdict: str
@@ -107,6 +111,8 @@ class Texts:
 
 def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
     """Ten samples, ten reconstructions and three interpolations, of sentences of ``split`` chosen by a key.
+
+    ``data`` are those that the model in ``module`` was trained on, for their words.
 
     All noise is keyed: no generator of the run advances.
     """
@@ -138,38 +144,44 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
 
 
 def sampled(module: VAEModule, data: TextDataModule, count: int, decode: Decode) -> list[str]:
-    """A sentence for each of ``count`` keyed draws of the prior."""
+    """A sentence for each of ``count`` keyed draws of the prior: what ``decoded`` makes of them.
+
+    ``module``, ``data`` and ``decode`` are its own.
+    """
     return decoded(module, data, _prior_draws(module, count), decode)
 
 
 def decoded(module: VAEModule, data: TextDataModule, w: Float[Tensor, "R M"], decode: Decode) -> list[str]:
-    """A sentence for each w, cut at the length of the longest of the training split."""
+    """A sentence for each row of ``w``, which ``module`` decodes by ``decode`` into the words of ``data``.
+
+    It is cut at the length of the longest of the training split.
+    """
     return sentences(data, decode(likelihood_of(module), w, int(data.train.lengths.max())))
 
 
 def between(first: Float[Tensor, " M"], last: Float[Tensor, " M"]) -> Float[Tensor, "steps M"]:
-    """Seven points on the straight line from one latent to another, both included."""
+    """Seven points on the straight line from the latent ``first`` to the latent ``last``, both included."""
     share = torch.linspace(0, 1, STEPS, device=first.device, dtype=first.dtype).unsqueeze(-1)
     return first + share * (last - first)
 
 
 def interpolation(first: str, last: str, path: Iterable[str]) -> list[str]:
-    """The passage on two sentences and those between them."""
+    """The passage on the sentences ``first`` and ``last``, and those between them, ``path``."""
     return [f"from: {first}", f"to:   {last}", *(f"  {line}" for line in path)]
 
 
 def prior_diversity(module: VAEModule, data: TextDataModule) -> Diversity:
-    """Over a hundred draws of z."""
+    """Over a hundred draws of z from the prior of ``module``, decoded into the words of ``data``."""
     return _diversity(module, sampled(module, data, DRAWS, decoder("greedy")))
 
 
 def part_of(data: TextDataModule, split: Part) -> TokenSplit:
-    """The sentences of a split, by its name."""
+    """The sentences of ``data`` in a ``split``, by its name."""
     return {"train": data.train, "valid": data.valid, "test": data.test}[split]
 
 
 def sentences(data: TextDataModule, x: Tensor) -> list[str]:
-    """Rows of symbols as words."""
+    """Rows of symbols, ``x``, as the words that ``data`` numbers so."""
     return [data.decode(row) for row in x.tolist()]
 
 

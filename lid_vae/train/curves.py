@@ -9,37 +9,40 @@ from lid_vae.shapes import Bool, Tensor
 from lid_vae.system.processes import ALONE, ProcessPlace
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["EXAMPLES", "SHARE", "Curves", "draws_of"]
+__all__ = ["EXAMPLES", "SHARE", "Curves", "part_of"]
 
-EXAMPLES = 1000
-SAMPLES = 20
-LEAST = 4
+# At most, and of which no cost makes fewer.
+EXAMPLES, FEWEST = 1000, 200
+SAMPLES, LEAST = 20, 4
 # Of the time of training, about, where a training step takes as long as three passes of its rows.
 SHARE, PASSES = 0.05, 3
 
 
-def draws_of(examples: int, rows: int) -> int:
-    """How many draws of each of so many examples are made, where ``rows`` are trained on between two validations.
+def part_of(size: int, rows: int) -> tuple[int, int]:
+    """How many of ``size`` examples are measured, and by how many draws, between which ``rows`` are trained on.
 
-    Twenty, or fewer where these would take more than ``SHARE`` of the training's time; four at least.
+    A thousand by twenty draws, or as many as take about ``SHARE`` of the training's time; 200 by four at least.
     """
-    return max(LEAST, min(SAMPLES, int(SHARE * PASSES * rows / max(examples, 1))))
+    budget = int(SHARE * PASSES * rows)
+    examples = max(min(size, EXAMPLES, max(FEWEST, budget // LEAST)), 1)
+    return examples, max(LEAST, min(SAMPLES, budget // examples))
 
 
 class Curves:
-    """Measures a module on a part of the validation split, drawn by a key: ``EXAMPLES`` of its ``size``, at most.
+    """Measures ``module`` on a part of the validation split of ``size`` examples, drawn by a key.
 
     ``rows`` is how many examples are trained on between two validations, ``place`` this process's among several.
     """
 
     def __init__(self, module: VAEModule, size: int, rows: int, place: ProcessPlace = ALONE) -> None:
-        chosen = torch.randperm(size, generator=generator("curves"))[:EXAMPLES]
+        examples, draws = part_of(size, rows)
+        chosen = torch.randperm(size, generator=generator("curves"))[:examples]
         self.chosen: Bool[Tensor, " N"] = torch.zeros(size, dtype=torch.bool)
         self.chosen[chosen] = True
         self.evaluator = Evaluator(
             module.vae,
             module.infer,
-            draws_of(len(chosen), rows),
+            draws,
             module.labels,
             # Of w beside a z the information takes N^2 densities, and nobody looks at it during training.
             with_w=module.vae.prior.categories is None,

@@ -172,7 +172,7 @@ class Training(pl.LightningModule, ABC):
                     raise validation_diverged(whole["elbo"], self.step)
                 metrics = logged({**measures, "elbo": whole["elbo"], "elbo_se": whole["elbo_se"]}, "valid")
                 member.log({**metrics, **_by_dimension(measures["latent"])}, self.step - 1, self.current_epoch)
-                information[place] = measures["latent"]["z"]["mi"]
+                information[place] = metrics["valid/mutual_information"]
                 rows.append({name: metrics[name] for name in CURVES if name in metrics})
         inference = self.together.inference
         if isinstance(inference, Informed):

@@ -17,7 +17,10 @@ from lid_vae.shapes import Float, Tensor
 
 
 def bernoulli(x: Tensor, rng: torch.Generator) -> Tensor:
-    """One draw per pixel: True with probability ``x / 255`` for bytes ``x``. Black stays black and white white."""
+    """One draw for each pixel: True with probability ``x / 255`` for bytes ``x``.
+
+    ``rng`` lives on the device of ``x``. Black stays black and white white.
+    """
     return torch.rand(x.shape, generator=rng, device=x.device).mul_(255) < x
 
 
@@ -36,7 +39,8 @@ class Binarisation:
     def frozen(self, split: Split, seed: int, part: str) -> Split:
         """The split with one draw in place of its grey values, in bytes 0 and 255, where values are drawn.
 
-        Drawn on the CPU whatever holds the split, so that every machine evaluates on the same pixels.
+        The draw is a function of the data ``seed`` and the name ``part`` of the split, and made on the CPU whatever
+        holds it, so that every machine evaluates on the same pixels.
         """
         if not self.binary:
             return split
@@ -44,7 +48,7 @@ class Binarisation:
         return Split(draw.to(torch.uint8).mul_(255).to(split.device), split.y)
 
     def prepare(self, x: Tensor, rng: torch.Generator) -> Float[Tensor, "B D"]:
-        """Rows of the training split as the model takes them."""
+        """Rows ``x`` of the training split as the model takes them, drawn by ``rng`` where they are drawn anew."""
         return bernoulli(x, rng).float() if self.anew else as_float(x)
 
 

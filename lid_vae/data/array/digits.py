@@ -19,6 +19,11 @@ class Digits(PixelDataModule):
     Args:
         valid_size, test_size: how many images to hold out.
         options: those of ``PixelDataModule``.
+
+    >>> data = Digits(batch_size=64)
+    >>> data.setup()
+    >>> len(data.train), data.image_shape, data.stream().batch(0).x.shape
+    (1200, (8, 8), torch.Size([64, 64]))
     """
 
     name = "digits"

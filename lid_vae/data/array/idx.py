@@ -14,7 +14,7 @@ _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: "
 
 
 def unpack(packed: bytes, name: str) -> bytes:
-    """The contents of the gzip file ``name``.
+    """What the bytes ``packed`` of the gzip file ``name`` hold.
 
     Raises:
         UserError: if it is truncated, damaged or no gzip file.
@@ -27,6 +27,8 @@ def unpack(packed: bytes, name: str) -> bytes:
 
 def parse_idx(data: bytes, name: str) -> np.ndarray:
     """The array in ``data``: two zero bytes, the type, the number of dimensions, each size in 4 bytes, the values.
+
+    ``name`` is the file's, for messages.
 
     Raises:
         UserError: if the header is none, or the values are more or fewer than it says.

@@ -61,7 +61,12 @@ class IdxImages(PixelDataModule):
 
 
 class MNIST(IdxImages):
-    """Handwritten digits."""
+    """Handwritten digits.
+
+    >>> data = MNIST(root="data", train_size=1000, binarise="fixed")
+    >>> str(data.path), data.binary  # prepare_data() gets the files, setup() reads them
+    ('data/mnist', True)
+    """
 
     name = "mnist"
     published_as = "MNIST"
@@ -74,7 +79,12 @@ class MNIST(IdxImages):
 
 
 class FashionMNIST(IdxImages):
-    """Pieces of clothing."""
+    """Pieces of clothing.
+
+    >>> data = FashionMNIST(root="data", train_size=1000, binarise="fixed")
+    >>> str(data.path), data.binary  # prepare_data() gets the files, setup() reads them
+    ('data/fashion-mnist', True)
+    """
 
     name = "fashion_mnist"
     published_as = "FashionMNIST"

@@ -17,7 +17,7 @@ _UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, z
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file by name; the one of an .npy file has the file's own name. Nothing pickled is loaded.
+    """The arrays of the file ``path`` by name; that of an .npy file has the file's own. Nothing pickled is loaded.
 
     Raises:
         UserError: if the file cannot be read so.
@@ -46,7 +46,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def pick(arrays: dict[str, np.ndarray], key: str | None, path: Path) -> np.ndarray:
-    """The array called ``key``; for None the only one with two or more dimensions, both above one.
+    """The one of ``arrays`` called ``key``; for None the only one with two or more dimensions, both above one.
+
+    ``path`` is the file that they are from, for messages.
 
     Raises:
         UserError: if there is none of that name, or it is not clear which one.
@@ -66,7 +68,7 @@ def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> n
     """[N, H, W] from that, from rows of H W values, or from either with a last axis of one channel.
 
     Rows are square images unless ``shape`` says (H, W). With ``shape``, the images may also stand in the columns, or
-    along the last of three axes, as MATLAB likes them.
+    along the last of three axes, as MATLAB likes them. ``path`` is named in messages.
 
     Raises:
         UserError: if the array can be none of these.
@@ -97,9 +99,10 @@ def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> n
 
 
 def as_bytes(array: np.ndarray, maximum: float | None, path: Path) -> Tensor:
-    """Values from 0 to ``maximum`` (white) as bytes, rounded.
+    """The values of ``array``, from 0 to ``maximum`` (white), as bytes, rounded.
 
-    White is 1 for floating point and booleans; for integers it is 255, or 1 where none is above 1.
+    ``path`` is named in messages. Without a ``maximum``, white is 1 for floating point and booleans; for integers it is
+    255, or 1 where none is above 1.
 
     Raises:
         UserError: if a value is not a number, or out of that range.
@@ -128,6 +131,8 @@ def as_bytes(array: np.ndarray, maximum: float | None, path: Path) -> Tensor:
 def read_labels(labels: str, arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
     """The array called ``labels`` among ``arrays``, or else the one array of the file of that name.
 
+    ``path`` is the file of the images, for messages.
+
     Raises:
         UserError: if there is neither.
     """
@@ -146,7 +151,9 @@ def read_labels(labels: str, arrays: dict[str, np.ndarray], path: Path) -> np.nd
 
 
 def class_numbers(labels: np.ndarray, count: int, origin: str) -> tuple[Int[Tensor, " N"], int]:
-    """Labels of any kind as 0, 1, ... in sorted order, and the number of classes.
+    """The ``labels``, whole numbers or words, as 0, 1, ... in sorted order, and the number of classes.
+
+    ``origin`` says in messages where they are from.
 
     Raises:
         UserError: if they are not one for each of ``count`` images, or are fractional.

@@ -33,6 +33,12 @@ class Images(PixelDataModule):
 
     Raises:
         UserError: in ``setup``, for files and arrays that are not as said here.
+
+    >>> np.save("own.npy", np.random.default_rng(0).random((50, 6, 6)))
+    >>> data = Images("own.npy", binarise="none")
+    >>> data.setup()
+    >>> len(data.train), len(data.valid), len(data.test), data.shape
+    (41, 4, 5, [6, 6])
     """
 
     name = "images"

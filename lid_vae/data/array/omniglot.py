@@ -45,6 +45,10 @@ class Omniglot(PixelDataModule):
         root: the folder of the data sets.
         valid_size: how many images to hold out for validation.
         options: the others of ``PixelDataModule``.
+
+    >>> data = Omniglot(root="data", train_size=1000, binarise="fixed")
+    >>> str(data.path), data.binary  # prepare_data() gets the files, setup() reads them
+    ('data/omniglot', True)
     """
 
     name = "omniglot"

@@ -25,6 +25,12 @@ class Pinwheel(ArrayDataModule):
         per_class: training points of each arm.
         radial, tangential, rate, scale: those of ``PinwheelLaw``.
         options: the others of ``DataModule``.
+
+    >>> data = Pinwheel(per_class=100, valid_size=50, test_size=50, batch_size=64)
+    >>> data.setup()
+    >>> batch = data.stream().batch(step=0)
+    >>> batch.x.shape, batch.y.shape, round(data.expected_log_density(), 2)
+    (torch.Size([64, 2]), torch.Size([64]), -1.63)
     """
 
     name = "pinwheel"

@@ -21,6 +21,10 @@ class PTB(PublishedText):
     """The Wall Street Journal part of the Penn Treebank (Marcus et al. 1993) as prepared by Mikolov et al. (2010).
 
     42,068, 3,370 and 3,761 sentences over 9,999 words, ``<unk>`` and ``N`` (a number) among them.
+
+    >>> data = PTB(root="data", max_length=40)  # setup() reads the files, prepare_data() gets them
+    >>> str(data.path), data.rules.long
+    ('data/ptb', 'truncate')
     """
 
     name = "ptb"
@@ -33,7 +37,12 @@ class PTB(PublishedText):
 
 
 class Yahoo(PublishedText):
-    """Questions and answers of Yahoo Answers, 100,000, 10,000 and 10,000, 20 to 200 words (Yang et al. 2017)."""
+    """Questions and answers of Yahoo Answers, 100,000, 10,000 and 10,000, 20 to 200 words (Yang et al. 2017).
+
+    >>> data = Yahoo(root="data", max_length=40)  # setup() reads the files
+    >>> str(data.path), data.rules.long
+    ('data/yahoo', 'truncate')
+    """
 
     name = "yahoo"
     unknown = "_UNK"
@@ -50,7 +59,12 @@ class Yahoo(PublishedText):
 
 
 class Yelp(PublishedText):
-    """Yelp reviews of 2015, 100,000, 10,000 and 10,000 (Yang et al. 2017)."""
+    """Yelp reviews of 2015, 100,000, 10,000 and 10,000 (Yang et al. 2017).
+
+    >>> data = Yelp(root="data", max_length=40)  # setup() reads the files
+    >>> str(data.path), data.rules.long
+    ('data/yelp', 'truncate')
+    """
 
     name = "yelp"
     unknown = "_UNK"
@@ -63,6 +77,10 @@ class ShortYelp(PublishedText):
 
     10,000 sentences each for training, validation and test. The papers train on a larger file, so their numbers do not
     compare with those on this one.
+
+    >>> data = ShortYelp(root="data", max_length=40)  # setup() reads the files
+    >>> str(data.path), data.rules.long
+    ('data/short-yelp', 'truncate')
     """
 
     name = "short_yelp"

@@ -27,6 +27,14 @@ class Text(TextDataModule):
 
     Raises:
         UserError: in ``setup``, for files that are not as said here.
+
+    >>> _ = Path("own.txt").write_text("the cat sleeps\\nthe dog sleeps\\n" * 10)
+    >>> data = Text("own.txt", valid_size=4, test_size=4, batch_size=4)
+    >>> data.setup()
+    >>> data.vocabulary
+    ['<unk>', 'sleeps', 'the', 'cat', 'dog', '<eos>']
+    >>> data.decode(data.encode("the dog sleeps"))
+    'the dog sleeps'
     """
 
     name = "text"

@@ -28,11 +28,11 @@ class TextFile(RemoteFile):
     """
 
     def find(self, folder: Path) -> Path | None:
-        """Where the file is, if it is there."""
+        """Where in ``folder`` the file is, packed or not; None where it is not there."""
         return next((path for path in (folder / f"{self.name}.gz", folder / self.name) if path.exists()), None)
 
     def read(self, folder: Path) -> tuple[bytes, Path]:
-        """Its text, and where it was.
+        """Its text, from ``folder``, and where it was.
 
         Raises:
             UserError: if it is missing, damaged, or another file of the same name.
@@ -50,12 +50,12 @@ class TextFile(RemoteFile):
         return data, path
 
     def sentences(self, folder: Path, rules: LineRules) -> Sentences:
-        """Its sentences; ``UserError`` as in ``read`` and ``parse_sentences``."""
+        """Its sentences, from ``folder``, by ``rules``; ``UserError`` as in ``read`` and ``parse_sentences``."""
         return parse_sentences(*self.read(folder), rules)
 
 
 def demand(name: str, files: Iterable[TextFile], folder: Path, where: str) -> None:
-    """Downloads those of ``files`` that are missing and have an address.
+    """Downloads those ``files`` of the corpus ``name`` that ``folder`` lacks and that have an address.
 
     Raises:
         UserError: if files are missing that have none, naming them, the folder, and ``where`` they are published.
@@ -91,7 +91,7 @@ class PublishedText(TextDataModule, ABC):
 
 
 def some(sentences: Sentences, size: int | None, seed: int, part: str) -> Sentences:
-    """``size`` random sentences of a split (all for None)."""
+    """``size`` random ``sentences`` of a split (all for None), by the data ``seed`` and the split's name ``part``."""
     if size is None or size >= len(sentences):
         return sentences
     return hold_out(sentences, size, seed, part)[1]

@@ -40,6 +40,11 @@ class SyntheticText(TextDataModule):
         length: words of a generated sentence.
         words: words of the generated language.
         options: the others of ``TextDataModule``.
+
+    >>> data = SyntheticText(sentences=100, valid_size=20, test_size=20, words=50, batch_size=8)
+    >>> data.setup()
+    >>> data.stream().batch(step=0).x.shape, data.label_count  # ten words, and <eos>
+    (torch.Size([8, 11]), 4)
     """
 
     name = "synthetic_text"

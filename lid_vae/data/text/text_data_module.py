@@ -134,7 +134,7 @@ class TextDataModule(DataModule[TokenSplit], ABC):
         return self._numbers.encode(sentence)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The words up to ``<eos>``, separated by single spaces."""
+        """The words of ``ids`` up to ``<eos>``, separated by single spaces."""
         return self._numbers.decode(ids)
 
     def check_vocabulary(self, words: Sequence[str]) -> None:
@@ -173,7 +173,7 @@ class TextDataModule(DataModule[TokenSplit], ABC):
         return TokenStream(self.train, self.batch_size, seed)
 
     def find_file(self, option: str, given: str) -> Path:
-        """The file that ``data.<option>`` names, in the working directory or in ``root``.
+        """The file ``given`` as ``data.<option>``, in the working directory or in ``root``.
 
         Raises:
             UserError: if there is none.

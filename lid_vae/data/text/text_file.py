@@ -20,7 +20,10 @@ from lid_vae.system.files import explain_os_error
 
 @dataclass(frozen=True)
 class Sentences:
-    """Lines of a file: words separated by single spaces, and a label for each line or none at all."""
+    """Lines of a file.
+
+    ``lines`` are words separated by single spaces; ``labels`` one for each line, as it is written, or None.
+    """
 
     lines: list[str]
     labels: list[str] | None = None
@@ -64,7 +67,7 @@ class LineRules:
 
 
 def read_text(path: Path) -> bytes:
-    """The bytes of a file, unpacked where it is gzip, which its first bytes tell.
+    """The bytes of the file ``path``, unpacked where it is gzip, which its first bytes tell.
 
     Raises:
         UserError: if it is missing, unreadable or damaged.
@@ -82,7 +85,7 @@ def read_text(path: Path) -> bytes:
 
 
 def decode_text(data: bytes, path: Path) -> str:
-    """The text of a file's bytes; ``UserError`` with the line for bytes that are not UTF-8."""
+    """The text of ``data``, the bytes of ``path``; ``UserError`` with the line for bytes that are not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,7 +97,7 @@ def decode_text(data: bytes, path: Path) -> str:
 
 
 def parse_sentences(data: bytes, path: Path, rules: LineRules) -> Sentences:
-    """The sentences of a file's bytes. ``path`` is named in messages.
+    """The sentences in ``data``, the bytes of the file ``path``, by ``rules`` for their lines.
 
     Raises:
         UserError: for bytes that are not UTF-8, for a line without words or label where these are asked for, for

@@ -34,7 +34,7 @@ class TokenSplit:
 
     @classmethod
     def pack(cls, sentences: Iterable[Sequence[int]], symbols: int, y: Int[Tensor, " N"] | None = None) -> "TokenSplit":
-        """Sentences of ids from 1 to ``symbols``, on the CPU."""
+        """``sentences`` of ids from 1 to ``symbols``, on the CPU, with their class numbers ``y``."""
         tokens, lengths = array("i"), array("q")
         for sentence in sentences:
             tokens.extend(sentence)

@@ -14,10 +14,11 @@ _BLOCK = 500  # sentences at a time, so that their probabilities stay in the cac
 class ToyLanguage:
     """p(sentence) of a fixed random network, in float64, so that machines agree on the sentences.
 
-    z is of one of four Gaussians of unit variance around (+-2, +-2). An LSTM of 100 units reads the word before (an
-    embedding of 100) and z, and starts from a linear map of z; the next word's logits are linear in its state and in
-    z. Weights are uniform in [-1, 1], those from z to the logits in [-z_weight, z_weight] (5 in the paper). The first
-    word is uniform, as in the authors' code.
+    z is of one of four Gaussians of unit variance around (+-2, +-2). An LSTM of 100 ``units`` reads the word before (an
+    embedding of 100) and z, and starts from a linear map of z; the next word's logits are linear in its state and in z.
+    Weights are uniform in [-1, 1], those from z to the logits in [-z_weight, z_weight] (5 in the paper). The first word
+    is uniform, as in the authors' code. All weights follow from ``seed``; the language has ``words`` words (1000 in the
+    paper).
     """
 
     components = len(_CENTRES)

@@ -43,7 +43,7 @@ class Vocabulary:
         return len(self.words)
 
     def encode_all(self, sentences: Iterable[str]) -> Iterator[list[int]]:
-        """The ids of each sentence, ``<eos>`` at its end; unknown words become ``<unk>``."""
+        """The ids of each of ``sentences``, ``<eos>`` at its end; unknown words become ``<unk>``."""
         number: dict[str, int] = {}  # each distinct word is looked up once: a tokenizer takes a microsecond a word
         for sentence in sentences:
             words = sentence.split()
@@ -70,7 +70,7 @@ class Vocabulary:
         return [*self.numbers(words), len(self)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The sentence up to its ``<eos>``, words separated by single spaces. Padding is left out."""
+        """The words of ``ids`` up to ``<eos>``, separated by single spaces. Padding is left out."""
         before_end = takewhile(lambda number: number != len(self), ids)
         return " ".join(self.words[number - 1] for number in before_end if number)
 

@@ -17,7 +17,9 @@ ZIP = b"PK\x03\x04"
 
 
 def parse_words(data: bytes, path: Path, unknown: str = UNKNOWN) -> list[str]:
-    """The first word of each line, in their order, without ``SPECIAL`` and ``unknown``; ``path`` is named in messages.
+    """The first word of each line of ``data``, in their order, without ``SPECIAL`` and ``unknown``.
+
+    ``path`` is the file that the bytes are from, for messages.
 
     Raises:
         UserError: for bytes that are not UTF-8, for a word that comes twice, and for no word.
@@ -33,7 +35,9 @@ def parse_words(data: bytes, path: Path, unknown: str = UNKNOWN) -> list[str]:
 
 
 def read_words(path: Path, unknown: str = UNKNOWN) -> list[str]:
-    """The words of a list, plain or gzip, or of a checkpoint of a model of text, in the order of their ids.
+    """The words of ``path``, a list, plain or gzip, or a checkpoint of a model of text, in the order of their ids.
+
+    ``unknown`` is how the list spells ``<unk>``, which is no word.
 
     Raises:
         UserError: as ``parse_words``, for a file that cannot be read, and for a checkpoint without a vocabulary.

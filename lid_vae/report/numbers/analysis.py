@@ -22,7 +22,8 @@ LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers
 class Cell:
     """A measure of a row. ``summary`` is None where a finished run lacks the measure; ``p`` where it is not tested.
 
-    ``difference`` is the mean less the reference's on the same seeds, ``p`` its p-value after Bonferroni's correction.
+    ``paper`` is the paper's mean and deviation, where it has them. ``difference`` is the mean less the reference's on
+    the same seeds, ``p`` its p-value after Bonferroni's correction.
     """
 
     summary: Summary | None
@@ -33,7 +34,11 @@ class Cell:
 
 @dataclass
 class Line:
-    """A row with its cells, by the key of the measure."""
+    """A ``row`` with its ``cells``, by the key of the measure.
+
+    ``expected`` is how many seeds it should have, ``seconds`` the time of training those that are there (None: not
+    known).
+    """
 
     row: Row
     cells: dict[str, Cell]
@@ -49,7 +54,10 @@ class Line:
 
 @dataclass
 class Analysed:
-    """A table ready to be written; ``comparisons`` is the number of rows tested against the reference."""
+    """A ``table`` ready to be written: the ``measures`` that are its columns, its ``lines``, and ``notes`` below it.
+
+    ``comparisons`` is the number of rows tested against the reference.
+    """
 
     table: Table
     measures: list[Number]
@@ -72,7 +80,7 @@ class Analysed:
 
 
 def analyse(study: Study) -> list[Analysed]:
-    """Statistics of every table; those of all cells together, which is what makes thousands of runs quick."""
+    """Statistics of every table of ``study``, those of all cells together: that makes thousands of runs quick."""
     analysed = [_begin(table) for table in study.tables]
     cells: list[tuple[Cell, list[float]]] = []
     for item in analysed:

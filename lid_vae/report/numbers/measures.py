@@ -21,7 +21,7 @@ def columns() -> tuple[Number, ...]:
 
 
 def seconds(result: Mapping[str, Any]) -> float | None:
-    """Of training one seed: seeds that were trained together share their time."""
+    """Of training one seed of ``result``: seeds that were trained together share their time."""
     return None if result.get("seconds") is None else float(result["seconds"]) / int(result.get("seeds_together", 1))
 
 

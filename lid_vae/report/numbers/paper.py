@@ -23,7 +23,7 @@ def name(data: str, model: str) -> str | None:
 
 
 def value(data: str, model: str, measure: str, scale: float | None = None) -> tuple[float, float | None] | None:
-    """Mean and standard deviation (None: not given) of ``measure``: au, kl, mi or ll, nats.
+    """Mean and standard deviation (None: not given) of ``measure`` of ``model`` on ``data``: au, kl, mi or ll, nats.
 
     ``scale`` is what our real coordinates were divided by: a density of D of them rises by D log scale on the way from
     the paper's coordinates to ours. None where the paper has no such number.

@@ -10,13 +10,16 @@ __all__ = ["choices", "chosen_rates"]
 
 
 def chosen_rates(item: Analysed) -> dict[str, float]:
-    """The best rate of each model that has several; of equal ones the smallest. An unfinished rate is not eligible."""
+    """The best learning rate of each model of the table ``item`` that has several.
+
+    Of equal ones it is the smallest. An unfinished rate is not eligible.
+    """
     finished = {model: _finished(rows) for model, rows in _searched(item).items()}
     return {model: _rate(max(rows, key=_bound)) for model, rows in finished.items() if rows}
 
 
 def choices(item: Analysed) -> list[str]:
-    """Sentences on the choice; none where no model has several rates."""
+    """Sentences on the choice in the table ``item``; none where no model has several rates."""
     searched = _searched(item)
     if not searched:
         return []

@@ -28,7 +28,7 @@ class Summary(NamedTuple):
 
 
 def summarise(samples: Sequence[Sequence[float]]) -> list[Summary]:
-    """Mean, standard deviation and percentile bootstrap interval (Efron 1979) of each sample, none of them empty.
+    """Mean, standard deviation and percentile bootstrap interval (Efron 1979) of each of ``samples``, none empty.
 
     Its resamples are keyed, so that the same results give the same report.
     """
@@ -36,7 +36,7 @@ def summarise(samples: Sequence[Sequence[float]]) -> list[Summary]:
 
 
 def paired_p_values(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[float]:
-    """Two-sided p-value of each pair of samples on equal seeds: the paired permutation (sign-flip) test of the mean.
+    """Two-sided p-value of each of ``pairs`` of samples on equal seeds: the paired permutation (sign-flip) test.
 
     Under the null hypothesis the two values of a seed may change places (Fisher 1935, section 21). Exact up to
     ``EXACT_PAIRS`` seeds.

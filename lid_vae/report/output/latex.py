@@ -25,7 +25,7 @@ _SPECIAL = str.maketrans(
 
 
 def latex(items: Sequence[Analysed]) -> str:
-    r"""A ``table*`` for each table, to be read by \input; the parts of a cell stand below one another."""
+    """A ``table*`` for each of ``items``, to be read by LaTeX's input; the parts of a cell stand below one another."""
     return "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n" + "\n".join(
         _table(item) for item in items
     )

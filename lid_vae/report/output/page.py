@@ -18,7 +18,10 @@ COMMANDS = 12
 
 
 def page(title: str, items: Sequence[Analysed], notes: Sequence[str]) -> str:
-    """The page's text. Every word from a result is escaped."""
+    """The text of a page with a ``title``, the tables ``items`` and, below, ``notes``.
+
+    Every word from a result is escaped.
+    """
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     sections = [_section(item, number < PICTURED) for number, item in enumerate(items)]
     if len(items) > PICTURED:

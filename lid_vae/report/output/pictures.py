@@ -29,7 +29,7 @@ BY_DEPTH = {number.key: number.label for number in CORE if number.key in ("au", 
 
 
 def pictures(item: Analysed) -> list[Picture]:
-    """All that the runs of a table have left to show, of its first ``MOST`` rows; of a search, no test data."""
+    """What the runs of the table ``item`` have left to show, of its first ``MOST`` rows; no test data of a search."""
     lines = _drawn(item)
     figures = {
         "Depth of the decoder: mean over seeds with its 95 % bootstrap interval": depth_figure(item),
@@ -44,14 +44,17 @@ def pictures(item: Analysed) -> list[Picture]:
 
 
 def texts(item: Analysed) -> list[Text]:
-    """What the runs of a table wrote of themselves, where their data are text; of a search nothing."""
+    """What the runs of the table ``item`` wrote of themselves, where their data are text; of a search nothing."""
     files = [] if item.table.is_search else _files(_drawn(item), "texts.txt")
     what = "samples, reconstructions, interpolations"
     return [(f"{name}: {what}", path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
 
 
 def depth_figure(item: Analysed) -> Figure | None:
-    """AU, accuracy and LL against the number of maps, a line for each model; None where no model has two depths."""
+    """AU, accuracy and LL of the table ``item`` against the number of maps, a line for each model.
+
+    None where no model has two depths.
+    """
     models: dict[str, list[tuple[int, Line]]] = {}
     for line in item.lines:
         if line.row.results and line.row.setting("depth") is not None:

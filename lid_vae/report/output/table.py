@@ -13,7 +13,7 @@ __all__ = ["grid", "markdown", "rows_csv", "runs_csv"]
 
 
 def grid(item: Analysed) -> tuple[list[str], list[list[list[str]]]]:
-    """Headings, and for each row its cells, each a list of short texts to be set below one another."""
+    """The headings of the table ``item``, and for each row its cells, each short texts to be set below one another."""
     headings = ["model", "seeds", *(measure.title for measure in item.measures), "total"]
     rows = [
         [
@@ -28,7 +28,7 @@ def grid(item: Analysed) -> tuple[list[str], list[list[list[str]]]]:
 
 
 def markdown(items: Sequence[Analysed]) -> str:
-    """A section for each table."""
+    """A section for each of the tables ``items``."""
     sections = []
     for item in items:
         headings, rows = grid(item)
@@ -46,7 +46,10 @@ def markdown(items: Sequence[Analysed]) -> str:
 
 
 def rows_csv(items: Sequence[Analysed]) -> str:
-    """A line for each row and measure: the statistics, the paper's value and the paired test; empty: there is none."""
+    """A line for each row and measure of ``items``: statistics, the paper's value and the paired test.
+
+    An empty field: there is none.
+    """
     place = ["experiment", "data", "train_size", "split", "samples", "row", "model", "measure", "n", "expected"]
     rows: list[list[Any]] = [[*place, "mean", "sd", "low", "high", "paper_mean", "paper_sd", "difference", "p"]]
     for item in items:
@@ -67,7 +70,7 @@ def rows_csv(items: Sequence[Analysed]) -> str:
 
 
 def runs_csv(items: Sequence[Analysed]) -> str:
-    """A line for each run: the numbers that the statistics are made of, and what is missing."""
+    """A line for each run of ``items``: the numbers that the statistics are made of, and what is missing."""
     keys = list(dict.fromkeys(measure.key for item in items for measure in item.measures))
     rows: list[list[Any]] = [["experiment", "data", "split", "samples", "row", "seed", "state", *keys, "seconds"]]
     for item in items:

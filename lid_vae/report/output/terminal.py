@@ -36,7 +36,7 @@ def discard_output() -> None:
 
 
 def print_tables(items: Sequence[Analysed], console: Console) -> None:
-    """Up to forty tables; the files hold them all."""
+    """Up to forty of the tables ``items``, on ``console``; the files hold them all."""
     for item in items[:MOST]:
         console.print(render(item, console.width))
     if len(items) > MOST:
@@ -44,7 +44,10 @@ def print_tables(items: Sequence[Analysed], console: Console) -> None:
 
 
 def render(item: Analysed, width: int) -> RenderableType:
-    """The title, the table in as many pieces as ``width`` asks for, and the caption."""
+    """The title of the table ``item``, the table in as many pieces as ``width`` asks for, and the caption.
+
+    ``width`` is in characters.
+    """
     headings, rows = grid(item)
     rows = [[[line for part in row[0] for line in wrap(part, max(12, width // 5))], *row[1:]] for row in rows]
     widths = [

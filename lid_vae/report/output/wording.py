@@ -12,7 +12,10 @@ __all__ = ["caption", "cell_parts", "duration", "line_parts"]
 
 
 def cell_parts(cell: Cell, measure: Number) -> list[str]:
-    """``mean (sd)``, the interval, the paper's value and the p-value, as far as there are such."""
+    """Of ``cell``: ``mean (sd)``, the interval, the paper's value and the p-value, as far as there are such.
+
+    ``measure`` says how many digits.
+    """
     parts = ["-"]
     if cell.summary is not None:
         _, mean, sd, low, high = cell.summary
@@ -28,7 +31,10 @@ def cell_parts(cell: Cell, measure: Number) -> list[str]:
 
 
 def line_parts(item: Analysed, line: Line) -> list[str]:
-    """What stands before the measures: the row's name with the paper's, and how many seeds there are."""
+    """What stands before the measures of ``line`` in the table ``item``.
+
+    That is the row's name with the paper's, and how many seeds there are.
+    """
     name = paper.name(item.table.data, line.row.model)
     if name is None or item.table.is_search or name.lower() == line.row.label:
         return [line.row.label]
@@ -36,7 +42,7 @@ def line_parts(item: Analysed, line: Line) -> list[str]:
 
 
 def duration(seconds: float | None) -> str:
-    """``1 h 02 min``, ``3 min`` or ``12 s``."""
+    """``seconds`` as ``1 h 02 min``, ``3 min`` or ``12 s``."""
     if seconds is None:
         return "-"
     if seconds < 100:
@@ -46,7 +52,7 @@ def duration(seconds: float | None) -> str:
 
 
 def caption(item: Analysed) -> list[str]:
-    """Sentences for below the table."""
+    """Sentences for below the table ``item``."""
     if item.table.is_search:
         return [*choices(item), *item.notes]
     table, sentences = item.table, []

@@ -33,12 +33,12 @@ def read_config(place: Path) -> Config | None:
 
 
 def settings(config: Config) -> dict[str, Any]:
-    """What a result of this configuration would say of it; what the configuration does not have is None."""
+    """What a result of ``config`` would say of it; what the configuration does not have is None."""
     return {**labels_of(config), "samples": config.get("samples")}
 
 
 def same_data(a: Config, b: Config) -> bool:
-    """Whether two configurations have the same splits of the same data, as far as both speak of them."""
+    """Whether ``a`` and ``b`` have the same splits of the same data, as far as both configurations speak of them."""
     first, second = a.get("data"), b.get("data")
     if not isinstance(first, dict) or not isinstance(second, dict):
         return True

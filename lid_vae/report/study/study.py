@@ -18,7 +18,8 @@ REFERENCES = ("lidgmvae", "lidsvae")
 class Row:
     """One configuration: ``results[seed]`` as read from the file, ``missing[seed]`` why there is none.
 
-    Missing are seeds that were begun or that a sweep was to do; those of other rows are none of its own.
+    Missing are seeds that were begun or that a sweep was to do; those of other rows are none of its own. ``place`` is
+    the folder of the configuration's runs, ``model`` its name, ``label`` what tells it from other rows of that model.
     """
 
     place: Path
@@ -51,18 +52,22 @@ class Row:
         return {} if self.config is None else settings(self.config)
 
     def setting(self, name: str) -> Any:
-        """A setting that all runs of the row share, finished or not; None where no run tells."""
+        """The setting ``name`` that all runs of the row share, finished or not; None where no run tells."""
         if self.results:
             return next(result.get(name) for result in self.results.values())
         return self._settings.get(name)
 
     def run_folder(self, seed: int) -> Path:
+        """Where the run of that ``seed`` is or would be."""
         return self.place / f"seed-{seed}"
 
 
 @dataclass
 class Table:
-    """Rows measured alike: one experiment, data set, training-set size, split, checkpoint and S."""
+    """``rows`` measured alike: one ``experiment``, ``data`` set, ``train_size``, ``split``, ``checkpoint`` and S.
+
+    ``train_size`` is None where a result does not tell; ``samples`` is S, the importance samples of the log-likelihood.
+    """
 
     experiment: str
     data: str
@@ -100,7 +105,7 @@ class Study:
 
 
 def say_missing(missing: Mapping[int, str]) -> list[str]:
-    """``seeds 0-3, 7 unfinished``, for each reason."""
+    """``seeds 0-3, 7 unfinished``, for each reason in ``missing``, which has it by the seed."""
     reasons: dict[str, list[int]] = {}
     for seed, why in sorted(missing.items()):
         reasons.setdefault(why.rstrip("."), []).append(seed)
