@@ -18,7 +18,11 @@ __all__ = ["Autoencoder", "LogTerms"]
 
 
 class LogTerms(NamedTuple):
-    """The terms of log p(x, w) - log q(w | x) over samples, enumerated categories and examples, in nats."""
+    """The terms of log p(x, w) - log q(w | x) over samples, enumerated categories and examples, in nats.
+
+    ``log_likelihood`` is log p(x | w), ``log_prior`` log p(w) and ``log_posterior`` log q(w | x) of each draw, which
+    are those of ``sample``; ``prior`` is p(w) itself. ``reparametrised``: whether the draws carry the gradient of q.
+    """
 
     log_likelihood: Float[Tensor, "S K B"]
     log_prior: Float[Tensor, "S K B"]
@@ -55,7 +59,23 @@ class LogTerms(NamedTuple):
 
 
 class Autoencoder(nn.Module):
-    """p(w) p(x | w) with q(w | x). Raises ``UserError`` where dimensions, categories or supports do not agree."""
+    """p(w) p(x | w) with q(w | x): a ``prior``, a ``likelihood`` and a ``posterior`` of the same latent.
+
+    Raises ``UserError`` where dimensions, categories or supports do not agree.
+
+    >>> from lid_vae.likelihood import GaussianLikelihood
+    >>> from lid_vae.map import composed_brenier
+    >>> from lid_vae.objective import ELBO
+    >>> from lid_vae.posterior import AmortizedPosterior, MLPEncoder
+    >>> from lid_vae.prior import StandardNormalPrior
+    >>> decoder = composed_brenier(2, 50, width=32, hidden_layers=1)
+    >>> posterior = AmortizedPosterior(MLPEncoder((50,), width=32), latent_dimension=2)
+    >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(decoder), posterior)
+    >>> x, noise = torch.randn(10, 50), posterior.draw_noise(1, 10, torch.Generator().manual_seed(0))
+    >>> q = posterior.distribution(posterior.encode(x))
+    >>> ELBO()(vae, x, q, noise).shape
+    torch.Size([10])
+    """
 
     def __init__(self, prior: Prior, likelihood: Likelihood, posterior: Posterior) -> None:
         super().__init__()
@@ -67,17 +87,18 @@ class Autoencoder(nn.Module):
         if posterior.categories is not None and posterior.categories != prior.categories:
             raise UserError(
                 f"The posterior enumerates {posterior.categories} categories and the prior has {prior.categories}. "
-                "Use family.mixture=conditional, or a mixture prior of as many categories."
+                "Use mixture='conditional' in the family, or a mixture prior of as many categories."
             )
         if posterior.support != prior.support:
             raise UserError(
-                f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Take "
-                "the posterior from a family (family=gaussian, family=realnvp), which follows the prior."
+                f"The prior's latent is {prior.support} and the posterior's {posterior.support}; they must agree. Use "
+                "a posterior of gaussian_family or realnvp_family, which follows the prior."
             )
         if posterior.categories is not None and isinstance(likelihood, CalibratedLikelihood):
             raise UserError(
-                f"{type(likelihood).__name__} takes a mean over all draws of w, and family.mixture=enumerate draws of "
-                "every category, most of which q leaves out. Use family.mixture=conditional, or likelihood=gaussian."
+                f"{type(likelihood).__name__} takes a mean over all draws of w, and a family with mixture='enumerate' "
+                "draws of "
+                "every category, most of which q leaves out. Use mixture='conditional', or gaussian_likelihood."
             )
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
         if isinstance(prior, AggregatePrior):
@@ -85,11 +106,11 @@ class Autoencoder(nn.Module):
             prior.attach(posterior, posterior.categories)
 
     def terms(self, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]) -> LogTerms:
-        """The log terms at the draws that ``noise`` gives."""
+        """The log terms of a batch ``x`` at the draws of ``q`` that ``noise`` gives."""
         return self.terms_at(x, q, q.sample(noise))
 
     def terms_at(self, x: Observations, q: Approximation, sample: LatentSample) -> LogTerms:
-        """The log terms at draws of ``q``, whose gradient is that which ``sample`` carries."""
+        """The log terms of a batch ``x`` at draws of ``q``, whose gradient is that which ``sample`` carries."""
         prior = self.prior()
         log_likelihood = self.likelihood(sample.w).log_prob(x)
         log_posterior = sample.log_prob
@@ -118,9 +139,9 @@ class Autoencoder(nn.Module):
     def category_probability(
         self, q: Approximation, sample: LatentSample, prior: LatentDistribution | None = None
     ) -> Float[Tensor, "S B K"] | None:
-        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw of q(w | x).
+        """q(z | x): exact where enumerated (then S = 1), else p(z | w) for each draw, ``sample``, of q(w | x).
 
-        None without categories.
+        ``prior`` is p(w), where it is made already. None without categories.
         """
         if q.log_category is not None:
             return q.log_category.exp().mT.unsqueeze(0)
@@ -144,10 +165,10 @@ def _check_aggregate(prior: AggregatePrior, likelihood: Likelihood, posterior: P
     if likelihood.symbols is not None:
         raise UserError(
             f"{name} learns pseudo-inputs, which are vectors of real numbers, and these data are sequences of "
-            f"{likelihood.symbols} symbols. Use prior=standard_normal."
+            f"{likelihood.symbols} symbols. Use StandardNormalPrior."
         )
     if isinstance(posterior, CalibratedPosterior):
         raise UserError(
             f"{name} averages q(w | u) of single pseudo-inputs u, and {type(posterior).__name__} takes its q from a "
-            "whole batch. Use normalization=null, or prior=standard_normal."
+            "whole batch. Use the posterior that it normalises, or StandardNormalPrior."
         )

@@ -33,8 +33,10 @@ OPTIONS = [
     ("data.batch_size=0", "data.batch_size=0"),
     ("data.batch_size=many", "data.batch_size=many must be at least 1, a whole number"),
     ("model=lidgmvae map=mlp", "LIDGMVAE needs an injective map, got MLP"),
+    ("model=lidgmvae map=mlp", "(On the command line: model=gmvae, map=brenier, map=gradient_network, map=anchored.)"),
     ("model=lidvae map=linear", "LIDVAE needs an injective map"),
     ("map.lift=svd", "map.lift=svd is not known"),
+    ("map.sharpness=-1", "BrenierMap needs sharpness > 0, got map.sharpness=-1. Use map.sharpness=10."),
     ("trainer.accelerator=abacus", "abacus"),
     ("modle=gmvae", "Did you mean model?"),
     ("model=lidgmvea", "Did you mean model=lidgmvae?"),
@@ -46,7 +48,8 @@ OPTIONS = [
     ("model=sa_vae inference.steps=-1", "SA-VAE needs steps >= 0"),
     ("model=lagging_vae inference.window=0", "needs window >= 1"),
     ("objective=free_bits objective.free_bits=-1", "Use objective.free_bits=0"),
-    ("objective=free_bits objective.per=dimension", "Use objective.per=total, or family=gaussian"),
+    ("objective=free_bits objective.per=dimension", "Use objective.per=total, or gaussian_family"),
+    ("objective=free_bits objective.per=dimension", "(On the command line: family=gaussian.)"),
     ("data.tran_size=3", "Did you mean data.train_size?"),
     ("trainer.max_epoch=3", "Did you mean trainer.max_epochs?"),
     ("data=images", "data.path"),
@@ -59,7 +62,7 @@ def programs(tmp_path):
     return Programs(tmp_path)
 
 
-@pytest.mark.parametrize(("options", "words"), OPTIONS, ids=[row[0] for row in OPTIONS])
+@pytest.mark.parametrize(("options", "words"), OPTIONS, ids=[f"{row[0]}: {row[1]}" for row in OPTIONS])
 def test_refused_options(programs, options, words):
     given = {option.partition("=")[0] for option in options.split()}
     tiny = [option for option in TINY if option.partition("=")[0] not in given]

@@ -1,11 +1,14 @@
 """From an exception to one paragraph: what is wrong, where, and how to mend it."""
 
 import errno
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from hydra.errors import CompactHydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from lid_vae.command_line.options import in_options
 from lid_vae.errors import UserError
 from lid_vae.launch.sweeper import RunFailed
 from lid_vae.system.files import explain_os_error
@@ -13,16 +16,19 @@ from lid_vae.system.files import explain_os_error
 __all__ = ["explain"]
 
 
-def explain(error: BaseException, kind: str) -> str | None:
+def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = None) -> str | None:
     """The paragraph for an ``error`` that a user can mend; None for any other, which deserves its traceback.
 
-    ``kind`` is the program that was called, train or evaluate.
+    ``kind`` is the program that was called, train or evaluate; ``config`` is that of its run, whose options the
+    library's own words become.
     """
     for link in _causes(error):
-        if isinstance(link, UserError | RunFailed):
+        if isinstance(link, UserError):
+            return str(link) if config is None else in_options(link, config)
+        if isinstance(link, RunFailed):
             return str(link)
     if isinstance(error, InstantiationException):
-        return _explain_instantiation(error, kind)
+        return _explain_instantiation(error, kind, config)
     # Before OSError: Hydra's error for a missing configuration file is one.
     if isinstance(error, CompactHydraException | OmegaConfBaseException):
         return _explain_configuration(error)
@@ -45,11 +51,11 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return links
 
 
-def _explain_instantiation(error: InstantiationException, kind: str) -> str | None:
+def _explain_instantiation(error: InstantiationException, kind: str, config: Mapping[str, Any] | None) -> str | None:
     root = _causes(error)[-1]
     if root is error:
         return _one_line(error)
-    known = explain(root, kind)
+    known = explain(root, kind, config)
     if known is not None:
         return known
     if isinstance(root, TypeError | ValueError):

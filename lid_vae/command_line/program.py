@@ -131,7 +131,7 @@ class Job:
         """
         # Imported here, and not above, so that --help and --cfg do not wait for torch.
         work = importlib.import_module(WORK[self.kind])
-        with self._telling(plan.overrides):
+        with self._telling(plan.overrides, plan.options):
             if self.kind == "evaluate":
                 value: float | None = work.evaluate(plan)
                 return value
@@ -151,7 +151,7 @@ class Job:
                 print(outcome, flush=True)
             elif isinstance(outcome, Exception):
                 if id(outcome) not in told:
-                    told[id(outcome)] = self._tell(outcome, plan.overrides)
+                    told[id(outcome)] = self._tell(outcome, plan.overrides, plan.options)
                 failed[member.seed] = told[id(outcome)]
                 if sweep:
                     _record_failure(member.folder, failed[member.seed])
@@ -175,19 +175,19 @@ class Job:
             return plan_run(cfg, presets, sweep=sweep, overrides=overrides)
 
     @contextmanager
-    def _telling(self, overrides: Sequence[str]) -> Iterator[None]:
-        """Tells an error, and raises ``RunFailed`` in its place."""
+    def _telling(self, overrides: Sequence[str], options: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Tells an error, in the words of ``options``, and raises ``RunFailed`` in its place."""
         with _process_state(self.argv, self.full_error):
             try:
                 yield
             except RunFailed:
                 raise
             except Exception as error:
-                raise RunFailed(self._tell(error, overrides)) from None
+                raise RunFailed(self._tell(error, overrides, options)) from None
 
-    def _tell(self, error: Exception, overrides: Sequence[str]) -> str:
+    def _tell(self, error: Exception, overrides: Sequence[str], options: Mapping[str, Any] | None) -> str:
         """In a paragraph, or where it is not a user's to mend by its traceback; its first line."""
-        text = None if self.full_error == "1" else explain(error, self.kind)
+        text = None if self.full_error == "1" else explain(error, self.kind, options)
         if text is None and self.full_error != "1" and isinstance(error, TypeError | ValueError | AttributeError):
             odd = find_odd_value(self.kind, overrides)
             text = odd and f"{odd} The run ended with {type(error).__name__}: {error}."

@@ -139,5 +139,5 @@ def _missing(folder: Path, files: Sequence[RemoteFile], reason: str) -> UserErro
     names = ", ".join(f"{file.name} ({file.checksum})" for file in files)
     return UserError(
         f"Data files are missing: {names}. {reason}. Put them in {folder.absolute()}, or point LID_VAE_DATA (or "
-        f"paths.data) to a folder that holds {folder.name}/ with them."
+        f"root=) to a folder that holds {folder.name}/ with them."
     )

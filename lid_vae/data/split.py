@@ -138,15 +138,15 @@ def hold_out(split: AnyRows, size: int | None, seed: int, part: str) -> tuple[An
     """
     if len(split) < 2:
         raise UserError(
-            f"There is one example, which cannot be divided into a training part and data.{part}: from one nothing can "
-            "be learnt or measured. Give at least a few, better thousands."
+            f"There is one example, which cannot be divided into a training part and a {part} part: from one nothing "
+            "can be learnt or measured. Give at least a few, better thousands."
         )
     size = max(1, len(split) // 10) if size is None else size
     at_least_one(**{f"{part}_size": size})
     if size >= len(split):
         raise UserError(
-            f"data.{part}_size={size} leaves no training data: there are {len(split)} examples to divide. "
-            f"Choose data.{part}_size below {len(split)}."
+            f"{part}_size={size} leaves no training data: there are {len(split)} examples to divide. "
+            f"Choose {part}_size below {len(split)}."
         )
     order = torch.randperm(len(split), generator=generator(seed, "split", part))
     return split.rows(order[size:]), split.rows(order[:size])
@@ -164,8 +164,8 @@ def subsample(split: AnyRows, size: int | None, seed: int) -> AnyRows:
         return split
     if size > len(split):
         raise UserError(
-            f"data.train_size={size} asks for more than there is: {len(split)} training examples are left after the "
-            f"held-out parts. Choose data.train_size of at most {len(split)}, or null for all of them."
+            f"train_size={size} asks for more than there is: {len(split)} training examples are left after the "
+            f"held-out parts. Choose train_size of at most {len(split)}, or None for all of them."
         )
     return split.rows(torch.randperm(len(split), generator=generator(seed, "subset"))[:size])
 
@@ -174,8 +174,8 @@ def at_least_one(**sizes: int | None) -> None:
     """Refuses what is no whole number from one on; None passes.
 
     Raises:
-        UserError: naming the option.
+        UserError: naming the argument.
     """
     for name, size in sizes.items():
         if size is not None and (not isinstance(size, Integral) or size < 1):
-            raise UserError(f"data.{name}={size} must be at least 1, a whole number.")
+            raise UserError(f"{name}={size} must be at least 1, a whole number.")

@@ -175,7 +175,7 @@ class SharedStream:
         rows, rest = divmod(len(batch.x), size)
         if rest:
             raise UserError(
-                f"A batch of {len(batch.x)} examples cannot be divided among {size} devices. Use a data.batch_size "
+                f"A batch of {len(batch.x)} examples cannot be divided among {size} devices. Use a batch_size "
                 f"that is a multiple of {size}, and not above the number of training examples."
             )
         own = slice(rank * rows, (rank + 1) * rows)

@@ -42,7 +42,7 @@ class Aggressive(Inference):
         if window < 1 or most < 1 or patience < 1:
             raise UserError(
                 f"The aggressive loop needs window >= 1, most >= 1 and patience >= 1, got window={window}, most={most} "
-                f"and patience={patience}. Use inference.aggressive=false to switch it off."
+                f"and patience={patience}. Use aggressive=False to switch it off."
             )
         self.window, self.most, self.patience = window, most, patience
         self.register_buffer("active", torch.tensor(aggressive))

@@ -56,12 +56,12 @@ class SemiAmortized(Inference):
         if self.steps > 0 and (not parameters or not any(True for _ in vae.posterior.parameters())):
             raise UserError(
                 f"SA-VAE refines what an encoder says of each x, and {type(vae.posterior).__name__} has no parameters "
-                "to refine. Use inference=amortized."
+                "to refine. Use Amortized."
             )
         if self.steps > 0 and not vae.posterior.distribution(parameters).reparametrised:
             raise UserError(
                 "SA-VAE differentiates through its refinement, and a Bernoulli latent has no reparametrised gradient "
-                "to refine by. Use inference=amortized, or prior.component=gamma, log_normal or gaussian."
+                "to refine by. Use Amortized, or a prior with component='gamma', 'log_normal' or 'gaussian'."
             )
         if self.steps == 0:
             return parameters

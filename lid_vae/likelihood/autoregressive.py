@@ -26,7 +26,7 @@ READS_OUTPUT, READS_INPUT = ("output", "both"), ("input", "both")
 
 
 class SequenceObservation(ObservationDistribution):
-    """p(x | w) = prod_t p(x_t | w, x_<t), for w of shape [*batch, M]; ``log_prob`` teacher-forces."""
+    """p(x | w) = prod_t p(x_t | w, x_<t) of ``likelihood``, ``w`` of shape [*batch, M]; ``log_prob`` teacher-forces."""
 
     def __init__(self, likelihood: "AutoregressiveLikelihood", w: Float[Tensor, "*batch M"]) -> None:
         self.likelihood, self.w = likelihood, w
@@ -44,13 +44,14 @@ class SequenceObservation(ObservationDistribution):
 class AutoregressiveLikelihood(Likelihood):
     """x_t | w, x_<t ~ Categorical(map([w, f(x_<t)])), f an LSTM, in minimal form (Definition 4 of Wang et al. 2021).
 
-    Sequences are rows of symbol numbers 1 to V, V the end, padded at the right with 0. The map goes onto the V - 1 free
-    logits; that of the symbol ``reference`` is the constant 0. It is V - 1, of words by falling frequency the rarest:
-    its probability moves only with all the other logits, and the end's would hardly learn to. ``wiring`` says where w
-    enters: ``output``, the map alone, so that the history is computed once for all draws of w; ``input``, beside each
-    embedding and not the map; ``both``; or ``none``, a language model, for which w is idle. With an injective map,
-    ``output`` and ``both`` make x | w injective in w: it has to be so in its first inputs, w, for every history, and
-    may be so in all (Definition 4's map of both). Raises ``UserError`` if the dimensions do not meet.
+    M is ``latent_dimension`` and V ``symbols``. Sequences are rows of symbol numbers 1 to V, V the end, padded at the
+    right with 0. The map goes onto the V - 1 free logits; that of the symbol ``reference`` is the constant 0. It is V -
+    1, of words by falling frequency the rarest: its probability moves only with all the other logits, and the end's
+    would hardly learn to. ``wiring`` says where w enters: ``output``, the map alone, so that the history is computed
+    once for all draws of w; ``input``, beside each embedding and not the map; ``both``; or ``none``, a language model,
+    for which w is idle. With an injective map, ``output`` and ``both`` make x | w injective in w: it has to be so in
+    its first inputs, w, for every history, and may be so in all (Definition 4's map of both). Raises ``UserError`` if
+    the dimensions do not meet.
     """
 
     binary = False
@@ -97,7 +98,7 @@ class AutoregressiveLikelihood(Likelihood):
         return int((x != PADDING).sum())
 
     def symbol_log_prob(self, x: Int[Tensor, "B T"], w: Float[Tensor, "*rest B M"]) -> Float[Tensor, "*rest B T"]:
-        """log p(x_t | w, x_<t), nats, and 0 at the padding; only symbols that are there pass the map."""
+        """log p(x_t | w, x_<t) of ``x``, nats, and 0 at the padding; only symbols that are there pass the map."""
         rest = w.shape[:-2]
         read, row, place = self._teacher_forced(x, w)
         columns = self._exchanged(x[row, place]) - 1
@@ -108,7 +109,7 @@ class AutoregressiveLikelihood(Likelihood):
 
     @torch.no_grad()
     def likeliest(self, x: Int[Tensor, "B T"], w: Float[Tensor, "B M"]) -> Int[Tensor, "B T"]:
-        """The likeliest symbol at each place given w and the true ones before it; 0 at the padding."""
+        """The likeliest symbol at each place of ``x`` given w and the true ones before it; 0 at the padding."""
         read, row, place = self._teacher_forced(x, w)
         best = [self.map(piece).max(-1) for piece in self._pieces(read)]
         value, index = (torch.cat(parts) for parts in zip(*best, strict=True))
@@ -203,19 +204,37 @@ def autoregressive_likelihood(
 ) -> AutoregressiveLikelihood:
     """The likelihood of sequences over ``features`` symbols, its map made by ``map(in_features=, out_features=)``.
 
+    Args:
+        map: makes the map of [w, history] onto the free logits.
+        latent_dimension: M, numbers of w.
+        features: V, the symbols with the end.
+        embedding: numbers of a symbol's embedding.
+        hidden: H, those of the history, the LSTM's state.
+        layers: of the LSTM.
+        wiring: where w enters, as in ``AutoregressiveLikelihood``.
+        dropout, word_dropout: probabilities in training, as in ``LSTMHistory``.
+
     Raises ``UserError`` for an unknown wiring, and where w and history have more dimensions than an injective map can
     carry to the logits.
+
+    >>> from functools import partial
+    >>> from lid_vae.map import MLP
+    >>> decoder = partial(MLP, width=16, hidden_layers=1)
+    >>> likelihood = autoregressive_likelihood(decoder, latent_dimension=2, features=9, embedding=8, hidden=6)
+    >>> x = torch.tensor([[3, 1, 9, 0], [2, 2, 5, 9]])
+    >>> likelihood(torch.zeros(2, 2)).log_prob(x).shape
+    torch.Size([2])
     """
     if wiring not in ("output", "input", "both", "none"):
-        raise UserError(f"likelihood.wiring={wiring} is not known. Use output, input, both or none.")
+        raise UserError(f"wiring={wiring} is not known. Use output, input, both or none.")
     read = latent_dimension if wiring in READS_OUTPUT else 0
     try:
         made = map(in_features=read + hidden, out_features=features - 1)
     except DimensionError as error:
         raise UserError(
             f"An injective map cannot take {read} dimensions of w and {hidden} of the history to the {features - 1} "
-            f"free logits of {features} symbols. Use likelihood.hidden={max(features - 1 - read, 1)} or less, or a "
-            "larger vocabulary; or map=anchored, which is injective in w alone and takes any history."
+            f"free logits of {features} symbols. Use hidden={max(features - 1 - read, 1)} or less, or a larger "
+            "vocabulary; or an anchored map, which is injective in w alone and takes any history."
         ) from error
     extra = latent_dimension if wiring in READS_INPUT else 0
     history = LSTMHistory(features, embedding, hidden, layers, extra, dropout, word_dropout)

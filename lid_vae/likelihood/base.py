@@ -29,7 +29,7 @@ class ObservationDistribution(ABC):
 
     @abstractmethod
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One x for each w."""
+        """One x for each w, from ``generator``."""
 
 
 class VectorObservation(ObservationDistribution, ABC):
@@ -98,4 +98,7 @@ class CalibratedLikelihood(VectorLikelihood, ABC):
 
     @abstractmethod
     def calibrate(self, draws: Iterable[tuple[Float[Tensor, "_ D"], Float[Tensor, "_ M"]]]) -> None:
-        """Set it from all of the training set, x with one draw of its w; called before each evaluation."""
+        """Set it from all of the training set; called before each evaluation.
+
+        ``draws`` are pairs: x of a batch, with one draw of the w of each.
+        """

@@ -30,7 +30,13 @@ class BernoulliObservation(VectorObservation):
 
 
 class BernoulliLikelihood(VectorLikelihood):
-    """x_d | w ~ Bernoulli(sigmoid(map(w)_d))."""
+    """x_d | w ~ Bernoulli(sigmoid(map(w)_d)).
+
+    >>> from lid_vae.map import MLP
+    >>> likelihood = BernoulliLikelihood(MLP(2, 784, 16, 1))
+    >>> likelihood(torch.zeros(5, 2)).log_prob(torch.ones(5, 784)).shape
+    torch.Size([5])
+    """
 
     binary = True
 
@@ -47,5 +53,12 @@ class BernoulliLikelihood(VectorLikelihood):
 
 
 def bernoulli_likelihood(map: MakeMap, latent_dimension: int, features: int) -> BernoulliLikelihood:
-    """The likelihood of ``features`` pixels, its map made to measure."""
+    """The likelihood of ``features`` pixels (D), its ``map`` made from M = ``latent_dimension`` to D.
+
+    >>> from functools import partial
+    >>> from lid_vae.map import composed_brenier
+    >>> likelihood = bernoulli_likelihood(partial(composed_brenier, width=32, hidden_layers=1), 2, 784)
+    >>> likelihood(torch.zeros(5, 2)).log_prob(torch.ones(5, 784)).shape
+    torch.Size([5])
+    """
     return BernoulliLikelihood(map(in_features=latent_dimension, out_features=features))

@@ -26,11 +26,14 @@ class SymbolModel(Protocol):
     def next_symbol(
         self, last: Int[Tensor, " R"], w: Float[Tensor, "R M"], state: LSTMState | None = None
     ) -> tuple[Float[Tensor, "R V"], LSTMState]:
-        """log p(x_t | w, x_<t) of every symbol, and the state that the next call takes."""
+        """log p(x_t | w, x_<t) of every symbol, and the state that the next call takes.
+
+        ``last`` is x_{t-1} of each row, 0 at the beginning, and ``state`` what the call before gave.
+        """
 
 
 def greedy(likelihood: SymbolModel, w: Float[Tensor, "R M"], length: int = LENGTH) -> Int[Tensor, "R T"]:
-    """For each w the sequence whose every symbol is the likeliest after those before it.
+    """For each w the sequence whose every symbol is the likeliest after those before it, by ``likelihood``.
 
     As all of this module: at most ``length`` symbols, the end symbol last unless it was cut, padded at the right.
     """
@@ -40,7 +43,7 @@ def greedy(likelihood: SymbolModel, w: Float[Tensor, "R M"], length: int = LENGT
 def ancestral(
     likelihood: SymbolModel, w: Float[Tensor, "R M"], generator: torch.Generator, length: int = LENGTH
 ) -> Int[Tensor, "R T"]:
-    """A draw of p(x | w) for each w."""
+    """A draw of p(x | w) of ``likelihood`` for each w, from ``generator``, of at most ``length`` symbols."""
 
     def choose(log_probability: Float[Tensor, "R V"]) -> Int[Tensor, " R"]:
         return torch.multinomial(log_probability.exp(), 1, generator=generator).squeeze(-1)
@@ -58,14 +61,15 @@ def nucleus(
 ) -> Int[Tensor, "R T"]:
     """A draw for each w, each symbol from the fewest likeliest that together have a probability of at least ``p``.
 
-    Log-probabilities are divided by ``temperature`` before. With p = 1 and temperature 1 it is ``ancestral``, draw by
-    draw. Holtzman et al. (2020), "The curious case of neural text degeneration", section 3.1. Raises ``UserError`` for
-    p outside (0, 1] and a temperature that is not above 0.
+    Of ``likelihood``, from ``generator``, of at most ``length`` symbols. Log-probabilities are divided by
+    ``temperature`` before. With p = 1 and temperature 1 it is ``ancestral``, draw by draw. Holtzman et al. (2020), "The
+    curious case of neural text degeneration", section 3.1. Raises ``UserError`` for p outside (0, 1] and a temperature
+    that is not above 0.
     """
     if not 0 < p <= 1:
         raise UserError(f"Nucleus decoding needs a probability p above 0 and up to 1, got {p}. Use 0.9.")
     if not temperature > 0:
-        raise UserError(f"Nucleus decoding needs a temperature above 0, got {temperature}. Use decode=greedy for 0.")
+        raise UserError(f"Nucleus decoding needs a temperature above 0, got {temperature}. Use greedy for 0.")
 
     def choose(log_probability: Float[Tensor, "R V"]) -> Int[Tensor, " R"]:
         probability = log_probability.exp() if temperature == 1 else torch.softmax(log_probability / temperature, -1)
@@ -88,9 +92,10 @@ def beam(
 ) -> Int[Tensor, "R T"]:
     """For each w the best sequence that a beam of ``width`` partial ones finds.
 
-    Best is the largest log p(x | w) / T^length_penalty, T the symbols of x with its end: 0 for the likeliest, 1 for the
-    likeliest by symbol. With a width of 1 it is ``greedy``; where nothing falls off the beam, the search is exhaustive.
-    Raises ``UserError`` for a width below 1 and a negative penalty.
+    Of ``likelihood``, of at most ``length`` symbols. Best is the largest log p(x | w) / T^length_penalty, T the symbols
+    of x with its end: 0 for the likeliest, 1 for the likeliest by symbol. With a width of 1 it is ``greedy``; where
+    nothing falls off the beam, the search is exhaustive. Raises ``UserError`` for a width below 1 and a negative
+    penalty.
     """
     if width < 1 or length_penalty < 0:
         raise UserError(

@@ -28,10 +28,16 @@ class GaussianObservation(VectorObservation):
 
 
 class GaussianLikelihood(VectorLikelihood):
-    """x | w ~ N(map(w), sigma^2 I), sigma learned, at least ``scale_floor``; fixed where ``learn_scale`` is False.
+    """x | w ~ N(map(w), sigma^2 I), sigma learned from ``scale`` on, or fixed unless ``learn_scale``.
 
-    Start with small noise: at sigma = 1 the noise explains everything and identifiable and classical models collapse
-    alike. ``collapse_expected`` says where that begins.
+    It is at least ``scale_floor``; both are in the units of the data. Start with small noise: at sigma = 1 the noise
+    explains everything and identifiable and classical models collapse alike. ``collapse_expected`` says where that
+    begins. Raises ``UserError`` unless 0 < ``scale_floor`` < ``scale``.
+
+    >>> from lid_vae.map import MLP
+    >>> likelihood = GaussianLikelihood(MLP(2, 4, 16, 1))
+    >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 4)).shape
+    torch.Size([5])
     """
 
     binary = False
@@ -40,7 +46,7 @@ class GaussianLikelihood(VectorLikelihood):
         super().__init__(map)
         if not scale > scale_floor > 0:
             raise UserError(
-                f"A Gaussian likelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
+                f"GaussianLikelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
             )
         self.scale_floor = scale_floor
         self.raw_scale = nn.Parameter(inverse_softplus(torch.tensor(float(scale - scale_floor))), learn_scale)
@@ -67,6 +73,9 @@ def gaussian_likelihood(
     scale_floor: float = 0.01,
     learn_scale: bool = True,
 ) -> GaussianLikelihood:
-    """The likelihood of vectors of ``features`` real numbers, its map made to measure."""
+    """The likelihood of vectors of ``features`` real numbers (D), its ``map`` made from M = ``latent_dimension`` to D.
+
+    ``scale``, ``scale_floor`` and ``learn_scale`` are those of ``GaussianLikelihood``.
+    """
     made = map(in_features=latent_dimension, out_features=features)
     return GaussianLikelihood(made, scale, scale_floor, learn_scale)

@@ -15,10 +15,10 @@ LSTMState = tuple[Tensor, Tensor]
 class LSTMHistory(nn.Module):
     """Embedding and LSTM from x_<t to ``features`` numbers, for each t; x_<1 is the learned row of the padding.
 
-    ``extra`` numbers, the same at every t, stand beside each embedding (a latent at the input). In training,
-    ``word_dropout`` is the probability that a symbol of the history is replaced by ``<unk>`` (Bowman et al. 2016), and
-    ``dropout`` that of a number of the embedding, of the history and between layers; both draw from torch's global
-    generator. Raises ``UserError`` for sizes below one and probabilities outside [0, 1).
+    There are ``symbols`` of them, V. ``extra`` numbers, the same at every t, stand beside each embedding (a latent at
+    the input). In training, ``word_dropout`` is the probability that a symbol of the history is replaced by ``<unk>``
+    (Bowman et al. 2016), and ``dropout`` that of a number of the embedding, of the history and between layers; both
+    draw from torch's global generator. Raises ``UserError`` for sizes below one and probabilities outside [0, 1).
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class LSTMHistory(nn.Module):
         super().__init__()
         if min(embedding, features, layers) < 1:
             raise UserError(
-                "An LSTM history needs likelihood.embedding, likelihood.hidden and likelihood.layers of at least 1, "
-                f"got {embedding}, {features} and {layers}."
+                "LSTMHistory needs embedding, features and layers of at least 1, got "
+                f"embedding={embedding}, features={features} and layers={layers}."
             )
         if not (0 <= dropout < 1 and 0 <= word_dropout <= 1):
             raise UserError(
-                f"Dropout is a probability below 1, got likelihood.dropout={dropout} and "
-                f"likelihood.word_dropout={word_dropout} (which may be 1: no history at all)."
+                f"Dropout is a probability below 1, got dropout={dropout} and word_dropout={word_dropout} (which may "
+                "be 1: no history at all)."
             )
         self.features, self.extra = features, extra
         self.embedding = nn.Embedding(symbols + 1, embedding)

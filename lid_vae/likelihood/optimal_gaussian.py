@@ -65,7 +65,8 @@ class OptimalGaussianLikelihood(CalibratedLikelihood):
         super().__init__(map)
         if not scale > scale_floor > 0:
             raise UserError(
-                f"A Gaussian likelihood needs 0 < scale_floor < scale, got scale={scale}, scale_floor={scale_floor}."
+                f"OptimalGaussianLikelihood needs 0 < scale_floor < scale, got scale={scale}, "
+                f"scale_floor={scale_floor}."
             )
         self.scale_floor = scale_floor
         self.register_buffer("scale", torch.tensor(float(scale)))
@@ -89,5 +90,8 @@ class OptimalGaussianLikelihood(CalibratedLikelihood):
 def optimal_gaussian_likelihood(
     map: MakeMap, latent_dimension: int, features: int, *, scale: float = 0.13, scale_floor: float = 0.01
 ) -> OptimalGaussianLikelihood:
-    """The likelihood of vectors of ``features`` real numbers, its map made to measure."""
+    """The likelihood of vectors of ``features`` real numbers (D), its ``map`` made from M = ``latent_dimension`` to D.
+
+    ``scale`` and ``scale_floor`` are those of ``OptimalGaussianLikelihood``.
+    """
     return OptimalGaussianLikelihood(map(in_features=latent_dimension, out_features=features), scale, scale_floor)

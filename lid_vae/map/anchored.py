@@ -70,8 +70,8 @@ class AnchoredMap(AdjustableMap):
             )
         if anchor == network.out_features:
             raise UserError(
-                f"An anchored map leaves its network the dimensions beside the {anchor} that are anchored, and of "
-                f"{network.out_features} none is left. Use map=polar or map=brenier, or a smaller latent_dimension."
+                f"AnchoredMap leaves its network the dimensions beside the {anchor} that are anchored, and of "
+                f"{network.out_features} none is left. Use composed_brenier, or a smaller latent_dimension."
             )
         if bijection is not None and not (
             bijection.in_features == bijection.out_features == anchor and bijection.injective_in(anchor)
@@ -82,8 +82,8 @@ class AnchoredMap(AdjustableMap):
             )
         if not scale > scale_floor > 0:
             raise UserError(
-                f"An anchored map needs 0 < scale_floor < scale, got scale={scale} and scale_floor={scale_floor}. Use "
-                "map.scale=1 and map.scale_floor=0.01."
+                f"AnchoredMap needs 0 < scale_floor < scale, got scale={scale} and scale_floor={scale_floor}. Use "
+                "scale=1 and scale_floor=0.01."
             )
         self.network, self.lift, self.bijection = network, lift, bijection
         self.in_features, self.out_features, self.injective_features = network.in_features, network.out_features, anchor
@@ -173,18 +173,18 @@ def anchored(
     if rank > out_features:
         raise (DimensionError if anchor is None else UserError)(
             f"An anchored map needs more outputs than anchored inputs, got {out_features} and {rank}. Use "
-            f"latent_dimension={max(out_features - 1, 1)} or less, with map.anchor=${{latent_dimension}}."
+            f"latent_dimension={max(out_features - 1, 1)} or less, and as many for anchor."
         )
     if not 1 <= rank <= in_features:
         raise UserError(
-            f"map.anchor={anchor} must be from 1 to {in_features}, the inputs of this map. Use "
-            "map.anchor=${latent_dimension}, or null for all inputs."
+            f"anchored needs an anchor from 1 to {in_features}, the inputs of this map, got anchor={anchor}. Use the "
+            "dimension of the latent, or anchor=None for all inputs."
         )
     k = None if bijection is None else bijection(in_features=rank, out_features=rank)
     if k is not None and not isinstance(k, InjectiveMap):
         raise UserError(
-            f"The bijection of an anchored map must be injective, got {type(k).__name__}. Use map/bijection=brenier or "
-            "map/bijection=polar."
+            f"The bijection of an anchored map must be injective, got {type(k).__name__}. Use "
+            "bijection=composed_brenier."
         )
     h = network(in_features=in_features, out_features=out_features)
     return AnchoredMap(

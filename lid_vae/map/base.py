@@ -33,7 +33,7 @@ class Map(nn.Module, ABC):
 
     @abstractmethod
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
-        """Set the constant that is added to the output, for instance to the mean of the data."""
+        """Set the constant that is added to the output to ``bias``, for instance the mean of the data."""
 
     @abstractmethod
     def align(self, data: Float[Tensor, "N D"]) -> None:
@@ -65,7 +65,8 @@ class InjectiveMap(Map, ABC):
     def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
         """The u with g(u) = x, for x in the image; for other x the pre-image of a point of the image near x.
 
-        Of u the first ``injective_features`` numbers, where those are not all.
+        Of u the first ``injective_features`` numbers, where those are not all. ``tolerance`` bounds |g(u) - x| / (1 +
+        |x|) of maps that are inverted by search.
         """
 
     @torch.no_grad()
@@ -79,18 +80,18 @@ class AdjustableMap(InjectiveMap, ABC):
 
     @abstractmethod
     def set_inverse_lipschitz(self, value: float) -> None:
-        """Give the whole another constant, between two training steps.
+        """Give the whole the constant ``value`` in place of its own, between two training steps.
 
         Raises ``UserError`` where it is not positive, or where the constant is learned.
         """
 
 
 def check_constant(value: float) -> float:
-    """An inverse-Lipschitz constant that is given. Raises ``UserError`` unless it is above zero."""
+    """An inverse-Lipschitz constant that is given, ``value``. Raises ``UserError`` unless it is above zero."""
     if not value > 0:
         raise UserError(
-            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got {value}. "
-            "Use map.inverse_lipschitz=1, or null to learn it."
+            f"An inverse-Lipschitz constant must be above zero, or the map need not be injective, got "
+            f"inverse_lipschitz={value}. Use inverse_lipschitz=1, or None to learn it."
         )
     return value
 
@@ -99,5 +100,5 @@ def refuse_learned() -> NoReturn:
     """Raises the ``UserError`` for setting a constant that is learned."""
     raise UserError(
         "The inverse-Lipschitz constant of this map is learned, and only a given one can be set. Start it with "
-        "map.inverse_lipschitz=1."
+        "inverse_lipschitz=1."
     )

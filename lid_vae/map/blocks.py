@@ -27,11 +27,13 @@ class AddedBlocks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        """From ``gradient``, that in the result: those in x and u. ``ctx`` holds what was kept."""
         (value,) = ctx.saved_tensors
         return gradient, FoldedBlocks.apply(gradient, value, ctx.features), None  # type: ignore[no-untyped-call]
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, u: Tensor, value: Tensor) -> tuple[Tensor, int]:
+        """As ``forward``, of ``x``, ``u`` and ``value`` of all seeds in ``info``, along ``in_dims`` (None: shared)."""
         x, u, value = (
             _stacked(tensor, dim, info.batch_size) for tensor, dim in zip((x, u, value), in_dims, strict=True)
         )
@@ -57,6 +59,7 @@ class AffineBlocks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+        """From ``gradient``, that in the result: those in hidden, weight, bias and u. ``ctx`` holds what was kept."""
         hidden, weight, value = ctx.saved_tensors
         rows = gradient.reshape(-1, gradient.shape[-1])
         to_weight = rows.mT @ hidden.reshape(-1, hidden.shape[-1])
@@ -65,6 +68,7 @@ class AffineBlocks(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
+        """As ``forward``, of inputs of all seeds in ``info``, along ``in_dims`` (None: shared)."""
         pairs = zip(inputs, in_dims, strict=True)
         hidden, weight, bias, u, value = (_stacked(tensor, dim, info.batch_size) for tensor, dim in pairs)
         product = torch.func.vmap(F.linear)(hidden, weight, bias)
@@ -87,11 +91,16 @@ class FoldedBlocks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        """From ``gradient``, that in the result: that in x. ``ctx`` holds what was kept."""
         (value,) = ctx.saved_tensors
         return tiled(gradient, len(value)) * value, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, value: Tensor, features: int) -> tuple[Tensor, int]:
+        """As ``forward``, of ``x`` and ``value`` of all seeds in ``info``, along ``in_dims`` (None: shared).
+
+        ``features`` is M.
+        """
         x, value = _stacked(x, in_dims[0], info.batch_size), _stacked(value, in_dims[1], info.batch_size)
         return folded(x * _aligned(value, x), features).sum(-2), 0
 
@@ -112,7 +121,7 @@ def tiled(u: Tensor, columns: int) -> Tensor:
 
 
 def folded(x: Tensor, features: int) -> Tensor:
-    """[*batch, D] as [*batch, copies, M], zeros at the end."""
+    """``x`` of shape [*batch, D] as [*batch, copies, M] with M = ``features``, zeros at the end."""
     return F.pad(x, (0, -x.shape[-1] % features)).unflatten(-1, (-1, features))
 
 

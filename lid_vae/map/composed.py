@@ -148,7 +148,7 @@ class ComposedMap(AdjustableMap):
 
 
 def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[int]:
-    """Dimensions of ``depth`` maps from M to D: M first, D last, a geometric progression between.
+    """Dimensions of ``depth`` maps from M, ``in_features``, to D, ``out_features``: a geometric progression between.
 
     Raises ``DimensionError`` if D < M, and ``UserError`` if one map should change the dimension.
     """
@@ -159,8 +159,8 @@ def layer_dimensions(in_features: int, out_features: int, depth: int) -> list[in
         )
     if depth < 1 or (depth == 1 and in_features != out_features):
         raise UserError(
-            f"map.depth={depth} cannot take {in_features} dimensions to {out_features}: a Brenier map keeps the "
-            "dimension and lifts stand between two maps. Use map.depth=2 or more."
+            f"depth={depth} cannot take {in_features} dimensions to {out_features}: a monotone map keeps the "
+            "dimension, and lifts stand between two maps. Use depth=2 or more."
         )
     ratio = out_features / in_features
     return [round(in_features * ratio ** (k / max(depth - 1, 1))) for k in range(depth)]
@@ -227,14 +227,31 @@ def compose(
 def composed_brenier(
     in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2, **options: Any
 ) -> ComposedMap:
-    """``depth`` Brenier maps with the lifts between them; arguments as in ``compose`` and ``BrenierMap``."""
+    """``depth`` Brenier maps from ``in_features`` (M) to ``out_features`` (D) dimensions, and the lifts between.
+
+    Each has ``hidden_layers`` hidden layers of ``width`` units; ``options`` are those of ``compose`` and
+    ``BrenierMap``, and ``UserError`` is raised as there.
+
+    >>> g = composed_brenier(2, 784, width=32, hidden_layers=1)
+    >>> u = torch.randn(10, 2)
+    >>> g(u).shape, g.certificate() > 0, torch.allclose(g.inverse(g(u)), u, atol=1e-3)
+    (torch.Size([10, 784]), True, True)
+    """
     return compose(BrenierMap, in_features, out_features, width, hidden_layers, depth, **options)
 
 
 def composed_gradient_network(
     in_features: int, out_features: int, width: int, hidden_layers: int, depth: int = 2, **options: Any
 ) -> ComposedMap:
-    """``depth`` gradient networks with the lifts between them; arguments as in ``compose`` and ``GradientNetwork``."""
+    """``depth`` gradient networks from ``in_features`` (M) to ``out_features`` (D) dimensions, and the lifts between.
+
+    Each has ``width`` units of ``hidden_layers`` terms; ``options`` are those of ``compose`` and ``GradientNetwork``,
+    and ``UserError`` is raised as there.
+
+    >>> g = composed_gradient_network(2, 50, width=32, hidden_layers=2)
+    >>> g(torch.randn(10, 2)).shape, g.certificate() > 0
+    (torch.Size([10, 50]), True)
+    """
     return compose(GradientNetwork, in_features, out_features, width, hidden_layers, depth, **options)
 
 
@@ -250,10 +267,10 @@ def _places(actives: Sequence[int], shear_first: bool) -> list[int]:
         return places
     if not shear_first and len(actives) == 1:
         raise UserError(
-            "map.shear_first=false puts couplings between two maps alone, and map.depth=1 has one map. Use "
-            "map.shear_first=true, or map.depth=2 or more."
+            "shear_first=False puts couplings between two maps alone, and depth=1 has one map. Use shear_first=True, "
+            "or depth=2 or more."
         )
     raise UserError(
         "Couplings twist two dimensions at least, and the maps of this decoder have one active direction each. Use "
-        "map.shears=0 (map=brenier), or latent_dimension=2 or more."
+        "shears=0, or latent_dimension=2 or more."
     )

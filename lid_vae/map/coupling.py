@@ -47,16 +47,18 @@ class AdditiveCouplings(nn.Module):
     def __init__(self, features: int, count: int, width: int, bound: float | None = 1.0) -> None:
         super().__init__()
         if features < 2:
-            raise UserError(f"An additive coupling needs two dimensions at least, got {features}. Use map.shears=0.")
+            raise UserError(
+                f"AdditiveCouplings need two dimensions at least, got features={features}. Use a map without them."
+            )
         if count < 1 or width < 1:
             raise UserError(
-                f"Couplings need map.shears and map.shear_width of at least 1, got {count} and {width}. "
-                "Use map.shears=2 and map.shear_width=64."
+                f"AdditiveCouplings need a count and a width of at least 1, got count={count} and width={width}. Use "
+                "count=2 and width=64."
             )
         if bound is not None and not bound > 0:
             raise UserError(
-                f"map.shear_bound={bound} must be above zero, or no coupling could move. Use map.shear_bound=1, or "
-                "null for couplings without a cap."
+                f"AdditiveCouplings with bound={bound} could not move: it must be above zero. Use bound=1, or None for "
+                "couplings without a cap."
             )
         self.features, self.first, self.bound = features, features // 2, bound
         halves = [(self.first, features - self.first), (features - self.first, self.first)]

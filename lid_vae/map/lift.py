@@ -56,11 +56,11 @@ class Lift(nn.Module, ABC):
 
     @abstractmethod
     def projected(self, weight: Float[Tensor, "D n"]) -> Float[Tensor, "M n"]:
-        """B' W, for the weights of a layer onto R^D: ``transposed`` of its columns."""
+        """B' W, for the ``weight`` W, [D, n], of a layer onto R^D: ``transposed`` of its columns."""
 
 
 class DenseLift(Lift):
-    """Any B. Raises ``UserError`` if D < M (not injective) or if the columns are not orthonormal."""
+    """Any B, ``weight``. Raises ``UserError`` if D < M (not injective) or if the columns are not orthonormal."""
 
     weight: Tensor
 
@@ -84,7 +84,10 @@ class DenseLift(Lift):
 
 
 class PadLift(Lift):
-    """Ones on the main diagonal of B and zeros elsewhere. Raises ``UserError`` if D < M."""
+    """From M, ``in_features``, to D, ``out_features``: ones on the main diagonal of B and zeros elsewhere.
+
+    Raises ``UserError`` if D < M.
+    """
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -104,8 +107,8 @@ class PadLift(Lift):
 class CyclicLift(Lift):
     """B_dm = value_d where m = d mod M, else 0: one entry in each row, so that it costs D products and not D M.
 
-    A vocabulary has ten thousand rows. Columns are scaled to length one. Raises ``UserError`` if D < M, or if a column
-    is zero.
+    M is ``in_features``, and D numbers are in ``value``. A vocabulary has ten thousand rows. Columns are scaled to
+    length one. Raises ``UserError`` if D < M, or if a column is zero.
     """
 
     value: Tensor
@@ -149,15 +152,15 @@ class CyclicLift(Lift):
 
 
 def pad_lift(in_features: int, out_features: int) -> Lift:
-    """Ones on the main diagonal and zeros elsewhere, the paper's choice."""
+    """From ``in_features`` to ``out_features``: ones on the main diagonal and zeros elsewhere, the paper's choice."""
     return PadLift(in_features, out_features)
 
 
 def spread_lift(in_features: int, out_features: int) -> Lift:
     """Each direction over all of the D dimensions' length: every M-th of them, with random signs of equal size.
 
-    The count sketch of Charikar, Chen and Farach-Colton (2002). For a vocabulary, where ``pad`` would move the M most
-    frequent words alone. Signs from torch's global generator.
+    From M, ``in_features``, to D, ``out_features``. The count sketch of Charikar, Chen and Farach-Colton (2002). For a
+    vocabulary, where ``pad`` would move the M most frequent words alone. Signs from torch's global generator.
     """
     _check_dimensions(in_features, out_features)
     signs = 2 * torch.randint(2, (out_features,)) - 1
@@ -165,7 +168,10 @@ def spread_lift(in_features: int, out_features: int) -> Lift:
 
 
 def random_lift(in_features: int, out_features: int) -> Lift:
-    """Orthonormal columns uniform over all such matrices (QR of a Gaussian matrix), from torch's global generator."""
+    """From M, ``in_features``, to D, ``out_features``: orthonormal columns uniform over all such matrices.
+
+    By the QR decomposition of a Gaussian matrix, from torch's global generator.
+    """
     _check_dimensions(in_features, out_features)
     columns, triangle = torch.linalg.qr(torch.randn(out_features, in_features, dtype=torch.float64))
     return DenseLift((columns * triangle.diagonal().sign()).to(torch.get_default_dtype()))
@@ -186,13 +192,14 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> DenseLift:
 
 
 def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:
-    """The lift of a name; that of "pca" is random until it is given the directions of the data.
+    """The lift of a ``name`` from ``in_features`` to ``out_features``.
 
-    Raises ``UserError`` for a name that is not known.
+    That of "pca" is random until it is given the directions of the data. Raises ``UserError`` for a name that is not
+    known.
     """
     makers = {"pad": pad_lift, "random": random_lift, "pca": random_lift, "spread": spread_lift}
     if name not in makers:
-        raise UserError(f"map.lift={name} is not known. Use one of {', '.join(makers)}.")
+        raise UserError(f"lift={name} is not known. Use one of {', '.join(makers)}.")
     return makers[name](in_features, out_features)
 
 

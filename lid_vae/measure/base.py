@@ -37,7 +37,7 @@ class DrawMeasure(ABC):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the split that it is measured on.
+    """A model, ``vae``, and the split that it is measured on.
 
     ``infer(x, noise)`` gives q for a batch, as in training, from ``inference_samples`` draws. ``batches()`` gives the
     split, on ``device``. ``samples`` is how many draws were asked for. ``folder`` is where a measure that takes long
@@ -58,7 +58,7 @@ class SplitMeasure(ABC):
 
     @abstractmethod
     def measure(self, subject: Subject) -> dict[str, Any] | None:
-        """What a result holds under the measure's name: plain numbers. None where the measure does not apply."""
+        """What a result holds of ``subject`` under the measure's name: plain numbers. None where it does not apply."""
 
 
 @runtime_checkable

@@ -58,8 +58,9 @@ class Ruler:
 
 
 class Noise(NamedTuple):
-    """Where a batch's random numbers come from. Inference has its own: a q refined on the draws that then weigh it
-    would make the weights biased.
+    """Where a batch's random numbers come from: ``draws`` those that are measured, ``inference`` those that find q.
+
+    Inference has its own: a q refined on the draws that then weigh it would make the weights biased.
     """
 
     draws: torch.Generator
@@ -67,18 +68,21 @@ class Noise(NamedTuple):
 
 
 def noise_of(number: int, device: torch.device) -> Noise:
-    """That of batch ``number``, a function of the number alone."""
+    """That of batch ``number`` on a ``device``, a function of the number alone."""
     return Noise(generator("evaluate", number, device=device), generator("infer", number, device=device))
 
 
 def rows_of(vae: Autoencoder, x: Observations) -> int:
-    """How many rows a batch gives the decoder for each draw."""
+    """How many rows a batch ``x`` gives the decoder of ``vae`` for each draw: K B with enumerated categories."""
     return vae.likelihood.count(x) * (vae.posterior.categories or 1)
 
 
 @torch.no_grad()
 def measure_batch(vae: Autoencoder, infer: Infer, x: Observations, ruler: Ruler, noise: Noise) -> BatchMeasures:
-    """Measures a batch by ``ruler.samples`` draws from the q that ``infer`` finds."""
+    """Measures ``vae`` on a batch ``x`` by ``ruler.samples`` draws from the q that ``infer`` finds.
+
+    ``noise`` is where draws and inference take their random numbers from.
+    """
     q = infer(x, vae.posterior.draw_noise(ruler.inference_samples, len(x), noise.inference))
     at_once = ruler.draws(rows_of(vae, x))
     halves, categories = [_Mean(), _Mean()], [_Mean(), _Mean()]

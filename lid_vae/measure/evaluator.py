@@ -34,13 +34,25 @@ LOCAL: dict[str, Any] = {"sync_on_compute": False}
 
 
 class Evaluator:
-    """Accumulates the measures over batches; the noise of batch number i is a function of i alone.
+    """Accumulates the measures of ``vae`` over batches; the noise of batch number i is a function of i alone.
 
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise that nothing else uses.
-    ``samples``, ``with_w``, ``rows``, ``by_dimension`` and ``further`` are those of ``Ruler``, with what it raises.
-    ``measure`` may be replaced by what measures a batch under the weights of several models at once. Where processes
-    share a split, ``place`` is this one's: it takes its batches, ``compute`` (called in all) gathers those of the
-    others.
+    ``labels`` is the number of classes (None: no accuracy). ``samples``, ``with_w``, ``rows``, ``by_dimension`` and
+    ``further`` are those of ``Ruler``, with what it raises. ``measure`` may be replaced by what measures a batch under
+    the weights of several models at once. Where processes share a split, ``place`` is this one's: it takes its batches,
+    ``compute`` (called in all) gathers those of the others.
+
+    >>> from lid_vae.likelihood import GaussianLikelihood
+    >>> from lid_vae.map import MLP
+    >>> from lid_vae.posterior import AmortizedPosterior, MLPEncoder
+    >>> from lid_vae.prior import StandardNormalPrior
+    >>> from lid_vae.vae import Autoencoder
+    >>> posterior = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
+    >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(MLP(2, 4, 16, 1)), posterior)
+    >>> evaluator = Evaluator(vae, lambda x, noise: posterior.distribution(posterior.encode(x)), samples=10)
+    >>> evaluator.update(torch.randn(50, 4))
+    >>> sorted(evaluator.compute())
+    []
     """
 
     def __init__(
@@ -87,7 +99,7 @@ class Evaluator:
 
     @torch.no_grad()
     def update(self, x: Observations, y: Int[Tensor, " B"] | None = None) -> None:
-        """One more batch."""
+        """One more batch ``x``, with labels ``y`` where the data have them."""
         found, rng = self.measure(x, self.batch_number)
         self.batch_number += self.place.size
         self.features = prod(x.shape[1:])

@@ -46,7 +46,7 @@ class DReG(Objective):
     def __init__(self, samples: int = 5) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(f"DReG needs at least one sample, got objective.samples={samples}. Use 5.")
+            raise UserError(f"DReG needs at least one sample, got samples={samples}. Use samples=5.")
         self.samples = samples
 
     def forward(
@@ -55,7 +55,7 @@ class DReG(Objective):
         if not isinstance(q, FlowGaussian):
             raise UserError(
                 f"DReG needs reparametrised draws with a density of their own, which {type(q).__name__} has not. Use "
-                "objective=elbo, or prior.component=gamma, log_normal or gaussian."
+                "ELBO, or a prior with component='gamma', 'log_normal' or 'gaussian'."
             )
         with vae.likelihood.keeping(x):  # the same dropout in both passes
             sample = q.sample(noise)

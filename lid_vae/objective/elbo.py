@@ -18,14 +18,26 @@ class ELBO(Objective):
 
     ``beta`` is a number or a schedule (annealing). KL is in closed form where there is one, unless ``closed_form`` is
     False; else it is sampled. Raises ``UserError`` for a negative beta or no samples.
+
+    >>> from lid_vae.likelihood import GaussianLikelihood
+    >>> from lid_vae.map import MLP
+    >>> from lid_vae.posterior import AmortizedPosterior, MLPEncoder
+    >>> from lid_vae.prior import StandardNormalPrior
+    >>> from lid_vae.vae import Autoencoder
+    >>> posterior = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
+    >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(MLP(2, 4, 16, 1)), posterior)
+    >>> objective = ELBO(beta=0.5)
+    >>> x, noise = torch.randn(10, 4), posterior.draw_noise(objective.samples, 10, torch.Generator().manual_seed(0))
+    >>> objective(vae, x, posterior.distribution(posterior.encode(x)), noise).shape
+    torch.Size([10])
     """
 
     def __init__(self, beta: float | Schedule = 1.0, samples: int = 1, closed_form: bool = True) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(f"An objective needs at least one sample, got objective.samples={samples}.")
+            raise UserError(f"ELBO needs at least one sample, got samples={samples}. Use samples=1.")
         if not isinstance(beta, Schedule) and beta < 0:
-            raise UserError(f"beta weights a divergence and cannot be negative, got objective.beta={beta}.")
+            raise UserError(f"beta weights a divergence and cannot be negative, got beta={beta}.")
         self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.samples, self.closed_form = samples, closed_form
         self.beta = self.schedule(0, 1)
@@ -40,7 +52,11 @@ class ELBO(Objective):
 
 
 def weighted_bound(terms: LogTerms, beta: float | Float[Tensor, ""], closed_form: bool = True) -> Float[Tensor, " B"]:
-    """E_q log p(x | w) - beta KL(q || p), nats per example; draws without a gradient get the score function's."""
+    """E_q log p(x | w) - beta KL(q || p) of ``terms``, nats per example.
+
+    The KL is in closed form where there is one and ``closed_form`` is true, else the mean over the draws. Draws without
+    a gradient get the score function's.
+    """
     if closed_form and terms.kl is not None and terms.reparametrised:
         return terms.expectation(terms.log_likelihood).mean(0) - beta * terms.kl
     reward = terms.log_likelihood - beta * (terms.log_posterior - terms.log_prior)

@@ -28,9 +28,22 @@ class FreeBits(Objective):
     ``dimension``: one for each dimension of w, which needs a diagonal Gaussian q without a flow, and p(w) = N(0, I).
     With enumerated categories and Gaussian components: KL(q(z) || p(z)), then KL(w_m given z) for each dimension.
 
-    A closed gate passes no gradient of its KL, as max does; the value of an example has the floor in its place.
-    Li et al. (2019) take the maximum for each example, before the average; the mean over the batch is Kingma's.
-    ``beta`` is a number or a schedule. Raises ``UserError`` for options out of range, and where KL_j is not there.
+    A closed gate passes no gradient of its KL, as max does; the value of an example has the floor in its place. Li et
+    al. (2019) take the maximum for each example, before the average; the mean over the batch is Kingma's. ``beta`` is a
+    number or a schedule, ``samples`` the draws of q for each example. Raises ``UserError`` for options out of range,
+    and where KL_j is not there.
+
+    >>> from lid_vae.likelihood import GaussianLikelihood
+    >>> from lid_vae.map import MLP
+    >>> from lid_vae.posterior import AmortizedPosterior, MLPEncoder
+    >>> from lid_vae.prior import StandardNormalPrior
+    >>> from lid_vae.vae import Autoencoder
+    >>> posterior = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
+    >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(MLP(2, 4, 16, 1)), posterior)
+    >>> objective = FreeBits(free_bits=2.0)
+    >>> x, noise = torch.randn(10, 4), posterior.draw_noise(objective.samples, 10, torch.Generator().manual_seed(0))
+    >>> objective(vae, x, posterior.distribution(posterior.encode(x)), noise).shape
+    torch.Size([10])
     """
 
     def __init__(
@@ -42,16 +55,16 @@ class FreeBits(Objective):
     ) -> None:
         super().__init__()
         if samples < 1:
-            raise UserError(f"An objective needs at least one sample, got objective.samples={samples}.")
+            raise UserError(f"FreeBits needs at least one sample, got samples={samples}. Use samples=1.")
         if free_bits < 0:
             raise UserError(
-                f"A KL is never negative and needs no floor below zero, got objective.free_bits={free_bits}. "
-                "Use objective.free_bits=0 for the plain bound."
+                f"A KL is never negative and needs no floor below zero, got free_bits={free_bits}. "
+                "Use free_bits=0 for the plain bound."
             )
         if per not in ("total", "dimension"):
-            raise UserError(f"objective.per={per} is not known. Use total or dimension.")
+            raise UserError(f"per={per} is not known. Use total or dimension.")
         if not isinstance(beta, Schedule) and beta < 0:
-            raise UserError(f"beta weights a divergence and cannot be negative, got objective.beta={beta}.")
+            raise UserError(f"beta weights a divergence and cannot be negative, got beta={beta}.")
         self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.free_bits, self.per, self.samples = float(free_bits), per, samples
         self.beta = self.schedule(0, 1)
@@ -90,9 +103,9 @@ def _groups(q: Approximation, terms: LogTerms) -> Float[Tensor, "B J"]:
     groups = grouped_kl(q, terms.prior)
     if groups is None:
         raise UserError(
-            "Free bits for each dimension (objective.per=dimension) need a KL in closed form for each, which takes a "
+            "Free bits for each dimension (per='dimension') need a KL in closed form for each, which takes a "
             "diagonal Gaussian q and a prior N(0, I), or a Gaussian mixture with enumerated categories; a flow, a "
-            "mixture summed over its categories and other components have none. Use objective.per=total, or "
-            "family=gaussian (with family.mixture=enumerate where z is categorical and its components Gaussian)."
+            "mixture summed over its categories and other components have none. Use per='total', or "
+            "gaussian_family (with mixture='enumerate' where z is categorical and its components Gaussian)."
         )
     return groups

@@ -55,7 +55,7 @@ class Cyclical(Schedule):
     def __post_init__(self) -> None:
         if self.cycles < 1 or not 0 < self.share <= 1:
             raise UserError(
-                f"A cyclical schedule needs cycles >= 1 and 0 < share <= 1, got cycles={self.cycles} and "
+                f"Cyclical needs cycles >= 1 and 0 < share <= 1, got cycles={self.cycles} and "
                 f"share={self.share}. Use cycles=4 and share=0.5."
             )
 
@@ -79,7 +79,7 @@ class Delayed(Schedule):
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
-            raise UserError(f"A delay takes a share of training in [0, 1), got share={self.share}. Use share=0.2.")
+            raise UserError(f"Delayed takes a share of training in [0, 1), got share={self.share}. Use share=0.2.")
 
     def __call__(self, step: int, steps: int) -> float:
         first = first_step(self.share, steps)
@@ -87,7 +87,7 @@ class Delayed(Schedule):
 
 
 def first_step(share: float, steps: int) -> int:
-    """The first step after the first ``share`` of training."""
+    """The first step, of ``steps``, after the first ``share`` of training."""
     return ceil(share * steps)
 
 
@@ -113,7 +113,9 @@ class WarmupCosine(Schedule):
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup < 1:
-            raise UserError(f"Warm-up takes a share of training in [0, 1), got warmup={self.warmup}. Use warmup=0.02.")
+            raise UserError(
+                f"WarmupCosine takes a share of training in [0, 1), got warmup={self.warmup}. Use warmup=0.02."
+            )
 
     def __call__(self, step: int, steps: int) -> float:
         progress = min((step + 1) / max(steps, 1), 1.0)

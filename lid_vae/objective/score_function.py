@@ -12,16 +12,16 @@ def with_score_gradient(
 ) -> Float[Tensor, "S B"]:
     """``value`` unchanged as a number, with the gradient that REINFORCE with a leave-one-out baseline adds.
 
-    ``reward`` is what ``value`` averages over the categories: log p(x | w) - beta (log q - log p) of each draw.
-    The baseline of each draw is the mean of the others (Kool, van Hoof and Welling 2019), so two are needed.
-    With enumerated categories each category's draws have a baseline of their own, weighted by q(z | x).
-    Raises ``UserError`` for a single sample.
+    ``reward`` is what ``value`` averages over the categories: log p(x | w) - beta (log q - log p) of each draw;
+    ``terms`` hold the log-density of q there. The baseline of each draw is the mean of the others (Kool, van Hoof and
+    Welling 2019), so two are needed. With enumerated categories each category's draws have a baseline of their own,
+    weighted by q(z | x). Raises ``UserError`` for a single sample.
     """
     samples = value.shape[0]
     if samples < 2:
         raise UserError(
             "A Bernoulli latent has no reparametrised gradient, and its leave-one-out estimator needs at least two "
-            "samples. Use objective.samples=4."
+            "samples. Use samples=4."
         )
     reward = reward.detach()
     baseline = (reward.sum(0) - reward) / (samples - 1)

@@ -21,9 +21,10 @@ UNIT = 0.5413248546129181  # softplus(UNIT) = 1: scales start at about 1
 class AmortizedPosterior(Posterior):
     """w = T(u), u ~ N(mean(x), diag(scale(x)^2)), T a composition of bijections that is the same for every x.
 
-    No bijection: the diagonal Gaussian of Kingma and Welling (2014). RealNVP: the paper's family. With ``categories``
-    K the posterior is q(z = k | x) q(w | x, z = k), a mean and scale for each category, at K times the decoder's cost;
-    without, it is q(w | x), and z follows from the exact p(z | w).
+    ``encoder`` gives the features of x, of which a linear layer makes mean and scale; M is ``latent_dimension`` and
+    ``flow`` the bijections, the first one first. No bijection: the diagonal Gaussian of Kingma and Welling (2014).
+    RealNVP: the paper's family. With ``categories`` K the posterior is q(z = k | x) q(w | x, z = k), a mean and scale
+    for each category, at K times the decoder's cost; without, it is q(w | x), and z follows from the exact p(z | w).
 
     >>> q = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
     >>> q.distribution(q.encode(torch.randn(5, 4))).mean.shape

@@ -30,7 +30,11 @@ class Posterior(nn.Module, ABC):
 
     @abstractmethod
     def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
-        """The noise that ``Approximation.sample`` takes, on the generator's device."""
+        """The noise that ``Approximation.sample`` takes, on the device of ``generator``.
+
+        S is ``samples``, the draws for each of a ``batch`` of B examples; K is the number of enumerated categories, or
+        1.
+        """
 
 
 class CalibratedPosterior(Posterior, ABC):
@@ -38,4 +42,7 @@ class CalibratedPosterior(Posterior, ABC):
 
     @abstractmethod
     def calibrate(self, batches: Iterable[Tensor]) -> None:
-        """Set it from all of the training set, at the present parameters; called before each evaluation."""
+        """Set it from all of the training set, at the present parameters; called before each evaluation.
+
+        ``batches`` are the x of the training set.
+        """

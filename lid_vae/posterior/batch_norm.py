@@ -38,22 +38,24 @@ class BatchNormPosterior(CalibratedPosterior):
     def __init__(self, posterior: Posterior, gamma: float = 0.5) -> None:
         super().__init__()
         if not gamma > 0:
-            raise UserError(f"BN-VAE needs gamma > 0, got gamma={gamma}. Use 0.5.")
+            raise UserError(f"BatchNormPosterior needs gamma > 0, got gamma={gamma}. Use gamma=0.5.")
         if not isinstance(posterior, AmortizedPosterior):
             raise UserError(
-                f"BN-VAE normalises the mean of a diagonal Gaussian q(w | x), and {type(posterior).__name__} has none. "
-                "Use a latent of real numbers (prior=standard_normal or gaussian_mixture), or leave normalization= out."
+                "BatchNormPosterior normalises the mean of a diagonal Gaussian q(w | x), and "
+                f"{type(posterior).__name__} has none. "
+                "Use a latent of real numbers (StandardNormalPrior or GaussianMixture), or the posterior as it is."
             )
         if len(posterior.flow) > 0:
             raise UserError(
-                f"BN-VAE needs a diagonal Gaussian q(w | x), and here {type(posterior.flow[0]).__name__} follows the "
-                "Gaussian, so that its mean is not the posterior's and the floor of the KL is lost. Use "
-                "family=gaussian with a latent of real numbers, or leave normalization= out."
+                f"BatchNormPosterior needs a diagonal Gaussian q(w | x), and here {type(posterior.flow[0]).__name__} "
+                "follows the Gaussian, so that its mean is not the posterior's and the floor of the KL is lost. Use "
+                "gaussian_family with a latent of real numbers, or the posterior as it is."
             )
         if posterior.categories is not None:
             raise UserError(
-                "BN-VAE needs one Gaussian q(w | x), and family.mixture=enumerate has one for each category: "
-                "normalised, all would have the same mean and standard deviation. Use family.mixture=conditional."
+                "BatchNormPosterior needs one Gaussian q(w | x), and a family with mixture='enumerate' has one for "
+                "each "
+                "category: normalised, all would have the same mean and standard deviation. Use mixture='conditional'."
             )
         self.posterior, self.gamma = posterior, float(gamma)
         self.latent_dimension, self.categories = posterior.latent_dimension, posterior.categories
@@ -69,7 +71,7 @@ class BatchNormPosterior(CalibratedPosterior):
         if self.training:
             if len(x) < 2:
                 raise UserError(
-                    "BN-VAE normalises over a batch, and this one has a single example. Use data.batch_size=64."
+                    "BatchNormPosterior normalises over a batch, and this one has a single example. Use batch_size=64."
                 )
             centre, variance = mean.mean(-2, keepdim=True), mean.var(-2, unbiased=False, keepdim=True)
         normalised = (mean - centre) / (variance + EPSILON).sqrt()

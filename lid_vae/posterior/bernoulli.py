@@ -14,8 +14,9 @@ __all__ = ["BernoulliPosterior"]
 
 
 class BernoulliPosterior(Posterior):
-    """q(w | x) = prod_m Bernoulli(w_m | logits_m(x)), or one such law for each of K enumerated categories.
+    """q(w | x) = prod_m Bernoulli(w_m | logits_m(x)), or one such law for each of K enumerated ``categories``.
 
+    ``encoder`` gives the features of x, of which a linear layer makes the logits of M = ``latent_dimension`` numbers.
     Draws carry no gradient: the objectives use a leave-one-out score-function estimator, which needs two samples.
     """
 

@@ -11,7 +11,10 @@ __all__ = ["ConstantPosterior"]
 
 
 class ConstantPosterior(Posterior):
-    """q(w | x) = N(0, I). With an idle latent and that prior it is exact, and so is the log-likelihood by sampling."""
+    """q(w | x) = N(0, I_M) with M = ``latent_dimension``.
+
+    With an idle latent and that prior it is exact, and so is the log-likelihood by sampling.
+    """
 
     support = "real"
     categories = None

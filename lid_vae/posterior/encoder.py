@@ -35,7 +35,7 @@ class MLPEncoder(Encoder):
     def __init__(self, shape: Sequence[int], width: int, hidden_layers: int = 2) -> None:
         super().__init__()
         if hidden_layers < 1:
-            raise UserError(f"An encoder needs at least one hidden layer, got hidden_layers={hidden_layers}.")
+            raise UserError(f"MLPEncoder needs at least one hidden layer, got hidden_layers={hidden_layers}.")
         self.out_features = width
         features = prod(shape)
         layers: list[nn.Module] = []
@@ -51,13 +51,17 @@ class MLPEncoder(Encoder):
 
 
 class ConvolutionalEncoder(Encoder):
-    """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics."""
+    """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics.
+
+    ``shape`` is (height, width) of an image, ``channels`` those of the first convolution, and ``width`` the units of
+    the hidden layer. Raises ``UserError`` for images below 8 x 8.
+    """
 
     def __init__(self, shape: Sequence[int], width: int, channels: int = 32) -> None:
         super().__init__()
         if len(shape) != 2 or min(shape) < 8:
             raise UserError(
-                f"The convolutional encoder needs images of at least 8 x 8 pixels, got {list(shape)}. Use encoder=mlp."
+                f"ConvolutionalEncoder needs images of at least 8 x 8 pixels, got {list(shape)}. Use MLPEncoder."
             )
         self.image_shape, self.out_features = tuple(shape), width
         self.convolutions = nn.Sequential(

@@ -22,7 +22,18 @@ Family = Callable[[Sequence[int], int, int | None, Support], Posterior]
 
 
 def gaussian_family(encoder: MakeEncoder, mixture: MixtureName = "conditional") -> Family:
-    """Diagonal Gaussian; log-normal where w is positive; factorised Bernoulli where w is binary."""
+    """Diagonal Gaussian; log-normal where w is positive; factorised Bernoulli where w is binary.
+
+    ``encoder`` makes an ``Encoder`` of the shape of an example. ``mixture`` says how z is inferred where the prior has
+    categories: ``conditional`` is q(w | x) and the exact p(z | w), ``enumerate`` q(z | x) q(w | x, z). Raises
+    ``UserError`` for another mixture, as all families do once data and prior are known.
+
+    >>> from functools import partial
+    >>> family = gaussian_family(partial(MLPEncoder, width=64))
+    >>> q = family((784,), 2, None, "real")
+    >>> q.distribution(q.encode(torch.rand(5, 784))).mean.shape
+    torch.Size([1, 5, 2])
+    """
 
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         enumerated = _enumerated(mixture, categories)
@@ -41,13 +52,24 @@ def realnvp_family(
     hidden_layers: int = 1,
     mixture: MixtureName = "conditional",
 ) -> Family:
-    """A Gaussian pushed through RealNVP, the paper's family for images. Refuses binary latents."""
+    """A Gaussian pushed through RealNVP, the paper's family for images.
+
+    ``width``, ``couplings`` and ``hidden_layers`` are those of ``RealNVP``, ``encoder`` and ``mixture`` those of
+    ``gaussian_family``. Raises ``UserError`` for binary latents.
+
+    >>> from functools import partial
+    >>> family = realnvp_family(partial(MLPEncoder, width=64), width=16)
+    >>> q = family((784,), 2, None, "real")
+    >>> noise = q.draw_noise(10, 5, torch.Generator().manual_seed(0))
+    >>> q.distribution(q.encode(torch.rand(5, 784))).sample(noise).w.shape
+    torch.Size([10, 1, 5, 2])
+    """
 
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         if support == "binary":
             raise UserError(
-                "RealNVP is a density on real numbers and cannot serve binary latents (prior.component=bernoulli). "
-                "Use family=gaussian, which becomes a factorised Bernoulli there."
+                "RealNVP is a density on real numbers and cannot serve binary latents (component='bernoulli'). "
+                "Use gaussian_family, which becomes a factorised Bernoulli there."
             )
         flow: list[Bijection] = [RealNVP(latent_dimension, width, couplings, hidden_layers)]
         if support == "positive":
@@ -58,12 +80,15 @@ def realnvp_family(
 
 
 def prior_family(mixture: MixtureName = "conditional") -> Family:
-    """q = N(0, I) for every x. Refuses any other prior than N(0, I)."""
+    """q = N(0, I) for every x, for a model without a latent.
+
+    Raises ``UserError`` for any other prior than N(0, I), and for a ``mixture`` other than ``conditional``.
+    """
 
     def build(shape: Sequence[int], latent_dimension: int, categories: int | None, support: Support) -> Posterior:
         if categories is not None or support != "real" or mixture != "conditional":
             raise UserError(
-                "family=prior is q = N(0, I), the prior of a model without a latent. Use prior=standard_normal, or "
+                "prior_family is q = N(0, I), the prior of a model without a latent. Use StandardNormalPrior, or "
                 "another family."
             )
         return ConstantPosterior(latent_dimension)
@@ -73,5 +98,5 @@ def prior_family(mixture: MixtureName = "conditional") -> Family:
 
 def _enumerated(mixture: str, categories: int | None) -> int | None:
     if mixture not in ("conditional", "enumerate"):
-        raise UserError(f"family.mixture={mixture} is not known. Use conditional or enumerate.")
+        raise UserError(f"mixture={mixture} is not known. Use conditional or enumerate.")
     return categories if mixture == "enumerate" else None

@@ -15,11 +15,12 @@ __all__ = ["LSTMEncoder"]
 
 
 class LSTMEncoder(Encoder):
-    """``layers`` LSTM layers of ``width`` units over the symbols' embeddings.
+    """``layers`` LSTM layers of ``width`` units over the symbols' embeddings, of ``embedding`` numbers each.
 
-    ``shape`` is (V,). Features are the state after the last symbol, or the ``mean`` of the states over the symbols.
-    ``dropout``, in training, is of the embeddings, the features and between layers, from torch's global generator.
-    Raises ``UserError`` for sizes below one, probabilities outside [0, 1) and data that are no sequences.
+    ``shape`` is (V,). Features are, by ``pooling``, the state after the ``last`` symbol or the ``mean`` of the states
+    over the symbols. ``dropout``, in training, is of the embeddings, the features and between layers, from torch's
+    global generator. Raises ``UserError`` for sizes below one, probabilities outside [0, 1) and data that are no
+    sequences.
     """
 
     sequences = True
@@ -35,13 +36,13 @@ class LSTMEncoder(Encoder):
     ) -> None:
         super().__init__()
         if len(shape) != 1:
-            raise UserError(f"The LSTM encoder reads sequences, and an example here is {list(shape)}. Use encoder=mlp.")
+            raise UserError(f"LSTMEncoder reads sequences, and an example here is {list(shape)}. Use MLPEncoder.")
         if pooling not in ("last", "mean"):
-            raise UserError(f"encoder.pooling={pooling} is not known. Use last or mean.")
+            raise UserError(f"pooling={pooling} is not known. Use last or mean.")
         if min(embedding, width, layers) < 1 or not 0 <= dropout < 1:
             raise UserError(
-                "An LSTM encoder needs an embedding, a width and layers of at least 1 and a dropout below 1, got "
-                f"{embedding}, {width}, {layers} and {dropout}. Correct the options under encoder."
+                "LSTMEncoder needs an embedding, a width and layers of at least 1 and a dropout below 1, got "
+                f"embedding={embedding}, width={width}, layers={layers} and dropout={dropout}."
             )
         self.out_features, self.pooling = width, pooling
         self.embedding = nn.Embedding(shape[0] + 1, embedding)

@@ -48,24 +48,28 @@ class Coupling(nn.Module):
 
 
 class RealNVP(Bijection):
-    """``couplings`` affine coupling layers, each after a permutation that brings the other half to the front.
+    """``couplings`` affine coupling layers of M = ``dimension`` numbers: Dinh, Sohl-Dickstein and Bengio (2017).
 
-    The scales are bounded by exp(+-2) a layer, so that no single step can make a density degenerate.
-    Raises ``UserError`` for fewer than two couplings or dimensions, or couplings without a hidden layer.
+    Before each a permutation brings the other half to the front. A coupling's networks have ``hidden_layers`` hidden
+    layers of ``width`` units. The scales are bounded by exp(+-2) a layer, so that no single step can make a density
+    degenerate. Raises ``UserError`` for fewer than two couplings or dimensions, or couplings without a hidden layer.
     """
 
     def __init__(self, dimension: int, width: int, couplings: int = 2, hidden_layers: int = 1) -> None:
         super().__init__()
         if dimension < 2:
-            raise UserError("RealNVP couples two halves, so it needs latent_dimension >= 2. Use family=gaussian.")
+            raise UserError(
+                f"RealNVP couples two halves, so it needs two dimensions or more, got dimension={dimension}. Use "
+                "gaussian_family."
+            )
         if couplings < 2:
             raise UserError(
-                f"RealNVP needs two coupling layers or more to move every dimension, got family.couplings={couplings}."
+                f"RealNVP needs two coupling layers or more to move every dimension, got couplings={couplings}. Use 2."
             )
         if hidden_layers < 1:
             raise UserError(
-                f"A coupling needs at least one hidden layer, got family.hidden_layers={hidden_layers}. "
-                "Use family.hidden_layers=1."
+                f"RealNVP needs couplings of at least one hidden layer, got hidden_layers={hidden_layers}. Use "
+                "hidden_layers=1."
             )
         swap = torch.arange(dimension).roll(-(dimension // 2))
         shuffles = [torch.randperm(dimension) if k % 2 == 0 and dimension > 2 else swap for k in range(couplings)]

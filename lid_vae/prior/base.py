@@ -46,8 +46,8 @@ class Encodes(Protocol):
 class AggregatePrior(Prior, ABC):
     """A prior that averages q(w | x) over some x: it needs the model's posterior, and examples to begin with.
 
-    The ``VAE`` that it becomes a part of gives it the posterior, whose parameters stay the posterior's own and are not
-    among the prior's.
+    The ``Autoencoder`` that it becomes a part of gives it the posterior, whose parameters stay the posterior's own and
+    are not among the prior's.
     """
 
     @abstractmethod

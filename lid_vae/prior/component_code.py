@@ -15,12 +15,14 @@ __all__ = ["ComponentCode", "regular_code"]
 
 
 class ComponentCode(nn.Module):
-    """beta of shape [K, M], the image of the one-hot z.
+    """beta of shape [K, M], the image of the one-hot z: K is ``categories`` and M the ``dimension`` of w.
 
-    ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a learned size >= ``floor`` > 0,
-    so that the categories differ whatever is learned (injectivity needs no more, in particular not M >= K). The
-    rotation matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as in the paper.
-    Start near-symmetric (``size`` 0.05 to 0.2): with means of size 1 in 64 dimensions one component takes all.
+    ``kind`` says how it is made. ``regular``: fixed unit vectors, rotated by a learned orthogonal matrix and times a
+    learned size >= ``floor`` > 0, so that the categories differ whatever is learned (injectivity needs no more, in
+    particular not M >= K). The rotation matters: Jacobians of two Brenier maps cannot make one. ``learned``: free, as
+    in the paper. ``size`` is where the length of a row starts. Start near-symmetric (0.05 to 0.2): with means of size 1
+    in 64 dimensions one component takes all. Raises ``UserError`` for numbers out of range and a kind that is not
+    known.
     """
 
     points: Tensor
@@ -35,9 +37,9 @@ class ComponentCode(nn.Module):
     ) -> None:
         super().__init__()
         if categories < 1:
-            raise UserError(f"A mixture needs at least one category, got categories={categories}.")
+            raise UserError(f"A mixture needs at least one category, got categories={categories}. Use 2 or more.")
         if not size > floor > 0:
-            raise UserError(f"A code needs 0 < floor < size, got floor={floor} and size={size}.")
+            raise UserError(f"ComponentCode needs 0 < floor < size, got floor={floor} and size={size}.")
         self.kind, self.floor = kind, floor
         if kind == "regular":
             self.register_buffer("points", regular_code(categories, dimension))
@@ -46,7 +48,7 @@ class ComponentCode(nn.Module):
         elif kind == "learned":
             self.weight = nn.Parameter(torch.randn(categories, dimension) * size / dimension**0.5)
         else:
-            raise UserError(f"code={kind} is not known. Use regular (certified) or learned (the paper's).")
+            raise UserError(f"kind={kind} is not known. Use regular (certified) or learned (the paper's).")
 
     def forward(self) -> Float[Tensor, "K M"]:
         if self.kind == "learned":
@@ -62,9 +64,10 @@ class ComponentCode(nn.Module):
 
 
 def regular_code(categories: int, dimension: int) -> Float[Tensor, "K M"]:
-    """Unit vectors far from one another: a simplex where it fits, a circle in the plane, else a spread-out code.
+    """Unit vectors far from one another, one for each of K ``categories``, in M = ``dimension`` dimensions.
 
-    In one dimension, equally spaced numbers from -1 to 1. The spread code comes from a fixed seed.
+    A simplex where it fits, a circle in the plane, equally spaced numbers from -1 to 1 in one dimension, else a
+    spread-out code, which comes from a fixed seed.
     """
     k, m = categories, dimension
     if k == 1:

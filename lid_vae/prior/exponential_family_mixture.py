@@ -32,10 +32,18 @@ SPREAD_FLOOR = 0.02
 
 
 class ExponentialFamilyMixture(Prior):
-    """Uniform p(z); ``gaussian``, ``log_normal``, ``gamma`` or ``bernoulli`` components, their second parameter shared.
+    """Uniform p(z) over K ``categories``; w | z of M = ``latent_dimension`` independent numbers by a code for z.
 
-    The code shifts the mean (Gaussian), the mean of the logarithm (log-normal), the log concentration (Gamma) or the
-    logits (Bernoulli). Each family is minimal, so different codes are different distributions.
+    ``component`` is ``gaussian``, ``log_normal``, ``gamma`` or ``bernoulli``; the second parameter is shared by all
+    categories. The ``ComponentCode``, of a kind ``code`` and of a ``size`` at the start, shifts the mean (Gaussian),
+    the mean of the logarithm (log-normal), the log concentration (Gamma) or the logits (Bernoulli). Each family is
+    minimal, so different codes are different distributions. Raises ``UserError`` for a component or a code that is not
+    known.
+
+    >>> prior = ExponentialFamilyMixture(categories=5, latent_dimension=2, component="gamma")
+    >>> w = prior().sample(1000, torch.Generator().manual_seed(0))
+    >>> w.shape, bool((w > 0).all())
+    (torch.Size([1000, 2]), True)
     """
 
     log_mixing: Tensor
@@ -50,7 +58,7 @@ class ExponentialFamilyMixture(Prior):
     ) -> None:
         super().__init__()
         if component not in SUPPORTS:
-            raise UserError(f"prior.component={component} is not known. Use one of {', '.join(SUPPORTS)}.")
+            raise UserError(f"component={component} is not known. Use one of {', '.join(SUPPORTS)}.")
         self.categories, self.latent_dimension = categories, latent_dimension
         self.component, self.support = component, SUPPORTS[component]
         self.code = ComponentCode(categories, latent_dimension, code, size)

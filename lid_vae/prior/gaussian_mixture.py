@@ -19,9 +19,14 @@ SCALE_FLOOR = 0.02
 
 
 class GaussianMixture(Prior):
-    """Uniform p(z) over K categories; component means from a ``ComponentCode``; a learned scale for each dimension.
+    """Uniform p(z) over K ``categories``; w | z ~ N(beta' z, diag(gamma)) in M = ``latent_dimension`` dimensions.
 
-    Raises ``UserError`` for a scale that is not above its floor of 0.02.
+    The means are a ``ComponentCode`` of a kind ``code``, of a ``size`` at the start; ``scale`` is where the learned
+    standard deviation of each dimension starts. Raises ``UserError`` for a scale that is not above its floor of 0.02.
+
+    >>> prior = GaussianMixture(categories=5, latent_dimension=2, size=1.5)
+    >>> prior().log_prob(torch.zeros(10, 2)).shape
+    torch.Size([10])
     """
 
     support: Support = "real"
@@ -38,7 +43,7 @@ class GaussianMixture(Prior):
     ) -> None:
         super().__init__()
         if not scale > SCALE_FLOOR:
-            raise UserError(f"Components need a scale above {SCALE_FLOOR}, got prior.scale={scale}. Use prior.scale=1.")
+            raise UserError(f"GaussianMixture needs a scale above {SCALE_FLOOR}, got scale={scale}. Use scale=1.")
         self.categories, self.latent_dimension = categories, latent_dimension
         self.code = ComponentCode(categories, latent_dimension, code, size)
         self.raw_scale = nn.Parameter(inverse_softplus(torch.full((latent_dimension,), scale - SCALE_FLOOR)))

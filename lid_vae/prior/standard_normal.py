@@ -11,7 +11,11 @@ __all__ = ["StandardNormalPrior"]
 
 
 class StandardNormalPrior(Prior):
-    """z ~ N(0, I_M), w = z."""
+    """z ~ N(0, I_M) with M = ``latent_dimension``, and w = z.
+
+    >>> StandardNormalPrior(2)().log_prob(torch.zeros(1, 2))
+    tensor([-1.8379])
+    """
 
     support: Support = "real"
     origin: Tensor

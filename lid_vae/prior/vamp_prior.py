@@ -60,7 +60,7 @@ class VampPrior(AggregatePrior):
     ) -> None:
         super().__init__()
         if pseudo_inputs < 1:
-            raise UserError(f"A VampPrior needs pseudo-inputs, got prior.pseudo_inputs={pseudo_inputs}. Use 500.")
+            raise UserError(f"VampPrior needs pseudo-inputs, got pseudo_inputs={pseudo_inputs}. Use 500.")
         self.latent_dimension, self.categories = latent_dimension, pseudo_inputs if categorical else None
         self.pseudo_inputs = nn.Parameter(torch.randn(pseudo_inputs, features))
         self.register_buffer("log_mixing", torch.full((pseudo_inputs,), -log(pseudo_inputs)), persistent=False)
@@ -71,8 +71,8 @@ class VampPrior(AggregatePrior):
     def attach(self, posterior: Encodes, categories: int | None) -> None:
         if categories is not None:
             raise UserError(
-                "A VampPrior averages q(w | u), and family.mixture=enumerate makes of each a mixture over the "
-                f"{categories} categories. Use family.mixture=conditional."
+                "A VampPrior averages q(w | u), and a family with mixture='enumerate' makes of each a mixture over the "
+                f"{categories} categories. Use mixture='conditional'."
             )
         self._posterior = (posterior,)
 
@@ -81,8 +81,8 @@ class VampPrior(AggregatePrior):
         count = len(self.pseudo_inputs)
         if count > len(x):
             raise UserError(
-                f"prior.pseudo_inputs={count} are more than the {len(x)} training examples, with which they begin. "
-                f"Use prior.pseudo_inputs={len(x)} or fewer."
+                f"pseudo_inputs={count} are more than the {len(x)} training examples, with which they begin. "
+                f"Use pseudo_inputs={len(x)} or fewer."
             )
         chosen = torch.randperm(len(x), generator=generator(seed, "pseudo-inputs"))[:count]
         self.pseudo_inputs.copy_(x[chosen.to(x.device)])
@@ -94,7 +94,7 @@ class VampPrior(AggregatePrior):
         if q.flow:
             raise UserError(
                 f"A VampPrior whose components are categories needs them Gaussian, and here {type(q.flow[0]).__name__} "
-                "follows the Gaussian. Use family=gaussian, or prior=vamp_prior with model=vae or model=lidvae."
+                "follows the Gaussian. Use gaussian_family, or categorical=False with VAE or LIDVAE."
             )
         return Mixture(self.log_mixing, DiagonalGaussianComponents(q.mean[0], q.scale[0]))
 
@@ -108,13 +108,13 @@ class VampPrior(AggregatePrior):
 
     def _of_pseudo_inputs(self) -> FlowGaussian:
         if not self._posterior:
-            raise UserError("A VampPrior is made of a posterior, and has none yet. Build a VAE with it first.")
+            raise UserError("A VampPrior is made of a posterior, and has none yet. Build an Autoencoder with it first.")
         (posterior,) = self._posterior
         q = posterior.distribution(posterior.encode(self.pseudo_inputs))
         if not isinstance(q, FlowGaussian):
             raise UserError(
-                f"A VampPrior needs a Gaussian q, with or without a flow, got {type(q).__name__}. Use family=gaussian "
-                "or family=realnvp."
+                f"A VampPrior needs a Gaussian q, with or without a flow, got {type(q).__name__}. Use "
+                "gaussian_family or realnvp_family."
             )
         return q
 
@@ -157,7 +157,7 @@ class PosteriorAverage(LatentDistribution):
     def elementwise_log_prob(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
         """Raises ``UserError`` with a flow, which mixes the dimensions."""
         if not self.marginals:
-            raise UserError("Behind a flow the single dimensions have no density in closed form. Use family=gaussian.")
+            raise UserError("Behind a flow the single dimensions have no density in closed form. Use gaussian_family.")
         density = normal_log_prob(w.unsqueeze(-2), self.q.mean[0], self.q.scale[0])
         return torch.logsumexp(density, -2) - log(density.shape[-2])
 
@@ -183,7 +183,7 @@ class PosteriorAverage(LatentDistribution):
 
 
 class DiagonalGaussianComponents(Components):
-    """N(mean_k, diag(scale_k^2)), each with a scale of its own, both of shape [K, M]."""
+    """N(mean_k, diag(scale_k^2)), each with a ``scale`` of its own; ``mean`` and it have shape [K, M]."""
 
     support: Support = "real"
 

@@ -58,6 +58,11 @@ class EvaluationPlan:
     overrides: tuple[str, ...] = ()
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """What was asked for of what is built: in these words errors are told."""
+        return {"measures": self.measures, "data": self.rules}
+
+    @property
     def root(self) -> Path:
         """Where an engine may put files of its own."""
         return self.ckpt.parent

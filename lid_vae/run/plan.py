@@ -152,6 +152,11 @@ class RunPlan:
         return self.devices.accelerator
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """What was asked for, as it is stored: in these words errors are told."""
+        return self.members[0].config
+
+    @property
     def root(self) -> Path:
         """The folder of all runs."""
         return self.members[0].folder.parents[2]

@@ -57,7 +57,10 @@ class Member:
         return self.error is None and not self.stopped
 
     def log(self, metrics: dict[str, float], step: int, epoch: int) -> None:
-        """For the hooks, and into the member's logs. In single precision, as Lightning logs numbers."""
+        """``metrics`` by name, for the hooks, and into the member's logs at a ``step`` of an ``epoch``.
+
+        In single precision, as Lightning logs numbers.
+        """
         tensors = {name: torch.tensor(float(value)) for name, value in metrics.items()}
         self.metrics.update(tensors)
         values = {name: value.item() for name, value in tensors.items()}
@@ -75,21 +78,24 @@ class Member:
 class BeforeFit(Protocol):
     """A hook that is called before the first step of a fit, resumed or not."""
 
-    def before_fit(self, member: Member) -> None: ...
+    def before_fit(self, member: Member) -> None:
+        """What it does to ``member``."""
 
 
 @runtime_checkable
 class BeforeStep(Protocol):
     """A hook that is called before each step, whose number is ``member.module.step``."""
 
-    def before_step(self, member: Member) -> None: ...
+    def before_step(self, member: Member) -> None:
+        """What it does to ``member``."""
 
 
 @runtime_checkable
 class Validated(Protocol):
     """A hook that is called after each validation, whose metrics are in ``member.metrics``."""
 
-    def validated(self, member: Member) -> None: ...
+    def validated(self, member: Member) -> None:
+        """What it does to ``member``."""
 
 
 @runtime_checkable
@@ -100,7 +106,8 @@ class Stateful(Protocol):
 
     def state_dict(self) -> dict[str, Any]: ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back the ``state`` that ``state_dict`` gave."""
 
 
 Hook = BeforeFit | BeforeStep | Validated | Stateful

@@ -13,7 +13,7 @@ PAIRS = 16
 
 
 def posterior_mean(module: VAEModule, x: Observations) -> Float[Tensor, "B M"]:
-    """E_q[w | x], from draws whose noise comes in opposite pairs: exact for a Gaussian without a flow.
+    """E_q[w | x] under ``module``, from draws whose noise comes in opposite pairs: exact for a Gaussian without a flow.
 
     The noise is keyed: no generator of the run advances.
     """
@@ -26,6 +26,6 @@ def posterior_mean(module: VAEModule, x: Observations) -> Float[Tensor, "B M"]:
 
 
 def average(q: Approximation, w: Float[Tensor, "S K B M"]) -> Float[Tensor, "B M"]:
-    """E_q[w | x] over the given draws."""
+    """E_q[w | x] over the given draws ``w`` of ``q``."""
     mean_KBM = w.mean(0)
     return mean_KBM[0] if q.log_category is None else (q.log_category.exp().unsqueeze(-1) * mean_KBM).sum(0)

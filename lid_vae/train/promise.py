@@ -19,7 +19,7 @@ class Promise:
 
     ``injective``: the decoder's map is an ``InjectiveMap``, injective in w. Of a sequence that suffices for every
     history apart: p(x | w) and p(x | w') then differ at its first symbol. ``prior``: what z is. ``sequence``: x is a
-    sequence. ``counterpart``: the preset without the promise.
+    sequence. ``counterpart``: the variant without the promise.
     """
 
     variant: str
@@ -29,72 +29,70 @@ class Promise:
     counterpart: str | None = None
 
     def check(self, vae: Autoencoder) -> None:
-        """Raises ``UserError`` naming the promise, the value and the fix."""
+        """Raises ``UserError`` naming the promise, the value and the fix, where ``vae`` breaks it."""
         map_ = vae.likelihood.map
         symbols = vae.likelihood.symbols
         if self.injective and not isinstance(map_, InjectiveMap):
             raise UserError(
                 f"{self.variant} needs an injective map, got {type(map_).__name__}. "
-                f"Use model={self.counterpart}, or map=brenier, polar, anchored or gradient_network."
+                f"Use {self.counterpart}, or composed_brenier, composed_gradient_network or anchored."
             )
         if self.sequence and symbols is None:
             raise UserError(
                 f"{self.variant} models sequences, and {type(vae.likelihood).__name__} has none. Use "
-                f"model={'lidvae' if self.injective else 'vae'} for data without an order, or data=synthetic_text, "
-                "ptb or text for sequences."
+                f"{'LIDVAE' if self.injective else 'VAE'} for data without an order, or SyntheticText, PTB or Text for "
+                "sequences."
             )
         if not self.sequence and symbols is not None:
-            use, preset = (
-                ("lidsvae", "il_lidvae: with inverse_lipschitz=1")
-                if self.injective
-                else ("svae", "bn_vae: with normalization=batch_norm")
+            use, further = (
+                ("LIDSVAE", "inverse_lipschitz=1 (IL-LIDVAE)") if self.injective else ("SVAE", "BatchNormPosterior")
             )
             raise UserError(
-                f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use model={use}, "
-                f"whose likelihood has a history (in place of {preset})."
+                f"{self.variant} models vectors, and these data are sequences of {symbols} symbols. Use {use}, "
+                f"whose likelihood has a history; {further} goes with it."
             )
         encoder = next((part for part in vae.posterior.modules() if isinstance(part, Encoder)), None)
         if encoder is not None and encoder.sequences != self.sequence:
             kinds, use = (
-                ("sequences", "lstm") if self.sequence else ("vectors", "mlp, or encoder=convolutional of images")
+                ("sequences", "LSTMEncoder")
+                if self.sequence
+                else ("vectors", "MLPEncoder, or ConvolutionalEncoder of images")
             )
-            raise UserError(
-                f"{self.variant} models {kinds}, which {type(encoder).__name__} does not read. Use encoder={use}."
-            )
+            raise UserError(f"{self.variant} models {kinds}, which {type(encoder).__name__} does not read. Use {use}.")
         latent = vae.likelihood.latent_dimension
         if isinstance(map_, InjectiveMap) and self.injective and not map_.injective_in(min(latent, map_.in_features)):
             raise UserError(
                 f"{self.variant} needs a map that is injective in all {latent} dimensions of the latent, got one that "
-                f"is so in the first {map_.injective_features}. Use map.anchor=${{latent_dimension}}."
+                f"is so in the first {map_.injective_features}. Use anchor={latent}."
             )
         if self.injective and not vae.likelihood.identifiable:
             raise UserError(
-                f"{self.variant} needs the latent at the input of its injective map, where likelihood.wiring=input or "
-                "none leaves it out. Use likelihood.wiring=output (the paper's) or both."
+                f"{self.variant} needs the latent at the input of its injective map, where wiring=input or none "
+                "leaves it out. Use wiring=output (the paper's) or both."
             )
         categories = vae.prior.categories
         if self.prior == "standard_normal" and categories is not None:
             raise UserError(
                 f"{self.variant} has a continuous z with a standard normal prior, got {type(vae.prior).__name__} with "
-                f"{categories} categories. Use model=gmvae or model=lidgmvae, or prior=standard_normal."
+                f"{categories} categories. Use GMVAE or LIDGMVAE, or StandardNormalPrior."
             )
         if self.prior != "standard_normal" and categories is None:
             raise UserError(
                 f"{self.variant} has a categorical z, got {type(vae.prior).__name__}. "
-                "Use model=vae or model=lidvae, or prior=gaussian_mixture."
+                "Use VAE or LIDVAE, or GaussianMixture."
             )
         if self.prior == "gaussian_mixture":
             prior = vae.prior()
             if not (isinstance(prior, Mixture) and isinstance(prior.components, GaussianComponents)):
                 raise UserError(
                     f"{self.variant} has Gaussian components, got {type(vae.prior).__name__}. "
-                    "Use model=lidmvae, or prior=gaussian_mixture."
+                    "Use LIDMVAE, or GaussianMixture."
                 )
 
     def certified(self, vae: Autoencoder) -> Literal["w", "w for every history", "w and history"] | None:
         """In what the reported inverse-Lipschitz constant m bounds distances; None where there is none.
 
-        With g the decoder's map, "w": |g(w) - g(w')| >= m |w - w'|. Of sequences with histories h and h' before a
+        With g the map of ``vae``, "w": |g(w) - g(w')| >= m |w - w'|. Of sequences with histories h and h' before a
         symbol, "w for every history": |g(w, h) - g(w', h')| >= m |w - w'|, which identifies w; "w and history", as of
         Definition 4 of Wang et al. (2021): |g(w, h) - g(w', h')| >= m |(w, h) - (w', h')|, which identifies both.
         """

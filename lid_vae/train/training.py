@@ -189,14 +189,17 @@ class Training(pl.LightningModule, ABC):
         self._end_if_none_lives()
 
     def save(self, place: int, path: Path) -> None:
-        """Writes the checkpoint of one member; called in all processes of a run, of which the first writes."""
+        """Writes the checkpoint of the member at a ``place`` to ``path``.
+
+        Called in all processes of a run, of which the first writes.
+        """
         trainer = self.trainer
         if trainer.is_global_zero:
             trainer.strategy.checkpoint_io.save_checkpoint(self.checkpoint(place), path)  # type: ignore[attr-defined]
         trainer.strategy.barrier("lid_vae.save")
 
     def checkpoint(self, place: int) -> dict[str, Any]:
-        """What one member needs to go on, by itself or with others: a checkpoint of Lightning's form."""
+        """What the member at a ``place`` needs to go on, by itself or with others: a checkpoint of Lightning's form."""
         trainer, member = self.trainer, self.members[place]
         checkpoint: dict[str, Any] = {
             "epoch": trainer.current_epoch,

@@ -11,16 +11,16 @@ def is_logged(step: int, interval: int) -> bool:
 
 
 def training_diverged(bound: float, step: int, learning_rate: float) -> UserError:
-    """The error of a training bound that is not finite."""
+    """The error of a training bound that is not finite, at a ``step`` with a ``learning_rate``."""
     return UserError(
-        f"The training bound became {bound} at step {step} (learning rate {learning_rate:.3g}). Lower optimizer.lr, or "
-        "lower gradient_clip; the checkpoints written before are intact."
+        f"The training bound became {bound} at step {step} (learning rate {learning_rate:.3g}). Lower lr= of the "
+        "optimiser, or gradient_clip=; the checkpoints written before are intact."
     )
 
 
 def validation_diverged(bound: float, step: int) -> UserError:
-    """The error of a validation bound that is not finite."""
+    """The error of a validation bound that is not finite, after a ``step``."""
     return UserError(
-        f"The validation bound became {bound} after step {step}. Lower optimizer.lr, or lower gradient_clip; the "
+        f"The validation bound became {bound} after step {step}. Lower lr= of the optimiser, or gradient_clip=; the "
         "checkpoints written before are intact."
     )

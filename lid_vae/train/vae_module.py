@@ -27,7 +27,7 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class VAEModule(pl.LightningModule):
-    """An ``Autoencoder`` with its ``Objective`` and ``Inference``. Abstract: each variant adds its ``promise``.
+    """``vae`` with its ``objective`` and ``inference``, for Lightning. Abstract: each variant adds its ``promise``.
 
     Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
     ``optimizer`` makes one of parameters; ``schedule`` multiplies the learning rate, by batches. ``gradient_clip``
@@ -58,10 +58,10 @@ class VAEModule(pl.LightningModule):
         if gradient_clip is not None and not gradient_clip > 0:
             raise UserError(
                 f"gradient_clip={gradient_clip} must be above zero: a negative norm would turn every step round. "
-                "Use gradient_clip=null for no bound."
+                "Use gradient_clip=None for no bound."
             )
         if evaluation_samples < 2:
-            raise UserError(f"Measures need two samples at least, got validation_samples={evaluation_samples}.")
+            raise UserError(f"Measures need two samples at least, got evaluation_samples={evaluation_samples}.")
         self.vae, self.objective, self.inference = vae, objective, inference
         self.make_optimizer, self.schedule = optimizer, schedule
         self.seed, self.gradient_clip = seed, gradient_clip
@@ -87,7 +87,7 @@ class VAEModule(pl.LightningModule):
         return noise if size == 1 else noise[:, :, rank * batch : (rank + 1) * batch]
 
     def infer(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Approximation:
-        """q for a batch, with the trained inference strategy."""
+        """q for a batch ``x``, with the trained inference strategy, from ``noise`` of its own."""
         with torch.set_grad_enabled(self.inference.needs_gradient):
             return self.inference.posterior(self.vae, self.objective, x, noise)
 
@@ -98,7 +98,7 @@ class VAEModule(pl.LightningModule):
         self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
 
     def calibrate(self, data: DataModule) -> None:
-        """Lets a posterior or likelihood that needs it take its statistics for evaluation from the training set."""
+        """From the training set of ``data``, the statistics that a posterior or likelihood needs for evaluation."""
         if isinstance(self.vae.posterior, CalibratedPosterior):
             self.vae.posterior.calibrate(batch.x for batch in data.batches("train"))
         if isinstance(self.vae.likelihood, CalibratedLikelihood):
@@ -127,14 +127,12 @@ class VAEModule(pl.LightningModule):
             if not self.parameter_group(group):
                 raise UserError(
                     f"{type(self.inference).__name__} trains the parameters of the {group} apart, and there are none "
-                    "here. Use inference=amortized."
+                    "here. Use Amortized."
                 )
         try:
             made = [self.make_optimizer(self.parameter_group(group)) for group in self.inference.groups]
         except (TypeError, ValueError) as error:
-            raise UserError(
-                f"The optimiser refuses its options: {error}. Correct optimizer.lr and the like."
-            ) from error
+            raise UserError(f"The optimiser refuses its options: {error}. Correct lr= and the like.") from error
         for optimizer, state in zip(made, states or [{}] * len(made), strict=True):
             if state:
                 optimizer.load_state_dict(state)

@@ -31,9 +31,11 @@ class Variant(VAEModule, Training):
         return self.data.stream().batch(self.step, draw).x
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Describes the model in ``checkpoint``."""
         checkpoint["lid_vae"] = self.describe()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on at the step of ``checkpoint``."""
         self.step = checkpoint["lid_vae"]["step"]
 
 
@@ -58,22 +60,22 @@ class SVAE(Variant):
 class LIDVAE(Variant):
     """z ~ N(0, I), x | z through Brenier maps and lifts (Wang et al. 2021, Definition 4 with w = z)."""
 
-    promise = Promise("LIDVAE", injective=True, prior="standard_normal", counterpart="vae")
+    promise = Promise("LIDVAE", injective=True, prior="standard_normal", counterpart="VAE")
 
 
 class LIDMVAE(Variant):
     """z categorical, w | z any exponential family, x | w through Brenier maps and lifts (Definition 4)."""
 
-    promise = Promise("LIDMVAE", injective=True, prior="mixture", counterpart="gmvae")
+    promise = Promise("LIDMVAE", injective=True, prior="mixture", counterpart="GMVAE")
 
 
 class LIDGMVAE(Variant):
     """LIDMVAE with Gaussian w | z; with a Bernoulli likelihood, the "Bernoulli mixture" variant for images."""
 
-    promise = Promise("LIDGMVAE", injective=True, prior="gaussian_mixture", counterpart="gmvae")
+    promise = Promise("LIDGMVAE", injective=True, prior="gaussian_mixture", counterpart="GMVAE")
 
 
 class LIDSVAE(Variant):
     """z ~ N(0, I), a sequence given [z, history] through Brenier maps and lifts (Definition 4 with an LSTM history)."""
 
-    promise = Promise("LIDSVAE", injective=True, prior="standard_normal", sequence=True, counterpart="svae")
+    promise = Promise("LIDSVAE", injective=True, prior="standard_normal", sequence=True, counterpart="SVAE")

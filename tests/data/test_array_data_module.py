@@ -107,12 +107,12 @@ def test_reading_before_setup_says_so() -> None:
 
 @pytest.mark.parametrize("option", ["batch_size", "train_size", "valid_size", "test_size", "eval_batch_size"])
 def test_sizes_below_one_are_refused(option: str) -> None:
-    with pytest.raises(UserError, match=f"data.{option}=0"):
+    with pytest.raises(UserError, match=f"{option}=0"):
         Digits(**{option: 0})
 
 
 def test_more_training_examples_than_there_are_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data.train_size=1201 .* 1200"):
+    with pytest.raises(UserError, match=r"train_size=1201 .* 1200"):
         ready(Digits(train_size=1201))
 
 

@@ -63,5 +63,5 @@ def test_none_keeps_grey_levels(name: str | None) -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data.binarise=threshold .* dynamic, fixed, none"):
+    with pytest.raises(UserError, match=r"binarise=threshold .* dynamic, fixed, none"):
         binarisation("threshold")

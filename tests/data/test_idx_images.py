@@ -86,5 +86,5 @@ def test_addresses_come_from_torchvision(kind: type[IdxImages]) -> None:
 
 
 def test_a_validation_part_of_everything_is_refused(corpus: Callable[[str], str]) -> None:
-    with pytest.raises(UserError, match=r"data.valid_size=60000 leaves no training data"):
+    with pytest.raises(UserError, match=r"valid_size=60000 leaves no training data"):
         MNIST(corpus("mnist"), valid_size=60_000).setup()

@@ -66,9 +66,9 @@ def test_the_array_of_images_is_named_or_the_only_one() -> None:
     arrays = {"a": IMAGES, "b": IMAGES + 1, "labels": np.zeros((1, 2))}
     assert pick(arrays, "b", HERE) is arrays["b"]
     assert pick({"a": IMAGES, "labels": np.zeros((1, 2))}, None, HERE) is IMAGES
-    with pytest.raises(UserError, match=r"a \(2, 3, 4\), b .* data.key"):
+    with pytest.raises(UserError, match=r"a \(2, 3, 4\), b .* key"):
         pick(arrays, None, HERE)
-    with pytest.raises(UserError, match=r"no array data.key=c"):
+    with pytest.raises(UserError, match=r"no array key=c"):
         pick(arrays, "c", HERE)
 
 
@@ -92,7 +92,7 @@ def test_layouts_without_a_shape() -> None:
     [
         (np.zeros((784, 24_345)), None, r"shape \(784, 24345\), and rows of 24345 values are no square images"),
         (np.zeros((5, 12)), (5, 5), "neither rows nor columns have the 25 values"),
-        (np.zeros((9, 4, 3)), (3, 4), r"no images of data.shape=\[3, 4\]"),
+        (np.zeros((9, 4, 3)), (3, 4), r"no images of shape=\[3, 4\]"),
         (np.zeros((9, 32, 32, 3)), None, "Grey images are wanted"),
         (np.zeros(9), None, "Grey images are wanted"),
     ],
@@ -126,7 +126,7 @@ def test_ranges(values: np.ndarray, maximum: float | None, expected: list[int]) 
         (np.array([-1, 4]), None, "from -1 to 4, outside the range 0 to 255"),
         (np.array([0, 256]), None, "outside the range 0 to 255"),
         (np.array([0, 17]), 16.0, "outside the range 0 to 16"),
-        (np.array([0, 17]), 0.0, "data.maximum=0.0 must be above 0"),
+        (np.array([0, 17]), 0.0, "maximum=0.0 must be above 0"),
         (np.array(["a"]), None, "not real numbers"),
         (np.array([1j]), None, "not real numbers"),
         (np.zeros((0, 4)), None, "is empty"),
@@ -144,7 +144,7 @@ def test_labels_from_the_same_file_or_their_own(tmp_path: Path) -> None:
     assert read_labels("y", arrays, HERE).tolist() == [4, 2]
     assert read_labels(str(tmp_path / "y.npy"), arrays, HERE).tolist() == [5, 6]
     assert read_labels(str(tmp_path / "y.txt"), {}, HERE).tolist() == ["cat", "dog"]
-    with pytest.raises(UserError, match=r"data.labels=z is neither an array of images.npy \(x, y\), nor a file"):
+    with pytest.raises(UserError, match=r"labels=z is neither an array of images.npy \(x, y\), nor a file"):
         read_labels("z", arrays, HERE)
 
 

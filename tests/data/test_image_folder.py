@@ -48,7 +48,7 @@ def test_colours_become_luminance(tmp_path: Path) -> None:
 def test_sizes_that_differ_are_refused_or_resized(tmp_path: Path) -> None:
     write(tmp_path / "a.png", grey(0, 5, 7))
     write(tmp_path / "b.png", grey(1, 6, 7))
-    with pytest.raises(UserError, match=r"a.png is 5 x 7 .* b.png is 6 x 7. Give one with data.size=\[5,7\]"):
+    with pytest.raises(UserError, match=r"a.png is 5 x 7 .* b.png is 6 x 7. Give one with size=\[5,7\]"):
         read_image_folder(tmp_path, None)
     assert read_image_folder(tmp_path, (4, 3))[0].shape == (2, 4, 3)
 

@@ -76,13 +76,13 @@ def test_a_path_inside_the_data_root(tmp_path: Path) -> None:
     module = Images("own.npy", root=str(tmp_path), size=[2, 3])
     module.setup()
     assert module.image_shape == (2, 3)
-    with pytest.raises(UserError, match=r"data.path=other.npy does not exist"):
+    with pytest.raises(UserError, match=r"path=other.npy does not exist"):
         Images("other.npy", root=str(tmp_path)).setup()
 
 
 @pytest.mark.parametrize("option", [{"key": "x"}, {"shape": [4, 6]}, {"maximum": 1.0}])
 def test_options_of_arrays_are_refused_for_a_folder(tmp_path: Path, option: dict) -> None:
-    with pytest.raises(UserError, match=f"data.{next(iter(option))} is for array files"):
+    with pytest.raises(UserError, match=f"{next(iter(option))}= is for array files"):
         ready(tmp_path, **option)
 
 
@@ -94,7 +94,7 @@ def test_labels_of_another_length_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, [3], [3, 4, 5], [3, -1]])
 def test_sizes_that_are_none_are_refused(size: object) -> None:
-    with pytest.raises(UserError, match=r"data.size=\["):
+    with pytest.raises(UserError, match=r"size=\["):
         Images("own.npy", size=size)
 
 

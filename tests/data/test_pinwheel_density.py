@@ -116,7 +116,7 @@ def test_expected_log_density() -> None:
 
 @pytest.mark.parametrize("option", ["classes", "radial", "tangential", "scale"])
 def test_numbers_that_are_no_spread_are_refused(option: str) -> None:
-    with pytest.raises(UserError, match=f"data.{option}=0"):
+    with pytest.raises(UserError, match=f"{option}=0"):
         PinwheelLaw(**{option: 0 if option == "classes" else 0.0})
-    with pytest.raises(UserError, match=r"data.rate=-1.0"):
+    with pytest.raises(UserError, match=r"rate=-1.0"):
         PinwheelLaw(rate=-1.0)

@@ -29,7 +29,7 @@ def test_no_size_holds_out_a_tenth() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 100, 101])
 def test_a_part_of_nothing_or_of_all_is_refused(size: int) -> None:
-    with pytest.raises(UserError, match=f"data.valid_size={size}"):
+    with pytest.raises(UserError, match=f"valid_size={size}"):
         hold_out(SPLIT, size, seed=0, part="valid")
 
 
@@ -41,7 +41,7 @@ def test_a_smaller_subset_lies_inside_a_larger_one() -> None:
 
 
 def test_a_subset_larger_than_the_training_part_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data.train_size=101 .* 100 training examples"):
+    with pytest.raises(UserError, match=r"train_size=101 .* 100 training examples"):
         subsample(SPLIT, 101, seed=0)
 
 

@@ -108,15 +108,15 @@ def test_a_relative_path_is_looked_for_in_the_root_too(write: Callable[..., str]
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, r"data.path=<file> to divide, or data.train=<file>"),
+        ({}, r"path=<file> to divide, or train=<file>"),
         ({"path": "a", "train": "b"}, "and not both"),
         ({"path": "a", "test": "b"}, "and not both"),
-        ({"path": "a", "batch_size": 0}, "data.batch_size=0"),
-        ({"path": "a", "test_size": 0}, "data.test_size=0"),
-        ({"path": "a", "vocabulary_size": 0}, "data.vocabulary_size=0"),
-        ({"path": "a", "minimum_count": 0}, "data.minimum_count=0"),
-        ({"path": "a", "max_length": 0}, "data.max_length=0"),
-        ({"path": "a", "long": "cut"}, "data.long=cut is unknown. Choose truncate or drop"),
+        ({"path": "a", "batch_size": 0}, "batch_size=0"),
+        ({"path": "a", "test_size": 0}, "test_size=0"),
+        ({"path": "a", "vocabulary_size": 0}, "vocabulary_size=0"),
+        ({"path": "a", "minimum_count": 0}, "minimum_count=0"),
+        ({"path": "a", "max_length": 0}, "max_length=0"),
+        ({"path": "a", "long": "cut"}, "long=cut is unknown. Choose truncate or drop"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], words: str) -> None:
@@ -125,13 +125,13 @@ def test_wrong_options_are_refused(options: dict[str, object], words: str) -> No
 
 
 def test_a_missing_file_is_refused_by_its_option(write: Callable[..., str], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data.path=absent.txt is no file"):
+    with pytest.raises(UserError, match=r"path=absent.txt is no file"):
         ready(Text(path="absent.txt"))
-    with pytest.raises(UserError, match=r"data.valid=absent.txt is no file"):
+    with pytest.raises(UserError, match=r"valid=absent.txt is no file"):
         ready(Text(train=write("own", "a b", repeat=30), valid="absent.txt"))
-    with pytest.raises(UserError, match=r"data.train=absent.txt is no file"):
+    with pytest.raises(UserError, match=r"train=absent.txt is no file"):
         ready(Text(train="absent.txt"))
-    with pytest.raises(UserError, match=r"data.path=\S+ is a folder. Name a file in it"):
+    with pytest.raises(UserError, match=r"path=\S+ is a folder. Name a file in it"):
         ready(Text(path=str(tmp_path)))
 
 
@@ -142,13 +142,13 @@ def test_a_corpus_of_one_sentence_is_refused(write: Callable[..., str]) -> None:
             ready(Text(path=path))
     with pytest.raises(UserError, match="The train split of text is one sentence, from which nothing"):
         ready(Text(train=one, valid=one, test=one))
-    with pytest.raises(UserError, match=r"The valid split of text is one sentence.*data\.valid_size"):
+    with pytest.raises(UserError, match=r"The valid split of text is one sentence.*valid_size"):
         ready(Text(path=write("few", "a b", repeat=9)))
     assert len(ready(Text(train=two, valid=two, test=two)).train) == 2
 
 
 def test_more_sentences_than_there_are_is_refused(write: Callable[..., str]) -> None:
-    with pytest.raises(UserError, match=r"data.train_size=26 asks for more than there is: 25"):
+    with pytest.raises(UserError, match=r"train_size=26 asks for more than there is: 25"):
         ready(Text(path=write("own", "a b", repeat=30), train_size=26))
 
 
@@ -304,7 +304,7 @@ def test_the_published_toy_data(corpus: Callable[[str], str]) -> None:
 
 
 def test_an_unknown_source_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data.source=early is unknown. Choose generated or published"):
+    with pytest.raises(UserError, match=r"source=early is unknown. Choose generated or published"):
         SyntheticText(source="early")
 
 

@@ -101,11 +101,11 @@ def test_a_list_that_is_no_vocabulary_is_refused(words: list[str]) -> None:
 
 
 def test_an_unknown_library_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data.vocabulary=spacy is unknown. Choose one of tokenizers, torchtext"):
+    with pytest.raises(UserError, match=r"vocabulary=spacy is unknown. Choose one of tokenizers, torchtext"):
         make_vocabulary("spacy", [UNKNOWN, EOS])
 
 
 def test_a_torchtext_that_does_not_load_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchtext", None)
-    with pytest.raises(UserError, match=r"archived.*after 2\.3\. Use data\.vocabulary=tokenizers"):
+    with pytest.raises(UserError, match=r"archived.*after 2\.3\. Use vocabulary='tokenizers'"):
         make_vocabulary("torchtext", [UNKNOWN, "a", EOS])

@@ -77,7 +77,7 @@ def test_lists_that_are_none_are_refused(write: Write, tmp_path: Path) -> None:
         text(own, vocabulary_file=write("words", "a", "b", "a 7"))
     with pytest.raises(UserError, match="names no words"):
         text(own, vocabulary_file=write("words", "<unk>", ""))
-    with pytest.raises(UserError, match=r"data\.vocabulary_file=absent is no file"):
+    with pytest.raises(UserError, match=r"vocabulary_file=absent is no file"):
         text(own, vocabulary_file="absent")
     with pytest.raises(UserError, match="model of vectors, which knows no words"):
         text(own, vocabulary_file=checkpoint(tmp_path / "best.ckpt", None))

@@ -124,7 +124,7 @@ def test_refinement_of_nothing_is_refused() -> None:
     vae.posterior = ConstantPosterior(vae.posterior.latent_dimension).double()
     x = data(vae)
     noise = draw_noise(vae, x)
-    with pytest.raises(UserError, match=r"ConstantPosterior has no parameters to refine\. Use inference=amortized"):
+    with pytest.raises(UserError, match=r"ConstantPosterior has no parameters to refine\. Use Amortized"):
         SemiAmortized(steps=1).posterior(vae, ELBO(), x, noise)
     q = SemiAmortized(steps=0).posterior(vae, ELBO(), x, noise)
     torch.testing.assert_close(q.sample(noise).w, noise, rtol=0, atol=0)
@@ -133,7 +133,7 @@ def test_refinement_of_nothing_is_refused() -> None:
 def test_refused_for_binary_latents() -> None:
     vae = make_vae("bernoulli", "conditional", "gaussian")
     x = data(vae)
-    with pytest.raises(UserError, match="inference=amortized"):
+    with pytest.raises(UserError, match="Use Amortized"):
         SemiAmortized(steps=1).posterior(vae, ELBO(samples=2), x, draw_noise(vae, x))
 
 

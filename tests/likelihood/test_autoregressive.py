@@ -229,7 +229,7 @@ def test_word_dropout_hides_the_history_in_training_alone() -> None:
 
 
 def test_more_dimensions_than_logits_are_refused_with_the_largest_history() -> None:
-    with pytest.raises(UserError, match=rf"likelihood\.hidden={V - 1 - M} or less"):
+    with pytest.raises(UserError, match=rf"Use hidden={V - 1 - M} or less"):
         make(map_="brenier", hidden=V)
     assert make(map_="brenier", hidden=V - 1 - M).map.in_features == V - 1
     assert make(map_="mlp", hidden=2 * V).map.in_features == 2 * V + M
@@ -239,9 +239,9 @@ def test_more_dimensions_than_logits_are_refused_with_the_largest_history() -> N
     ("options", "message"),
     [
         ({"wiring": "everywhere"}, "wiring=everywhere is not known. Use output, input, both or none"),
-        ({"embedding": 0}, "of at least 1, got 0, 3 and 1"),
-        ({"word_dropout": 1.5}, "likelihood.word_dropout=1.5"),
-        ({"dropout": 1.0}, "likelihood.dropout=1.0"),
+        ({"embedding": 0}, "of at least 1, got embedding=0, features=3 and layers=1"),
+        ({"word_dropout": 1.5}, "word_dropout=1.5"),
+        ({"dropout": 1.0}, "got dropout=1.0"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict, message: str) -> None:

@@ -118,7 +118,7 @@ def test_refused() -> None:
     with pytest.raises(UserError, match="scale_floor"):
         optimal(0.1, 0.2)
     vae = make_vae("gaussian", "enumerate")
-    with pytest.raises(UserError, match=r"family\.mixture=conditional"):
+    with pytest.raises(UserError, match="mixture='conditional'"):
         Autoencoder(vae.prior, optimal(), vae.posterior)
 
 
@@ -133,7 +133,7 @@ def test_trains_and_is_measured(model: str, inference: str) -> None:
 def test_enumerated_categories_are_refused_by_their_name() -> None:
     with pytest.raises((UserError, InstantiationException)) as caught:
         two_steps(["model=gmvae", "likelihood=optimal_gaussian", "family.mixture=enumerate"], "pinwheel")
-    assert "likelihood=gaussian" in str(user_error(caught.value))
+    assert "gaussian_likelihood" in str(user_error(caught.value))
 
 
 def test_a_run_and_its_evaluation_agree(tmp_path) -> None:

@@ -257,18 +257,18 @@ def test_a_skip_mlp_starts_near_a_linear_map() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_features": 6, "out_features": 6}, r"leaves its network.*6 none is left. Use map=polar or map=brenier"),
+        ({"in_features": 6, "out_features": 6}, r"leaves its network.*6 none is left. Use composed_brenier"),
         (
             {"in_features": 7, "out_features": 6},
             r"more outputs than anchored inputs, got 6 and 7. Use latent_dimension=5",
         ),
-        ({"anchor": 3}, r"map\.anchor=3 must be from 1 to 2"),
-        ({"anchor": 0}, r"map\.anchor=0 must be from 1 to 2"),
-        ({"lift": "bogus"}, r"map\.lift=bogus is not known"),
-        ({"scale": 0.01}, r"0 < scale_floor < scale, got scale=0\.01.*Use map\.scale=1"),
+        ({"anchor": 3}, r"from 1 to 2, .* got anchor=3"),
+        ({"anchor": 0}, r"from 1 to 2, .* got anchor=0"),
+        ({"lift": "bogus"}, r"lift=bogus is not known"),
+        ({"scale": 0.01}, r"0 < scale_floor < scale, got scale=0\.01.*Use scale=1"),
         ({"scale_floor": 0.0}, r"0 < scale_floor < scale"),
-        ({"inverse_lipschitz": 0.0}, r"above zero.*map\.inverse_lipschitz=1"),
-        ({"bijection": LinearMap}, r"must be injective, got LinearMap. Use map/bijection=brenier"),
+        ({"inverse_lipschitz": 0.0}, r"above zero.*inverse_lipschitz=1"),
+        ({"bijection": LinearMap}, r"must be injective, got LinearMap. Use bijection=composed_brenier"),
     ],
 )
 def test_maps_that_cannot_be_are_refused(options, message: str) -> None:

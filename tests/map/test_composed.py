@@ -189,8 +189,8 @@ def test_layer_dimensions_never_shrink(small: int, more: int, depth: int) -> Non
     ("arguments", "message"),
     [
         ((5, 4, 2), "from fewer dimensions to more, got 5 -> 4. Use latent_dimension=4 or less"),
-        ((2, 4, 1), "map.depth=1 cannot take 2 dimensions to 4.*Use map.depth=2 or more"),
-        ((2, 2, 0), "map.depth=0"),
+        ((2, 4, 1), "depth=1 cannot take 2 dimensions to 4.*Use depth=2 or more"),
+        ((2, 2, 0), "depth=0"),
     ],
 )
 def test_impossible_dimensions_are_refused(arguments: tuple[int, int, int], message: str) -> None:
@@ -211,5 +211,5 @@ def test_parts_that_do_not_meet_are_refused() -> None:
 
 
 def test_an_unknown_lift_is_refused() -> None:
-    with pytest.raises(UserError, match=r"map\.lift=bogus is not known. Use one of pad, random, pca, spread"):
+    with pytest.raises(UserError, match=r"lift=bogus is not known. Use one of pad, random, pca, spread"):
         composed_brenier(2, 4, 3, 1, lift="bogus")

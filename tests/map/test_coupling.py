@@ -144,11 +144,11 @@ def test_stacked_parameters_under_vmap(bound: float | None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1, 2, 8), r"needs two dimensions at least, got 1. Use map\.shears=0"),
-        ((2, -1, 8), r"map\.shears and map\.shear_width of at least 1, got -1 and 8. Use map\.shears=2"),
-        ((2, 2, 0), r"of at least 1, got 2 and 0"),
-        ((2, 2, 8, 0.0), r"map\.shear_bound=0\.0 must be above zero.*Use map\.shear_bound=1, or null"),
-        ((2, 2, 8, float("nan")), r"map\.shear_bound=nan"),
+        ((1, 2, 8), r"need two dimensions at least, got features=1"),
+        ((2, -1, 8), r"of at least 1, got count=-1 and width=8. Use count=2"),
+        ((2, 2, 0), r"of at least 1, got count=2 and width=0"),
+        ((2, 2, 8, 0.0), r"bound=0\.0 could not move: it must be above zero.*Use bound=1, or None"),
+        ((2, 2, 8, float("nan")), r"bound=nan"),
     ],
 )
 def test_couplings_that_cannot_be_are_refused(arguments: tuple, message: str) -> None:

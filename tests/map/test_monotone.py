@@ -105,7 +105,7 @@ def test_onto_where_the_gradient_is_continuous(kind: str, hidden_layers: int, dt
 
 def test_a_point_in_a_gap_of_the_papers_image_is_refused() -> None:
     map_ = make_monotone("paper none")
-    with torch.no_grad(), pytest.raises(UserError, match=r"with map\.activation=paper the image has gaps"):
+    with torch.no_grad(), pytest.raises(UserError, match=r"with activation=paper the image has gaps"):
         map_.inverse(5 * normal(4, 3))
 
 
@@ -217,7 +217,7 @@ def test_an_affine_potential_leaves_the_quadratic(kind: str) -> None:
     [
         ({"strong_convexity": 0.01, "strong_convexity_floor": 0.01}, "0 < strong_convexity_floor < strong_convexity"),
         ({"strong_convexity_floor": 0.0}, "0 < strong_convexity_floor"),
-        ({"hidden_layers": 0}, "at least one hidden layer, got 0"),
+        ({"hidden_layers": 0}, "at least one hidden layer, got hidden_layers=0"),
         ({"sharpness": 0.0}, "sharpness"),
         ({"curvature": -1.0}, "curvature"),
     ],

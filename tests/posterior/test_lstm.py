@@ -36,8 +36,8 @@ def test_families_take_it(family) -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((8, 8), {}, "reads sequences, and an example here is [8, 8]. Use encoder=mlp"),
-        ((9,), {"pooling": "max"}, "encoder.pooling=max is not known. Use last or mean"),
+        ((8, 8), {}, "reads sequences, and an example here is [8, 8]. Use MLPEncoder"),
+        ((9,), {"pooling": "max"}, "pooling=max is not known. Use last or mean"),
         ((9,), {"layers": 0}, "layers of at least 1"),
         ((9,), {"dropout": 1.0}, "a dropout below 1"),
     ],

@@ -192,13 +192,13 @@ def test_convolutions_see_rows_and_columns() -> None:
 
 
 def test_realnvp_for_binary_latents_is_refused() -> None:
-    with pytest.raises(UserError, match=r"cannot serve binary latents .*Use family=gaussian"):
+    with pytest.raises(UserError, match=r"cannot serve binary latents .*Use gaussian_family"):
         FAMILIES["realnvp"]((D,), M, K, "binary")
 
 
 @pytest.mark.parametrize("make", [gaussian_family, partial(realnvp_family, width=5)])
 def test_an_unknown_mixture_is_refused(make) -> None:
-    with pytest.raises(UserError, match=r"family\.mixture=bogus is not known. Use conditional or enumerate"):
+    with pytest.raises(UserError, match=r"mixture=bogus is not known. Use conditional or enumerate"):
         make(encoder, mixture="bogus")((D,), M, K, "real")
 
 
@@ -206,5 +206,5 @@ def test_meaningless_encoders_are_refused() -> None:
     with pytest.raises(UserError, match="at least one hidden layer, got hidden_layers=0"):
         MLPEncoder((D,), 8, 0)
     for shape in ((64,), (7, 28), (1, 8, 8)):
-        with pytest.raises(UserError, match=r"at least 8 x 8 pixels, got \[.*Use encoder=mlp"):
+        with pytest.raises(UserError, match=r"at least 8 x 8 pixels, got \[.*Use MLPEncoder"):
             ConvolutionalEncoder(shape, 8)

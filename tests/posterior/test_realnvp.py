@@ -116,9 +116,9 @@ def test_every_parameter_learns_and_the_state_is_complete(hidden_layers: int) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1, 5), r"needs latent_dimension >= 2. Use family=gaussian"),
-        ((3, 5, 1), r"two coupling layers or more .* got family.couplings=1"),
-        ((3, 5, 2, 0), r"at least one hidden layer, got family.hidden_layers=0"),
+        ((1, 5), r"needs two dimensions or more, got dimension=1. Use gaussian_family"),
+        ((3, 5, 1), r"two coupling layers or more .* got couplings=1"),
+        ((3, 5, 2, 0), r"at least one hidden layer, got hidden_layers=0"),
     ],
 )
 def test_meaningless_flows_are_refused(arguments: tuple[int, ...], message: str) -> None:

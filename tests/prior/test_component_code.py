@@ -100,7 +100,7 @@ def test_gradients_reach_every_parameter_and_the_state_is_complete(kind: str) ->
     [
         ((0, 2), "at least one category, got categories=0"),
         ((3, 2, "regular", 0.01), "0 < floor < size, got floor=0.01 and size=0.01"),
-        ((3, 2, "bogus"), r"code=bogus is not known. Use regular \(certified\) or learned"),
+        ((3, 2, "bogus"), r"kind=bogus is not known. Use regular \(certified\) or learned"),
     ],
 )
 def test_meaningless_codes_are_refused(arguments: tuple, message: str) -> None:

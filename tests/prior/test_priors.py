@@ -96,7 +96,7 @@ def test_gaussian_components_start_at_the_scale_they_are_given() -> None:
 
 
 def test_an_unknown_component_is_refused() -> None:
-    with pytest.raises(UserError, match=r"prior\.component=bogus is not known. Use one of gaussian, log_normal"):
+    with pytest.raises(UserError, match=r"component=bogus is not known. Use one of gaussian, log_normal"):
         ExponentialFamilyMixture(4, 3, "bogus")
 
 

@@ -63,9 +63,9 @@ def test_early_stopping_counts_misses_in_a_row():
 @pytest.mark.parametrize(
     ("make_hook", "words"),
     [
-        (lambda: Best("x", mode="highest"), r"callbacks.checkpoint.mode=highest is not known. Use max or min."),
-        (lambda: EarlyStopping(mode="up"), r"callbacks.early_stopping.mode=up is not known"),
-        (lambda: EarlyStopping(patience=0), r"callbacks.early_stopping.patience=0 must be at least 1"),
+        (lambda: Best("x", mode="highest"), r"mode=highest is not known. Use max or min."),
+        (lambda: EarlyStopping(mode="up"), r"mode=up is not known"),
+        (lambda: EarlyStopping(patience=0), r"needs patience >= 1, got patience=0"),
         (lambda: Fake().validate(Best("x", monitor="valid/bund"), 0.0), r"is not among .* Use one of valid/bound."),
     ],
 )

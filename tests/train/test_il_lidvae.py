@@ -38,7 +38,8 @@ def test_the_constant_follows_its_schedule_and_the_checkpoint_has_its_own(progra
     ("options", "message"),
     [
         (["model=lidvae"], "Start it with map.inverse_lipschitz=1"),
-        (["model=vae"], "MLP has none. Use model=il_lidvae"),
+        (["model=vae"], "MLP has none. Use LIDVAE and composed_brenier with inverse_lipschitz=1."),
+        (["model=vae"], "(On the command line: model=lidvae, map=brenier.)"),
         (
             ["model=il_lidvae", "callbacks.lipschitz.schedule.end=0", "callbacks.lipschitz.schedule.share=0.1"],
             "above zero",

@@ -66,5 +66,5 @@ def binarisation(name: str | None) -> Binarisation:
     """
     chosen = _BY_NAME.get("none" if name is None else name)
     if chosen is None:
-        raise UserError(f"data.binarise={name} is unknown. Choose one of {', '.join(_BY_NAME)}.")
+        raise UserError(f"binarise={name} is unknown. Choose one of {', '.join(_BY_NAME)}.")
     return chosen

@@ -56,11 +56,11 @@ def pick(arrays: dict[str, np.ndarray], key: str | None, path: Path) -> np.ndarr
     inside = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
     if key is not None:
         if key not in arrays:
-            raise UserError(f"{path} holds no array data.key={key}; it holds {inside}.")
+            raise UserError(f"{path} holds no array key={key}; it holds {inside}.")
         return arrays[key]
     candidates = [array for array in arrays.values() if array.ndim >= 2 and min(array.shape[:2]) > 1]
     if len(candidates) != 1:
-        raise UserError(f"{path} holds {inside}. Say which array holds the images, with data.key=<name>.")
+        raise UserError(f"{path} holds {inside}. Say which array holds the images, with key=<name>.")
     return candidates[0]
 
 
@@ -83,19 +83,19 @@ def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> n
             return array
         if array.shape[:2] == shape:
             return np.moveaxis(array, -1, 0)
-        raise UserError(f"{given}, which holds no images of data.shape={list(shape)}.")
+        raise UserError(f"{given}, which holds no images of shape={list(shape)}.")
     rows, values = array.shape
     height, width = shape or (math.isqrt(values), math.isqrt(values))
     if values == height * width:
         return array.reshape(-1, height, width)
     if shape is None:
         raise UserError(
-            f"{given}, and rows of {values} values are no square images. Give data.shape=[height,width]; the "
+            f"{given}, and rows of {values} values are no square images. Give shape=[height,width]; the "
             "images may then also stand in the columns."
         )
     if rows == height * width:
         return array.T.reshape(-1, height, width)
-    raise UserError(f"{given}: neither rows nor columns have the {height * width} values of data.shape.")
+    raise UserError(f"{given}: neither rows nor columns have the {height * width} values of shape={list(shape)}.")
 
 
 def as_bytes(array: np.ndarray, maximum: float | None, path: Path) -> Tensor:
@@ -117,11 +117,11 @@ def as_bytes(array: np.ndarray, maximum: float | None, path: Path) -> Tensor:
     if maximum is None:
         maximum = 1 if array.dtype.kind in "bf" or high <= 1 else 255
     if maximum <= 0:
-        raise UserError(f"data.maximum={maximum} must be above 0.")
+        raise UserError(f"maximum={maximum} must be above 0.")
     if low < 0 or high > maximum:
         raise UserError(
             f"Pixel values in {path} run from {low:g} to {high:g}, outside the range 0 to {maximum:g} of "
-            f"{array.dtype} images. Name the value of white with data.maximum=<value>, or rescale the array."
+            f"{array.dtype} images. Name the value of white with maximum=<value>, or rescale the array."
         )
     if array.dtype == np.uint8 and maximum == 255:
         return torch.from_numpy(np.array(array, order="C"))
@@ -141,7 +141,7 @@ def read_labels(labels: str, arrays: dict[str, np.ndarray], path: Path) -> np.nd
     source = Path(labels).expanduser()
     if not source.exists():
         beside = f"an array of {path} ({', '.join(arrays)}), nor " if arrays else ""
-        raise UserError(f"data.labels={labels} is neither {beside}a file. Give one, or null for no labels.")
+        raise UserError(f"labels={labels} is neither {beside}a file. Give one, or labels=None for no labels.")
     if source.suffix == ".txt":
         return np.array(source.read_text().split())
     found = read_arrays(source)

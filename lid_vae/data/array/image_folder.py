@@ -40,7 +40,7 @@ def read_image_folder(folder: Path, size: tuple[int, int] | None) -> tuple[Tenso
         if image.shape != first:
             raise UserError(
                 f"Images in {folder} differ in size: {paths[0].name} is {first[0]} x {first[1]} (height x width) and "
-                f"{path.name} is {image.shape[0]} x {image.shape[1]}. Give one with data.size=[{first[0]},{first[1]}]."
+                f"{path.name} is {image.shape[0]} x {image.shape[1]}. Give one with size=[{first[0]},{first[1]}]."
             )
     return torch.stack(images), [path.parent.name for path in paths] if below else None
 

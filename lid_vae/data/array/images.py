@@ -79,17 +79,17 @@ class Images(PixelDataModule):
         for path in places:
             if path.exists():
                 return path
-        raise UserError(f"data.path={places[0]} does not exist, neither in {Path.cwd()} nor in {self.root}.")
+        raise UserError(f"path={places[0]} does not exist, neither in {Path.cwd()} nor in {self.root}.")
 
     def _read_folder(self, folder: Path) -> tuple[Tensor, np.ndarray | None]:
         for name, value in (("key", self.key), ("shape", self.given_shape), ("maximum", self.maximum)):
             if value is not None:
-                raise UserError(f"data.{name} is for array files, and data.path={folder} is a folder. Leave it out.")
+                raise UserError(f"{name}= is for array files, and path={folder} is a folder. Leave it out.")
         images, names = read_image_folder(folder, self.size)
         if self.labels is None:
             return images, None if names is None else np.array(names)
         if names is not None:
-            raise UserError(f"{folder} has a sub-folder for each label, and data.labels={self.labels} is given too.")
+            raise UserError(f"{folder} has a sub-folder for each label, and labels={self.labels} is given too.")
         return images, read_labels(self.labels, {}, folder)
 
     def _read_file(self, path: Path) -> tuple[Tensor, np.ndarray | None]:
@@ -105,5 +105,5 @@ def _pair(name: str, values: Sequence[int] | None) -> tuple[int, int] | None:
         return None
     pair = tuple(int(value) for value in values)
     if len(pair) != 2 or min(pair) < 1:
-        raise UserError(f"data.{name}={list(values)} must be two whole numbers above 0: [height,width].")
+        raise UserError(f"{name}={list(values)} must be two whole numbers above 0: [height,width].")
     return pair

@@ -55,9 +55,9 @@ class PinwheelLaw:
     def __post_init__(self) -> None:
         for name in ("classes", "radial", "tangential", "scale"):
             if not getattr(self, name) > 0:
-                raise UserError(f"data.{name}={getattr(self, name)} must be above 0.")
+                raise UserError(f"{name}={getattr(self, name)} must be above 0.")
         if not self.rate >= 0:
-            raise UserError(f"data.rate={self.rate} must be at least 0.")
+            raise UserError(f"rate={self.rate} must be at least 0.")
 
     def sample(self, labels: Int[Tensor, " N"], rng: torch.Generator) -> Float[Tensor, "N 2"]:
         """One point for each entry of ``labels``, the number of its arm, by ``rng`` on the CPU."""

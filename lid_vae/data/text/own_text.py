@@ -52,8 +52,8 @@ class Text(TextDataModule):
         super().__init__(minimum_count=minimum_count, **options)
         if (path is None) == (train is None) or (path is not None and (valid or test)):
             raise UserError(
-                "data=text needs data.path=<file> to divide, or data.train=<file>, with data.valid=<file> and "
-                "data.test=<file> or without, and not both."
+                "Text needs path=<file> to divide, or train=<file>, with valid=<file> and test=<file> or without, and "
+                "not both."
             )
         self.rules = replace(self.rules, labelled=labels)
         self.files = {"train": train, "path": path, "valid": valid, "test": test}

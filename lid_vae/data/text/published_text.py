@@ -44,8 +44,8 @@ class TextFile(RemoteFile):
         if self.checksum and digest(data, self.checksum) != self.checksum:
             raise UserError(
                 f"{path} is damaged or another file: the sum of its text should be {self.checksum}, and is "
-                f"{digest(data, self.checksum)}. Put a good copy in its place, or train on it as it is with "
-                "data=text data.train=<file> data.valid=<file> data.test=<file>."
+                f"{digest(data, self.checksum)}. Put a good copy in its place, or train on it as it is. Use "
+                "Text with train=<file>, valid=<file> and test=<file>."
             )
         return data, path
 
@@ -65,7 +65,7 @@ def demand(name: str, files: Iterable[TextFile], folder: Path, where: str) -> No
     if lost:
         raise UserError(
             f"{name} needs {', '.join(lost)} (as text or .gz, one sentence a line) in {folder.absolute()}. {where} "
-            f"Or point LID_VAE_DATA (or paths.data) to a folder that holds {folder.name}/ with them."
+            f"Or point LID_VAE_DATA (or root=) to a folder that holds {folder.name}/ with them."
         )
     fetch(folder, missing)
 

@@ -20,7 +20,7 @@ _FILES = {
 _HELD_OUT = 2_000
 _WHERE = (
     "The authors' archive (prepare_data.py of github.com/jxhe/vae-lagging-encoder) has them, a copy is "
-    "synthetic-data/ of github.com/eliisabethein/DD2424-project. Without them, use data.source=generated."
+    "synthetic-data/ of github.com/eliisabethein/DD2424-project. Without them, use source='generated'."
 )
 
 
@@ -62,7 +62,7 @@ class SyntheticText(TextDataModule):
         super().__init__(root, **options)
         at_least_one(sentences=sentences, length=length, words=words)
         if source not in ("generated", "published"):
-            raise UserError(f"data.source={source} is unknown. Choose generated or published.")
+            raise UserError(f"source={source} is unknown. Choose generated or published.")
         self.source = source
         self.size, self.length, self.words = sentences, length, words
 

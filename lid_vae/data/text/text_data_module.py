@@ -58,7 +58,7 @@ class TextDataModule(DataModule[TokenSplit], ABC):
     labelled: ClassVar[bool] = False
     """Whether each line is ``label<TAB>sentence``."""
     vocabulary_advice: ClassVar[str] = (
-        "Give one whose words are written alike (case, punctuation apart) in data.vocabulary_file, or leave that out "
+        "Give one whose words are written alike (case, punctuation apart) in vocabulary_file, or leave that out "
         "to make one of this corpus."
     )
     """What to do about a ``vocabulary_file`` that knows too little."""
@@ -98,8 +98,8 @@ class TextDataModule(DataModule[TokenSplit], ABC):
             if len(corpus[part]) < 2:
                 raise UserError(
                     f"The {part} split of {self.name} is one sentence, from which nothing can be learnt or measured. "
-                    "Give at least two, better thousands; of a file that is divided, data.valid_size and "
-                    "data.test_size say how many go there."
+                    "Give at least two, better thousands; of a file that is divided, valid_size and "
+                    "test_size say how many go there."
                 )
         symbols = self._choose_words(corpus)
         numbers = make_vocabulary(self.library, symbols)
@@ -152,9 +152,9 @@ class TextDataModule(DataModule[TokenSplit], ABC):
         example = f'"{missing[0]}" among them, are not in this one' if missing else f"differ from symbol {first + 1} on"
         raise UserError(
             f"The vocabulary of {len(words)} symbols is from another corpus than {self.name}, which has {len(own)}: "
-            f"{len(missing)} of its words, {example}. Use the corpus that it was made from, with the same data.seed, "
-            "data.vocabulary_size, data.minimum_count and data.max_length; or train a model of this one with that "
-            "vocabulary: data.vocabulary_file=<checkpoint>."
+            f"{len(missing)} of its words, {example}. Use the corpus that it was made from, with the same seed, "
+            "vocabulary_size, minimum_count and max_length; or train a model of this one with that "
+            "vocabulary: vocabulary_file=<checkpoint>."
         )
 
     def training_array(self) -> None:
@@ -184,10 +184,9 @@ class TextDataModule(DataModule[TokenSplit], ABC):
                 return path
         if any(path.is_dir() for path in places):
             raise UserError(
-                f"data.{option}={given} is a folder. Name a file in it (data.train, data.valid and data.test take one "
-                "for each split)."
+                f"{option}={given} is a folder. Name a file in it (train=, valid= and test= take one for each split)."
             )
-        raise UserError(f"data.{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")
+        raise UserError(f"{option}={given} is no file, neither in {Path.cwd()} nor in {self.root}.")
 
     def _choose_words(self, corpus: Corpus[Sentences]) -> list[str]:
         """The symbols in the order of their ids."""

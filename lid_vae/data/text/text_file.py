@@ -63,7 +63,7 @@ class LineRules:
         at_least_one(max_length=self.max_length)
         for name, known in (("long", ("truncate", "drop")), ("empty", ("refuse", "drop"))):
             if getattr(self, name) not in known:
-                raise UserError(f"data.{name}={getattr(self, name)} is unknown. Choose {' or '.join(known)}.")
+                raise UserError(f"{name}={getattr(self, name)} is unknown. Choose {' or '.join(known)}.")
 
 
 def read_text(path: Path) -> bytes:
@@ -150,7 +150,7 @@ def _parse_line(line: str, rules: LineRules, where: str) -> tuple[str, list[str]
         label = label.strip()
         if not tab or not label:
             raise UserError(
-                f"{where} has no label, and each is to be label<TAB>sentence. Mend it, or use data.labels=false for "
+                f"{where} has no label, and each is to be label<TAB>sentence. Mend it, or use labels=False for "
                 "lines without labels."
             )
     words = line.split()
@@ -162,7 +162,7 @@ def _parse_line(line: str, rules: LineRules, where: str) -> tuple[str, list[str]
     if not words and rules.empty == "refuse":
         raise UserError(
             f"{where} is empty, and every line is to be a sentence. Remove it, or leave such lines out with "
-            "data.empty=drop."
+            "empty='drop'."
         )
     if rules.unknown != UNKNOWN:
         words = [UNKNOWN if word == rules.unknown else word for word in words]

@@ -91,8 +91,8 @@ def _by_torchtext(words: Sequence[str]) -> Numbers:
         from torchtext.vocab import vocab
     except (ImportError, OSError) as error:
         raise UserError(
-            f"data.vocabulary=torchtext needs torchtext, which does not load here ({error}). It is archived: its "
-            "last release, 0.18, loads with no torch after 2.3. Use data.vocabulary=tokenizers, which gives the "
+            f"vocabulary=torchtext needs torchtext, which does not load here ({error}). It is archived: its "
+            "last release, 0.18, loads with no torch after 2.3. Use vocabulary='tokenizers', which gives the "
             "same numbers."
         ) from error
     places = vocab(OrderedDict((word, 1) for word in words[1:-1]), specials=[UNKNOWN])
@@ -110,7 +110,7 @@ def make_vocabulary(library: str, words: Sequence[str]) -> Vocabulary:
         UserError: if there is none of that name, or it does not load.
     """
     if library not in _LIBRARIES:
-        raise UserError(f"data.vocabulary={library} is unknown. Choose one of {', '.join(_LIBRARIES)}.")
+        raise UserError(f"vocabulary={library} is unknown. Choose one of {', '.join(_LIBRARIES)}.")
     return Vocabulary(words, _LIBRARIES[library])
 
 

@@ -46,7 +46,7 @@ class ConvexActivation(nn.Module, ABC):
 
 
 class SharpSoftplus(ConvexActivation):
-    """softplus(s a) / s with a learned sharpness s > 0 per unit: near ReLU for large s, smooth for every s.
+    """softplus(s a) / s with a learned sharpness s > 0 for each of ``width`` units: near ReLU for large s, smooth.
 
     Sharp units matter: at s = 1 the gradient of the potential is too stiff to follow thin structures.
     """

@@ -30,6 +30,10 @@ class GradientNetwork(MonotoneMap):
         sharpness: where every s starts.
         curvature: the size of the Jacobian at the start, beside mu.
         convexity: the options of ``MonotoneMap``.
+
+    >>> g = GradientNetwork(features=2, width=64, hidden_layers=2)
+    >>> g(torch.randn(10, 2)).shape
+    torch.Size([10, 2])
     """
 
     def __init__(
@@ -45,8 +49,10 @@ class GradientNetwork(MonotoneMap):
     ) -> None:
         super().__init__(features, hidden_layers, **convexity)
         if hidden_layers < 1:
-            raise UserError(f"A gradient network needs at least one hidden layer, got {hidden_layers}.")
-        check_start(sharpness, curvature)
+            raise UserError(
+                f"GradientNetwork needs at least one hidden layer, got hidden_layers={hidden_layers}. Use 1."
+            )
+        check_start("GradientNetwork", 4, sharpness, curvature)
         active = active_features or features
         self.weight = nn.Parameter(torch.randn(width, features) / active**0.5)
         self.log_sharpness = nn.Parameter(torch.full((hidden_layers, width), float(sharpness)).log())

@@ -52,9 +52,11 @@ class ConvexPotential(nn.Module):
         curvature: float = 1.0,
     ) -> None:
         super().__init__()
-        check_start(sharpness, curvature)
+        check_start("BrenierMap", 10, sharpness, curvature)
         if hidden_layers < 1:
-            raise UserError(f"A convex potential needs at least one hidden layer, got {hidden_layers}.")
+            raise UserError(
+                f"ConvexPotential needs at least one hidden layer, got hidden_layers={hidden_layers}. Use 1."
+            )
         readers = {"none": {0}, "last": {0, hidden_layers - 1}, "all": set(range(hidden_layers))}
         if skips not in readers:
             raise UserError(f"skips={skips} is not known. Use one of none, last, all.")

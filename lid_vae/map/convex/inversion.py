@@ -50,7 +50,7 @@ def invert_monotone(
     if not bool((error <= tolerance**0.5 * (1 + target.norm(dim=-1))).all()):
         raise UserError(
             f"The inverse did not converge: residual {float(error.max()):.3g}. The input is not finite, or not in the "
-            "image of the map: with map.activation=paper the image has gaps, with map.activation=softplus it has none."
+            "image of the map: with activation=paper the image has gaps, with activation=softplus it has none."
         )
     return u.reshape(x.shape)
 

@@ -42,8 +42,8 @@ class MonotoneMap(InjectiveMap, ABC):
         super().__init__()
         if not strong_convexity > strong_convexity_floor > 0:
             raise UserError(
-                "A Brenier map needs 0 < strong_convexity_floor < strong_convexity, "
-                f"got floor {strong_convexity_floor} and start {strong_convexity}."
+                f"{type(self).__name__} needs 0 < strong_convexity_floor < strong_convexity, got "
+                f"strong_convexity_floor={strong_convexity_floor} and strong_convexity={strong_convexity}."
             )
         self.in_features = self.out_features = features
         self.hidden_layers = hidden_layers

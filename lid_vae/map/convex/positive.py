@@ -43,7 +43,7 @@ def inverse_softplus(value: Tensor) -> Tensor:
 
 
 def convex_initialisation(fan_out: int, fan_in: int) -> tuple[Float[Tensor, "out in"], float]:
-    """Raw weights (before ``positive``) and the bias for a layer that follows ReLU-like units.
+    """Raw weights (before ``positive``) and the bias for a layer from ``fan_in`` ReLU-like units to ``fan_out``.
 
     The weights are log-normal; their mean and variance are such that pre-activations of mean 0, variance 1 and pairwise
     correlation 1/2 give pre-activations of the same kind in the next layer. Hoedt and Klambauer (2023), "Principled
@@ -61,13 +61,14 @@ def convex_initialisation(fan_out: int, fan_in: int) -> tuple[Float[Tensor, "out
     return inverse_softplus(weight.clamp(1e-12)), -mean * n * mean_relu
 
 
-def check_start(sharpness: float, curvature: float) -> None:
-    """Raises ``UserError`` unless both are positive: their logarithms start parameters."""
-    if not (sharpness > 0 and curvature > 0):
-        raise UserError(
-            f"A map needs sharpness > 0 and curvature > 0, got sharpness={sharpness} and curvature={curvature}. "
-            "Use map.sharpness=10 and map.curvature=1."
-        )
+def check_start(name: str, usual: float, sharpness: float, curvature: float) -> None:
+    """Raises ``UserError`` unless ``sharpness`` and ``curvature`` are positive: their logarithms start parameters.
+
+    ``name`` is the class that needs them, ``usual`` the sharpness to advise.
+    """
+    for option, value, use in (("sharpness", sharpness, usual), ("curvature", curvature, 1)):
+        if not value > 0:
+            raise UserError(f"{name} needs {option} > 0, got {option}={value}. Use {option}={use}.")
 
 
 class _Softplus(torch.autograd.Function):

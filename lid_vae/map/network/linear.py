@@ -9,7 +9,13 @@ __all__ = ["LinearMap"]
 
 
 class LinearMap(ReadOutMap):
-    """x = W u + b. With a Gaussian likelihood this VAE is PPCA (Tipping and Bishop 1999; Lucas et al. 2019)."""
+    """x = W u + b from M, ``in_features``, to D, ``out_features``.
+
+    With a Gaussian likelihood this VAE is PPCA (Tipping and Bishop 1999; Lucas et al. 2019).
+
+    >>> LinearMap(2, 5)(torch.randn(10, 2)).shape
+    torch.Size([10, 5])
+    """
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()

@@ -15,9 +15,12 @@ SMALL = 0.1
 
 
 class MLP(ReadOutMap):
-    """``hidden_layers`` hidden layers of ``width`` units and a linear output.
+    """``hidden_layers`` hidden layers of ``width`` units and a linear output, from ``in_features`` to ``out_features``.
 
     The ReLU's weights start with He et al.'s (2015) variance, so that nine layers still pass a signal.
+
+    >>> MLP(2, 784, width=64, hidden_layers=2)(torch.randn(10, 2)).shape
+    torch.Size([10, 784])
     """
 
     def __init__(self, in_features: int, out_features: int, width: int, hidden_layers: int) -> None:

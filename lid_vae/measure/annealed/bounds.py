@@ -60,7 +60,7 @@ class Bounds:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> "Bounds":
-        """The bounds that ``state_dict`` described."""
+        """The bounds whose ``state_dict`` is ``state``."""
         return cls(state["lower"], state.get("upper"), state["acceptance"], state["effective"])
 
     def joined(self, other: "Bounds") -> "Bounds":

@@ -34,6 +34,7 @@ class Journey(NamedTuple):
 def tune(target: Target, annealing: Annealing, generators: Generators) -> Float[Tensor, "S B"]:
     """A step size for every temperature and example, from a first round of fewer temperatures.
 
+    The chains of ``annealing`` go from the start to the ``target``, each example's by its own one of ``generators``.
     After each move the logarithm of an example's step size goes up or down by what the chains' average probability of
     acceptance has too much or too little (Robbins and Monro 1951). The weights of this round mean nothing: adapted
     chains are not in detailed balance. The sizes are for chains with noise of their own, to which they are constants.

@@ -16,9 +16,10 @@ JITTER = 0.2
 
 
 class Point(NamedTuple):
-    """Positions of all chains, with what is known there.
+    """The ``position`` of all chains, with what is known there: C chains of each of B examples, in M dimensions.
 
-    Both gradients are kept, as every temperature mixes them anew: a move takes ``count`` evaluations, not one more.
+    ``log_start`` and ``log_target`` are the two log densities, nats, ``start_gradient`` and ``target_gradient`` their
+    gradients. Both are kept, as every temperature mixes them anew: a move takes ``count`` evaluations, not one more.
     """
 
     position: Float[Tensor, "C B M"]
@@ -28,11 +29,11 @@ class Point(NamedTuple):
     target_gradient: Float[Tensor, "C B M"]
 
     def log_density(self, temperature: float) -> Float[Tensor, "C B"]:
-        """(1 - b) log start + b log target, in float64."""
+        """(1 - b) log start + b log target at b = ``temperature``, in float64."""
         return (1 - temperature) * self.log_start + temperature * self.log_target
 
     def gradient(self, temperature: float) -> Float[Tensor, "C B M"]:
-        """Of ``log_density``."""
+        """Of ``log_density`` at a ``temperature``, in the position."""
         return (1 - temperature) * self.start_gradient + temperature * self.target_gradient
 
     def log_ratio(self) -> Float[Tensor, "C B"]:
@@ -41,7 +42,7 @@ class Point(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """The noise of one move."""
+    """The noise of one move; ``momentum`` is standard normal."""
 
     momentum: Float[Tensor, "C B M"]
     jitter: Float[Tensor, "C B"]
@@ -51,7 +52,7 @@ class Draws(NamedTuple):
 
 
 def draws_of(target: Target, chains: int, generators: Sequence[torch.Generator]) -> Draws:
-    """The noise of one move of ``chains`` chains, that of each example from its own generator."""
+    """The noise of one move of ``chains`` chains to ``target``; that of each example has its own of ``generators``."""
     dtype, device = target.like.dtype, target.like.device
     momentum, uniform = [], []
     for generator in generators:
@@ -62,7 +63,7 @@ def draws_of(target: Target, chains: int, generators: Sequence[torch.Generator])
 
 
 def evaluate(target: Target, position: Float[Tensor, "C B M"]) -> Point:
-    """Both densities and their gradients.
+    """Both densities of ``target`` and their gradients at a ``position``.
 
     The log densities are widened to float64 at once: energies of a move are differences of large numbers. Where the
     target is not a number, as beyond the range of exp, it is -infinity, and no move ends there.
@@ -82,7 +83,8 @@ def leapfrog(
 ) -> tuple[Point, Float[Tensor, "C B M"]]:
     """``count`` leapfrog steps of size ``step`` with unit masses at a temperature: reversible, of volume one.
 
-    Where they end, and with which momentum; with that momentum turned round they lead back.
+    From ``point`` towards ``target``. Where they end, and with which momentum; with that momentum turned round they
+    lead back.
     """
     momentum = momentum + 0.5 * step * point.gradient(temperature)
     for k in range(count):

@@ -45,8 +45,8 @@ def target_of(
     if vae.prior.support == "binary":
         raise UserError(
             f"Annealed importance sampling moves w along gradients, and the w of this {type(vae.prior).__name__} is "
-            "binary, which has none. Use the importance-sampled log-likelihood, or prior.component=gaussian, gamma or "
-            "log_normal."
+            "binary, which has none. Use the importance-sampled log-likelihood, or component='gaussian', 'gamma' or "
+            "'log_normal'."
         )
     if vae.likelihood.symbols is not None:
         raise UserError(

@@ -31,11 +31,11 @@ class Target(ABC):
 
     @abstractmethod
     def sample_start(self, chains: int, generators: Sequence[torch.Generator]) -> Float[Tensor, "C B M"]:
-        """Independent draws of u from the start, those of an example from its own one of B generators."""
+        """Independent draws of u from the start, C = ``chains`` of each example, from its own of B ``generators``."""
 
     @abstractmethod
     def log_start(self, u: Float[Tensor, "C B M"]) -> Float[Tensor, "C B"]:
-        """The start's log density, nats; differentiable."""
+        """The start's log density at ``u``, nats; differentiable."""
 
     @abstractmethod
     def log_target(self, u: Float[Tensor, "C B M"]) -> Float[Tensor, "C B"]:

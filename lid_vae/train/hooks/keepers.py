@@ -19,6 +19,7 @@ class Last:
         self.path = Path(dirpath) / f"{filename}.ckpt"
 
     def validated(self, member: Member) -> None:
+        """Writes the checkpoint of ``member``."""
         member.save(self.path)
 
 
@@ -33,17 +34,19 @@ class Best:
 
     def __init__(self, dirpath: str, filename: str = "best", monitor: str = "valid/bound", mode: Mode = "max") -> None:
         self.path = Path(dirpath) / f"{filename}.ckpt"
-        self.monitor, self.sign = monitor, _sign(mode, "callbacks.checkpoint")
+        self.monitor, self.sign = monitor, _sign(mode)
         self.score: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         return {"score": self.score}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from the best score in ``state``."""
         self.score = state["score"]
 
     def validated(self, member: Member) -> None:
-        value = _value(member, self.monitor, self.sign, "callbacks.checkpoint")
+        """Writes the checkpoint of ``member`` where its metric is the best so far."""
+        value = _value(member, self.monitor, self.sign)
         if self.score is None or self.sign * value > self.sign * self.score:
             self.score = value
             member.save(self.path)
@@ -62,22 +65,25 @@ class EarlyStopping:
         self, monitor: str = "valid/bound", patience: int = 10, mode: Mode = "max", min_delta: float = 0.0
     ) -> None:
         if patience < 1:
-            raise UserError(f"callbacks.early_stopping.patience={patience} must be at least 1. Use patience=10.")
+            raise UserError(f"EarlyStopping needs patience >= 1, got patience={patience}. Use patience=10.")
         self.monitor, self.patience, self.min_delta = monitor, patience, abs(min_delta)
-        self.sign = _sign(mode, "callbacks.early_stopping")
+        self.sign = _sign(mode)
         self.best, self.misses = -inf, 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "misses": self.misses}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from the best value in ``state``, and the validations since."""
         self.best, self.misses = state["best"], state["misses"]
 
     def before_fit(self, member: Member) -> None:
+        """Stops ``member`` where its patience had ended before."""
         member.stopped = self.misses >= self.patience  # where a run goes on that has only to be measured
 
     def validated(self, member: Member) -> None:
-        value = self.sign * _value(member, self.monitor, self.sign, "callbacks.early_stopping")
+        """Stops ``member`` where its patience has ended."""
+        value = self.sign * _value(member, self.monitor, self.sign)
         if value > self.best + self.min_delta:
             self.best, self.misses = value, 0
         else:
@@ -85,17 +91,17 @@ class EarlyStopping:
         member.stopped = self.misses >= self.patience
 
 
-def _sign(mode: str, option: str) -> int:
+def _sign(mode: str) -> int:
     if mode not in ("max", "min"):
-        raise UserError(f"{option}.mode={mode} is not known. Use max or min.")
+        raise UserError(f"mode={mode} is not known. Use max or min.")
     return 1 if mode == "max" else -1
 
 
-def _value(member: Member, monitor: str, sign: int, option: str) -> float:
+def _value(member: Member, monitor: str, sign: int) -> float:
     """The metric, or the worst there is where it is not a number."""
     if monitor not in member.metrics:
         raise UserError(
-            f"{option}.monitor={monitor} is not among the metrics of a validation. Use one of "
+            f"monitor={monitor} is not among the metrics of a validation. Use one of "
             f"{', '.join(sorted(member.metrics))}."
         )
     value = float(member.metrics[monitor])

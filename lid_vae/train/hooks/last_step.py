@@ -15,6 +15,8 @@ class LastStep(pl.Callback):
 
     Not after the last step of an epoch: its validation belongs to it, and a checkpoint in between would lose it. The
     run then ends after the first step of the next epoch, or after the training.
+
+    ``agree`` makes of this process's signal (None: none) the one that all processes of a run obey.
     """
 
     def __init__(

@@ -20,9 +20,11 @@ class LipschitzAnnealing:
         self.schedule = schedule
 
     def before_fit(self, member: Member) -> None:
+        """Raises ``UserError`` where the map of ``member`` has no constant to set."""
         _map_of(member)
 
     def before_step(self, member: Member) -> None:
+        """Sets the constant of ``member`` to what the schedule says."""
         _map_of(member).set_inverse_lipschitz(self.schedule(member.module.step, member.module.steps))
 
 
@@ -30,7 +32,8 @@ def _map_of(member: Member) -> AdjustableMap:
     map_ = member.module.vae.likelihood.map
     if not isinstance(map_, AdjustableMap):
         raise UserError(
-            f"callbacks=lipschitz_annealing sets the inverse-Lipschitz constant of a decoder map, and "
-            f"{type(map_).__name__} has none. Use model=il_lidvae, or map=brenier with map.inverse_lipschitz=1."
+            f"LipschitzAnnealing sets the inverse-Lipschitz constant of a decoder map, and "
+            f"{type(map_).__name__} has none. Use LIDVAE and composed_brenier with "
+            "inverse_lipschitz=1."
         )
     return map_

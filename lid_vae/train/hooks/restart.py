@@ -13,19 +13,19 @@ __all__ = ["Restart"]
 
 
 class Restart:
-    """After the first ``share`` of training: forgets the optimiser's moments and, if told to, what the decoder learned.
+    """After the first ``share`` of training: forgets the optimiser's moments, and what the decoder learned.
 
-    Between autoencoder pretraining and training with free bits, as Li et al. (2019) do it: their second run loads the
-    first one's encoder, and their option resets the decoder, here to the weights that this run began with. A share of 0
-    never restarts. Until then the decoder's first weights travel in checkpoints, so a resumed run restarts alike.
-    Raises ``UserError`` for a share that is not in [0, 1).
+    The latter where ``reset_decoder`` is true. Between autoencoder pretraining and training with free bits, as Li et al. (2019) do
+    it: their second run loads the first one's encoder, and their option resets the decoder, here to the weights that
+    this run began with. A share of 0 never restarts. Until then the decoder's first weights travel in checkpoints, so a
+    resumed run restarts alike. Raises ``UserError`` for a share that is not in [0, 1).
     """
 
     key = "Restart"
 
     def __init__(self, share: float = 0.2, reset_decoder: bool = True) -> None:
         if not 0 <= share < 1:
-            raise UserError(f"A restart takes a share of training in [0, 1), got share={share}. Use share=0.2.")
+            raise UserError(f"Restart takes a share of training in [0, 1), got share={share}. Use share=0.2.")
         self.share, self.reset_decoder = share, reset_decoder
         self.decoder: dict[str, Tensor] = {}
 
@@ -33,14 +33,17 @@ class Restart:
         return {"decoder": self.decoder}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes the decoder's first weights from ``state``."""
         self.decoder = state["decoder"]
 
     def before_fit(self, member: Member) -> None:
+        """Keeps the first weights of the decoder of ``member``, where they are still needed."""
         if member.module.step == 0 and self.share > 0 and self.reset_decoder:
             decoder = member.module.vae.likelihood.named_parameters()
             self.decoder = {name: parameter.detach().clone() for name, parameter in decoder}
 
     def before_step(self, member: Member) -> None:
+        """Restarts ``member`` at its step."""
         if self.share == 0 or member.module.step != first_step(self.share, member.module.steps):
             return
         member.forget()

@@ -63,7 +63,7 @@ class Stopwatch(pl.Callback):
 
 
 class Elapsed:
-    """What a member's training has taken, across interruptions: the fits before, less what was undone, and this one."""
+    """What a member's training has taken, across interruptions: earlier fits, less what was undone, and ``watch``."""
 
     key = "Stopwatch"
 
@@ -76,6 +76,7 @@ class Elapsed:
         return {name: self.before[name] + value for name, value in now.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from the times in ``state``."""
         self.before = dict(state)
 
     def seconds(self) -> float:

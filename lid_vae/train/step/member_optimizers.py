@@ -11,7 +11,7 @@ __all__ = ["MemberOptimizers"]
 
 
 class MemberOptimizers(torch.optim.Optimizer):
-    """The optimisers of N members, each on its own part of the stacked parameters ``leaves``, in the same order.
+    """The ``optimizers`` of N members, each on its own part of the stacked parameters ``leaves``, in the same order.
 
     Any optimiser trains a member so exactly as it would alone, with moments and step counts of its own, and members may
     step at different times. ``moving``, [N], says which of them the next ``step`` moves.
@@ -25,7 +25,7 @@ class MemberOptimizers(torch.optim.Optimizer):
         self.moving: Sequence[bool] = [True] * len(self.optimizers)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Moves the members that are ``moving`` by the gradients of the stacked parameters."""
+        """Moves the members that are ``moving`` by the gradients, which ``closure`` computes before."""
         result = None if closure is None else closure()
         parameters = [[p for group in o.param_groups for p in group["params"]] for o in self.optimizers]
         for number, leaf in enumerate(self.leaves):

@@ -20,7 +20,10 @@ ROWS_TOGETHER = {"cpu": 10_000, "cuda": 200_000}
 
 
 def seeds_at_once(ruler: Ruler, vae: Autoencoder, x: Observations) -> int:
-    """How many seeds measure a batch together: as many as their pieces of draws fit into ``ROWS_TOGETHER`` rows."""
+    """How many seeds of a ``vae`` measure a batch ``x`` together by ``ruler``.
+
+    As many as their pieces of draws fit into ``ROWS_TOGETHER`` rows.
+    """
     rows = rows_of(vae, x)
     return max(1, ROWS_TOGETHER.get(x.device.type, ruler.rows) // (rows * ruler.draws(rows)))
 

@@ -194,7 +194,7 @@ class Stack(Together):
 
 
 def obstacle(module: VAEModule, x: Observations) -> str | None:
-    """Why modules like this one cannot be stacked, found by trying it on a few examples; None where they can."""
+    """Why modules like ``module`` cannot be stacked, by trying it on a few examples ``x``; None where they can."""
     for name, part in module.vae.named_modules():
         if isinstance(part, nn.RNNBase):
             return f"{type(part).__name__} ({name}) has no rule for vectorising"

@@ -31,7 +31,11 @@ class Bound(Protocol):
 def take_step(
     updates: Updates, bound: Bound, minimise: Minimise, x: Tensor, noise: Tensor, extra: Extra
 ) -> Float[Tensor, "*seeds B"]:
-    """Takes the ``updates`` of a step; the objective of its own batch before it, detached, nats per example."""
+    """Takes the ``updates`` of a step; the objective of its own batch before it, detached, nats per example.
+
+    ``bound`` gives the objective of a batch ``x`` with its ``noise``, or of the further ones that ``extra`` makes, and
+    ``minimise`` takes an optimiser's step on its loss.
+    """
     value: Tensor | None = None
     update = next(updates)
     while True:

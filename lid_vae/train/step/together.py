@@ -35,31 +35,37 @@ class Together(ABC):
     def forward(
         self, x: Tensor, noise: Float[Tensor, "*seeds S K B M"], chosen: Bool[Tensor, "*seeds"] | None = None
     ) -> Float[Tensor, "*seeds B"]:
-        """The objective of each example of each member, nats; of members that are not ``chosen``, anything."""
+        """The objective of each example of ``x`` for each member, nats, by its ``noise``.
+
+        Of members that are not ``chosen``, anything.
+        """
 
     @abstractmethod
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "*seeds S K B M"]:
-        """The noise of ``VAEModule.noise``."""
+        """The noise of ``VAEModule.noise`` for a ``step``, a ``draw`` and the size of a ``batch``."""
 
     @abstractmethod
     def optimizers(self, states: States) -> list[torch.optim.Optimizer]:
-        """One for each of the strategy's groups, to be stepped after ``differentiate``."""
+        """One for each of the strategy's groups, from ``states``, to be stepped after ``differentiate``."""
 
     @abstractmethod
     def differentiate(self, loss: Float[Tensor, "*seeds"], group: Group, backward: Callable[..., None]) -> None:
-        """The gradient of each member's own loss in its parameters of ``group``, each under its own bound."""
+        """The gradient of each member's own loss in its parameters of ``group``, each under its own bound.
+
+        ``backward`` is what computes gradients of a sum: ``Tensor.backward``, or Lightning's.
+        """
 
     @abstractmethod
     def choose(self, moving: Sequence[bool]) -> None:
-        """Says which members the next step of an optimiser moves."""
+        """Says which members, those ``moving``, the next step of an optimiser moves."""
 
     @abstractmethod
     def optimizer_states(self, place: int) -> list[dict[str, Any]]:
-        """The states of the optimisers of one member, as it would have them alone."""
+        """The states of the optimisers of the member at a ``place``, as it would have them alone."""
 
     @abstractmethod
     def forget(self, place: int) -> None:
-        """Clears what the optimisers have gathered on one member."""
+        """Clears what the optimisers have gathered on the member at a ``place``."""
 
 
 class Alone(Together):
