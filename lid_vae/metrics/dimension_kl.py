@@ -9,7 +9,20 @@ from torchmetrics import Metric
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["DimensionKL"]
+__all__ = ["DimensionKL", "dimension_kl"]
+
+
+def dimension_kl(
+    mean: Float[Tensor, "B M"], square_mean: Float[Tensor, "B M"], log_prior_mean: Float[Tensor, "B M"], draws: int
+) -> Float[Tensor, "B M"]:
+    """The terms of ``DimensionKL``, one for each example, of averages over ``draws`` draws."""
+    if draws < 2:
+        raise UserError(f"A variance needs at least two draws, got {draws}.")
+    freedom = torch.tensor((draws - 1) / 2, dtype=torch.float64, device=mean.device)
+    variance = ((square_mean - mean.square()) * draws / (draws - 1)).double().clamp_min(1e-30)
+    # The logarithm of a normal sample's variance is too small on average, by this much.
+    log_variance = variance.log() - (torch.digamma(freedom) - freedom.log())
+    return -log_prior_mean - 0.5 * (log(2 * pi * e) + log_variance)
 
 
 class DimensionKL(Metric):
@@ -37,14 +50,8 @@ class DimensionKL(Metric):
         draws: int,
     ) -> None:
         """Averages over ``draws`` (two or more) draws of q(w | x): of w_d, of its square and of log p(w_d)."""
-        if draws < 2:
-            raise UserError(f"A variance needs at least two draws, got {draws}.")
-        freedom = torch.tensor((draws - 1) / 2, dtype=torch.float64, device=mean.device)
-        variance = ((square_mean - mean.square()) * draws / (draws - 1)).double().clamp_min(1e-30)
-        # The logarithm of a normal sample's variance is too small on average, by this much.
-        log_variance = variance.log() - (torch.digamma(freedom) - freedom.log())
+        self.total += dimension_kl(mean, square_mean, log_prior_mean, draws).sum(0)
         self.count += len(mean)
-        self.total += (-log_prior_mean - 0.5 * (log(2 * pi * e) + log_variance)).sum(0)
 
     def compute(self) -> Float[Tensor, " M"]:
         return self.total / self.count

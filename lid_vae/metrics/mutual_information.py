@@ -7,7 +7,7 @@ import torch
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lid_vae.shapes import Float, Tensor
+from lid_vae.shapes import Float, Int, Tensor
 
 __all__ = ["CategoricalMutualInformation", "MutualInformation"]
 
@@ -58,6 +58,12 @@ class CategoricalMutualInformation(Metric):
         """E_x KL(q(z | x) || p(z)) with the plug-in q(z | x), never below ``upper``."""
         mean = dim_zero_cat(self.probability)
         return (_negentropy(mean, mean) - mean @ prior.double().log()).mean()
+
+    def kl_error(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The standard error of ``kl``, over examples."""
+        mean = dim_zero_cat(self.probability)
+        values = _negentropy(mean, mean) - mean @ prior.double().log()
+        return values.std() / len(values) ** 0.5
 
     def standard_error(self) -> Float[Tensor, ""]:
         """Of the lower bound, over examples."""
@@ -129,23 +135,27 @@ class MutualInformation(Metric):
         values = self.values()[0]
         return values.std() / len(values) ** 0.5
 
-    def values(self) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """Lower and upper terms of each example; N^2 K densities, formed in pieces of bounded memory."""
+    def values(self, index: Int[Tensor, " R"] | None = None) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
+        """Lower and upper terms of each example, or of those that ``index`` names, all under the whole set's q(w).
+
+        R N K densities, formed in pieces of bounded memory.
+        """
         statistic, natural = dim_zero_cat(self.statistic), dim_zero_cat(self.natural)
         offset = dim_zero_cat(self.log_category) - dim_zero_cat(self.normaliser)
         examples, categories, width = natural.shape
         flat, flat_offset = natural.reshape(-1, width).mT.contiguous(), offset.reshape(-1)
         rows = max(1, PAIRS // (examples * categories))
         lower, upper = [], []
-        for start in range(0, examples, rows):
-            piece = statistic[start : start + rows]
+        chosen = torch.arange(examples, device=statistic.device) if index is None else index
+        for one in chosen.split(rows):
+            piece = statistic[one]
             density = torch.addmm(flat_offset, piece, flat)
             if categories > 1:
                 density = density.unflatten(-1, (examples, categories)).logsumexp(-1)
-            index = torch.arange(start, start + len(piece), device=piece.device).unsqueeze(-1)
-            own = density.gather(-1, index)
+            place = one.unsqueeze(-1)
+            own = density.gather(-1, place)
             peak = density.amax(-1, keepdim=True)  # max would look for its place too, which takes twice the time
-            others = density.sub_(peak).exp_().scatter_(-1, index, 0.0).sum(-1, keepdim=True)
+            others = density.sub_(peak).exp_().scatter_(-1, place, 0.0).sum(-1, keepdim=True)
             total = others + (own - peak).exp()
             lower.append(own - peak - total.log() + log(examples))
             upper.append(own - peak - others.clamp_min(TINY).log() + log(max(examples - 1, 1)))
