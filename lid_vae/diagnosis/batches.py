@@ -64,8 +64,8 @@ def _raw(data: Any, batch_size: int, split: Split) -> Iterator[Any]:
         yield from data
     else:
         raise UserError(
-            f"Data of type {type(data).__name__} cannot be read. Give a tensor or a NumPy array with the batch first, a "
-            "Dataset, a DataLoader or a LightningDataModule."
+            f"Data of type {type(data).__name__} cannot be read. Give a tensor or a NumPy array with the batch first, "
+            "a Dataset, a DataLoader or a LightningDataModule."
         )
 
 
@@ -106,7 +106,7 @@ def _observations(batch: Any) -> Tensor:
         return torch.as_tensor(batch)
     if not isinstance(batch, Tensor):
         raise UserError(
-            f"A batch is a {type(batch).__name__}, and must be a tensor, a tuple that begins with one, or a dictionary. "
-            "A Dataset of pictures needs transform=ToTensor()."
+            f"A batch is a {type(batch).__name__}, and must be a tensor, a tuple that begins with one, or a "
+            "dictionary. A Dataset of pictures needs transform=ToTensor()."
         )
     return batch

@@ -20,6 +20,7 @@ class Estimate:
         floor, ceiling: what the quantity cannot be below and above.
         ceiling_name: what to call the ceiling.
         upper: of a quantity that is enclosed, the upper bound; ``estimate`` is then the lower one.
+        bound: whether ``estimate`` is a lower bound without an upper one.
     """
 
     estimate: float
@@ -32,6 +33,7 @@ class Estimate:
     ceiling: float = inf
     ceiling_name: str = ""
     upper: float | None = None
+    bound: bool = False
 
     @property
     def value(self) -> float:
@@ -54,20 +56,23 @@ class Estimate:
     def __str__(self) -> str:
         """The value with its error; outside of what is possible, the nearest possible value and what that means."""
         unit = "" if self.unit == "share" else f" {self.unit}"
+        if self.bound:
+            error = f" ± {self.error:.2g}" if self.error > 0 and self.estimate > self.floor else ""
+            return f"at least {_plain(self.value)}{error}{unit}"
         if self.estimate < self.floor:
-            return f"{_plain(self.floor)}{self._beside(self.estimate, self.floor, f'{self.floor:.0f}')}{unit}"
+            return f"{_plain(self.floor)}{unit}{self._beside(self.floor, f'{self.floor:.0f}')}"
         if self.estimate > self.ceiling:
             name = self.ceiling_name or f"{self.ceiling:.2f}"
-            return f"{_plain(self.ceiling)}{self._beside(self.estimate, self.ceiling, name)}{unit}"
+            return f"{_plain(self.ceiling)}{unit}{self._beside(self.ceiling, name)}"
         upper = None if self.upper is None else min(max(self.upper, self.estimate), self.ceiling)
         text = f"{_plain(self.estimate)}"
         if upper is not None and f"{upper:.2f}" != f"{self.estimate:.2f}":
             text = f"{text} to {_plain(upper)}"
         return f"{text} ± {self.error:.2g}{unit}" if self.error > 0 else f"{text}{unit}"
 
-    def _beside(self, estimate: float, limit: float, name: str) -> str:
+    def _beside(self, limit: float, name: str) -> str:
         # Five standard errors: a figure that so many errors leave outside is no matter of chance.
-        if abs(estimate - limit) <= 5 * self.error or abs(estimate - limit) < 1e-6:
+        if abs(self.estimate - limit) <= max(5 * self.error, 1e-6):
             return f", consistent with {name}"
         return f" (the estimate is off {name} by more than chance)"
 

@@ -111,10 +111,9 @@ class _Block:
                     self.about.dimension_samples,
                     self.about.words.get("kl_by_dimension", ""),
                     floor=0.0,
+                    bound=self.about.dimension_bounds,
                 )
-            yield Dimension(
-                number, float(activity[number]), float(error[number]), float(prior[number]), THRESHOLD, kl
-            )
+            yield Dimension(number, float(activity[number]), float(error[number]), float(prior[number]), THRESHOLD, kl)
 
     def _continuous(self) -> tuple[Estimate, Estimate, None]:
         kl = _mean(self.kl, self.about.kl_samples, self.about.words["kl"], floor=0.0)

@@ -44,8 +44,8 @@ def _continuous(block: LatentReport) -> list[str]:
     odd = [one for one in sure if one.kl is not None and one.kl.interval[0] > SUBSTANTIAL]
     if odd:
         lines.append(
-            f"Yet {_dimensions(odd)} of {block.name} {'differs' if len(odd) == 1 else 'differ'} from the prior by up to "
-            f"{max(float(one.kl) for one in odd if one.kl is not None):.2f} nats: q has a constant mean and another "
+            f"Yet {_dimensions(odd)} of {block.name} {'differs' if len(odd) == 1 else 'differ'} from the prior by up "
+            f"to {max(float(one.kl) for one in odd if one.kl is not None):.2f} nats: q has a constant mean and another "
             "shape than the prior, the same for every x or changing with it."
         )
     apart = [one for one in block.dimensions if one.active != one.active_absolute]
@@ -89,7 +89,7 @@ def _enclosed(block: LatentReport) -> str:
 
 def _kl_words(dimensions: list[Dimension]) -> str:
     """How large the divergence of any of them is at most, as a second opinion."""
-    found = [one.kl for one in dimensions if one.kl is not None]
+    found = [one.kl for one in dimensions if one.kl is not None and not one.kl.bound]
     if len(found) < len(dimensions):
         return ""
     most = max(one.interval[1] for one in found)

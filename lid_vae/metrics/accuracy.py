@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 from scipy.optimize import linear_sum_assignment
-from torchmetrics import Metric
 
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Int, Tensor
 
 __all__ = ["ClusterAccuracy"]
 
 
-class ClusterAccuracy(Metric):
+class ClusterAccuracy(PlottedMetric):
     """Accuracy of argmax q(z | x): ``compute`` under the best one-to-one matching of categories to labels (Hungarian),
     ``majority`` with every category given its most frequent label.
     """

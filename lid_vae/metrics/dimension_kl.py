@@ -4,9 +4,9 @@ from math import e, log, pi
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 
 from lid_vae.errors import UserError
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["DimensionKL", "dimension_kl"]
@@ -25,7 +25,7 @@ def dimension_kl(
     return -log_prior_mean - 0.5 * (log(2 * pi * e) + log_variance)
 
 
-class DimensionKL(Metric):
+class DimensionKL(PlottedMetric):
     """E_x KL(q(w_d | x) || p(w_d)) for each dimension d alone, nats: from below, and exactly for Gaussian q(w_d | x).
 
     The value is E_q[-log p(w_d)] - H, with H the entropy of a normal of the variance of q(w_d | x): no density of that

@@ -4,9 +4,10 @@ from math import log
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from lid_vae.errors import UserError
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Int, Tensor
 
 __all__ = ["CategoricalMutualInformation", "MutualInformation"]
@@ -16,7 +17,7 @@ TINY = 1e-300
 PAIRS = 1_000_000
 
 
-class CategoricalMutualInformation(Metric):
+class CategoricalMutualInformation(PlottedMetric):
     """I_q(x; z) = E_x KL(q(z | x) || q(z)) of a categorical z, nats; q(z) averages q(z | x) over all updates.
 
     With exact q(z | x) (one sample) the value is exact and ``upper`` equals it. With q(z | x) averaged from S samples,
@@ -34,7 +35,20 @@ class CategoricalMutualInformation(Metric):
         self.add_state("lower_negentropy", [], dist_reduce_fx="cat")
 
     def update(self, probability: Float[Tensor, "S B K"]) -> None:
-        """q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2)."""
+        """q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2).
+
+        Raises ``UserError`` for what are no probabilities.
+        """
+        if probability.ndim != 3:
+            raise UserError(
+                f"Probabilities of categories have shape [S, B, K], got {list(probability.shape)}. Exact ones are "
+                "probability[None]."
+            )
+        if not bool((probability >= 0).all()) or not bool(((probability.sum(-1) - 1).abs() < 1e-2).all()):
+            raise UserError(
+                "Probabilities of categories are not negative and add up to one over the last axis. Of logits take "
+                "logits.softmax(-1)."
+            )
         samples = probability.detach().double()
         mean = samples.mean(0)
         if len(samples) == 1:
@@ -79,7 +93,7 @@ class CategoricalMutualInformation(Metric):
         return negentropy - probability @ probability.mean(0).clamp_min(TINY).log()
 
 
-class MutualInformation(Metric):
+class MutualInformation(PlottedMetric):
     """I_q(x; w) of a latent whose q(w | x) is an exponential family, or a K-fold mixture of one, for every x. Nats.
 
     One draw w_i ~ q(w | x_i) for each example, and q(w) the average over all N examples:
@@ -117,7 +131,20 @@ class MutualInformation(Metric):
     def update_gaussian(
         self, sample: Float[Tensor, "B M"], mean: Float[Tensor, "B M"], scale: Float[Tensor, "B M"]
     ) -> None:
-        """For a diagonal Gaussian q(w | x): one draw each, means and standard deviations."""
+        """For a diagonal Gaussian q(w | x): one draw each, means and standard deviations.
+
+        Raises ``UserError`` for a scale that is none, or for shapes that differ.
+        """
+        if not sample.shape == mean.shape == scale.shape or sample.ndim != 2:
+            raise UserError(
+                f"One draw, mean and standard deviation of each example have shape [B, M], got {list(sample.shape)}, "
+                f"{list(mean.shape)} and {list(scale.shape)}."
+            )
+        if not bool((scale > 0).all()):
+            raise UserError(
+                f"A standard deviation is above zero, and the least is {float(scale.min()):.3g}. Of a log-variance "
+                "take (0.5 * log_variance).exp(); of a scale of zero the information is infinite."
+            )
         sample, mean, precision = sample.double(), mean.double(), scale.double().square().reciprocal()
         normaliser = 0.5 * (mean.square() * precision - precision.log() + log(2 * torch.pi)).sum(-1)
         natural = torch.cat([mean * precision, -0.5 * precision], -1)

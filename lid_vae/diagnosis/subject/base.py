@@ -1,8 +1,8 @@
 """What one batch shows of a model, whatever its make."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from torch.distributions import Distribution
 
@@ -84,7 +84,7 @@ class About:
     words: dict[str, str] = field(default_factory=dict)
 
 
-class Subject(Protocol):
+class Subject(ABC):
     """A model that can be diagnosed."""
 
     name: str
@@ -93,5 +93,6 @@ class Subject(Protocol):
     likelihood_samples: int | None
     about: dict[str, About]
 
+    @abstractmethod
     def see(self, x: Tensor, number: int) -> Seen:
         """Batch ``number``; what is random in it is a function of the number and of the seed."""

@@ -1,6 +1,7 @@
 """Densities, closed-form divergences and marginals of torch's and zuko's distributions, for any way to lay out axes."""
 
 from math import log, pi
+from typing import Literal, TypeGuard
 
 import torch
 from torch.distributions import (
@@ -16,6 +17,7 @@ from torch.distributions import (
     SoftplusTransform,
     TanhTransform,
     TransformedDistribution,
+    constraints,
     kl_divergence,
 )
 
@@ -31,6 +33,7 @@ __all__ = [
     "is_categorical",
     "log_density",
     "marginal",
+    "real_or_positive",
 ]
 
 # Bijections without parameters: the same for every x, so that they leave the information alone.
@@ -39,7 +42,7 @@ FIXED = (ExpTransform, SigmoidTransform, TanhTransform, SoftplusTransform)
 FULL = 32
 
 
-def is_categorical(q: Distribution) -> bool:
+def is_categorical(q: Distribution) -> TypeGuard[Categorical | OneHotCategorical]:
     """Whether z is one category, to be summed."""
     return isinstance(q, Categorical | OneHotCategorical)
 
@@ -86,6 +89,19 @@ def marginal(d: Distribution, event: torch.Size) -> Distribution | None:
     return None
 
 
+def real_or_positive(d: Distribution) -> Literal["real", "positive"] | None:
+    """The support of a distribution of single numbers, if it is one of these."""
+    try:
+        support = d.support
+    except NotImplementedError:
+        return None
+    if isinstance(support, type(constraints.real)):
+        return "real"
+    if isinstance(support, constraints.greater_than | constraints.greater_than_eq):
+        return "positive" if bool(torch.as_tensor(support.lower_bound == 0).all()) else None
+    return None
+
+
 def closed_mean(d: Distribution, size: torch.Size) -> Tensor | None:
     """E[z], of shape ``size``; None where it must be sampled."""
     try:
@@ -118,9 +134,7 @@ def exponential_draws(q: Distribution, z: Float[Tensor, "B *event"]) -> Exponent
         shift = (precision @ mean.unsqueeze(-1)).squeeze(-1)
         normaliser = 0.5 * ((mean * shift).sum(-1) - torch.logdet(precision) + mean.shape[-1] * log(2 * pi))
         statistic = torch.cat([z, (z.unsqueeze(-1) * z.unsqueeze(-2)).flatten(1)], -1)
-        return ExponentialDraws(
-            statistic, torch.cat([shift, -0.5 * precision.flatten(1)], -1)[None], normaliser[None]
-        )
+        return ExponentialDraws(statistic, torch.cat([shift, -0.5 * precision.flatten(1)], -1)[None], normaliser[None])
     return None
 
 

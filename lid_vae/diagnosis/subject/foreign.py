@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Categorical, Distribution, OneHotCategorical
 
 from lid_vae.diagnosis.streams import RunningMean
-from lid_vae.diagnosis.subject.base import About, GenericDraws, LatentBatch, Seen
+from lid_vae.diagnosis.subject.base import About, GenericDraws, LatentBatch, Seen, Subject
 from lid_vae.diagnosis.subject.divergence import (
     check_scale,
     closed_form,
@@ -16,6 +16,7 @@ from lid_vae.diagnosis.subject.divergence import (
     is_categorical,
     log_density,
     marginal,
+    real_or_positive,
     scale_words,
 )
 from lid_vae.errors import UserError
@@ -41,7 +42,7 @@ PRIOR_DRAWS = 10_000
 REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
 
 
-class Foreign:
+class Foreign(Subject):
     """A VAE of another make, or none: functions and distributions.
 
     Args:
@@ -129,7 +130,7 @@ class Foreign:
         if each is None and own is not None and sides is not None:
             alone = closed_form(own, sides, event)
             each = None if alone is None else alone[1]
-        sample_moments = each is None and sides is not None and not q.support.is_discrete
+        sample_moments = each is None and sides is not None and real_or_positive(sides) is not None
         evidence, bound, divergence, moments = LogMeanExp(), RunningMean(), RunningMean(), RunningMean()
         halves = (RunningMean(), RunningMean())
         needs = self.samples
@@ -146,8 +147,10 @@ class Foreign:
             if mean is None:
                 halves[half].add(z)
             if sample_moments and sides is not None and moments.count < MOMENT_DRAWS:
-                value = z.double().flatten(2) if event else z.double().unsqueeze(-1)
+                value = z.double().reshape(*z.shape[:2], -1)
                 log_side = sides.log_prob(z).double().expand(z.shape).reshape(value.shape)
+                if real_or_positive(sides) == "positive":  # a bijection leaves the divergence alone
+                    value, log_side = value.log(), log_side + value.log()
                 moments.add(torch.stack([value, value.square(), log_side], 1))
         if sample_moments:
             first, second, log_side = moments.result()
@@ -183,7 +186,7 @@ class Foreign:
                 _check_pairs(log_q, z, "The log_prob of encode(x)")
                 yield half, z, log_q.double()
 
-    def _categorical(self, x: Tensor, q: Distribution) -> Seen:
+    def _categorical(self, x: Tensor, q: Categorical | OneHotCategorical) -> Seen:
         if len(q.batch_shape) != 1:
             raise UserError(
                 f"encode returned {list(q.batch_shape[1:])} categorical variables for each example; one is summed "

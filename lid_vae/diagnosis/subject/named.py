@@ -63,7 +63,7 @@ def _bernoulli(x: Tensor, probability: Tensor, scale: float) -> Tensor:
 
 def _bernoulli_logits(x: Tensor, logits: Tensor, scale: float) -> Tensor:
     _check_unit(x, "The data")
-    return torch.einsum("sbd,bd->sb", logits, x) - F.softplus(logits).sum(-1)
+    return torch.linalg.vecdot(logits, x) - F.softplus(logits).sum(-1)
 
 
 def _gaussian(x: Tensor, mean: Tensor, scale: float) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from lid_vae.diagnosis.subject.base import About, ExponentialDraws, LatentBatch, Seen
+from lid_vae.diagnosis.subject.base import About, ExponentialDraws, LatentBatch, Seen, Subject
 from lid_vae.distribution import Approximation, Mixture, closed_form_kl, grouped_kl
 from lid_vae.errors import UserError
 from lid_vae.measure.batch import BatchMeasures, Ruler, measure_batch, noise_of
@@ -15,7 +15,7 @@ from lid_vae.vae import Autoencoder
 __all__ = ["Own"]
 
 
-class Own:
+class Own(Subject):
     """An ``Autoencoder``, with the q that its inference strategy finds.
 
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise. A model with categories has the
@@ -83,7 +83,8 @@ class Own:
         enumerated = q.log_category is not None
         each = grouped_kl(q, self.prior) if exact and not enumerated else None
         if each is None and "moments" in found:
-            each = dimension_kl(*found["moments"], int(found["moment_draws"]))
+            mean, square_mean, log_prior_mean = found["moments"]
+            each = dimension_kl(mean, square_mean, log_prior_mean, int(found["moment_draws"]))
         statistic = found["statistic"]
         if enumerated:
             # one category for each example, by a generator of the batch's own
@@ -97,9 +98,7 @@ class Own:
         kl = found["w_divergence"]
         return LatentBatch(kl, (found["w"][0], found["w"][1]), each, draws, self._surplus(draws, kl, exact))
 
-    def _surplus(
-        self, draws: ExponentialDraws, kl: Float[Tensor, " B"], exact: bool
-    ) -> Float[Tensor, " B"] | None:
+    def _surplus(self, draws: ExponentialDraws, kl: Float[Tensor, " B"], exact: bool) -> Float[Tensor, " B"] | None:
         """log q / p at the draw, less the KL; where q is a Gaussian without flow and p a standard normal."""
         if not exact or isinstance(self.prior, Mixture):
             return None

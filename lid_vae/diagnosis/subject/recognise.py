@@ -151,8 +151,8 @@ def gaussian(mean: Tensor, log_variance: Tensor) -> Normal:
 def refused(model: nn.Module, x: Tensor, error: Exception) -> UserError:
     """What a model that refuses a batch is reported as."""
     return UserError(
-        f"{type(model).__name__} refuses a batch of shape {list(x.shape)} and type {x.dtype}: {error}. Give data as the "
-        "model takes them, the batch first."
+        f"{type(model).__name__} refuses a batch of shape {list(x.shape)} and type {x.dtype}: {error}. Give data as "
+        "the model takes them, the batch first."
     )
 
 
