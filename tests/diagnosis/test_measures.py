@@ -309,7 +309,7 @@ def test_draws_of_a_part_of_a_large_set(monkeypatch) -> None:
     assert part.first.aggregate == 3000
     assert "200 examples, q(z) of 3,000" in part.mi.how
     assert abs(part.mi.estimate - whole.mi.estimate) < 5 * part.mi.error
-    monkeypatch.setattr(information, "LARGEST", 500_000)
+    monkeypatch.setattr(information, "LARGEST", 200_000)
     thin = diagnose(encode=known, prior=PRIOR, data=x, batch_size=100)
     assert 100 < thin.first.aggregate < 3000
     assert thin.examples == 3000

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 
 from torch.distributions import Distribution
 
+from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["ExponentialDraws", "GenericDraws", "LatentBatch", "Seen", "Subject"]
+__all__ = ["REFUSALS", "ExponentialDraws", "GenericDraws", "LatentBatch", "Seen", "Subject", "refused"]
+
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
+"""What code of the user's raises when tensors do not fit."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,14 @@ class About:
     dimension_samples: int | None = None
     dimension_bounds: bool = False
     words: dict[str, str] = field(default_factory=dict)
+
+
+def refused(name: str, x: Tensor, error: Exception) -> UserError:
+    """What a model that refuses a batch is reported as."""
+    return UserError(
+        f"{name} refuses a batch of shape {list(x.shape)} and type {x.dtype}: {error}. Give data as "
+        "the model takes them, the batch first."
+    )
 
 
 class Subject(ABC):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.distributions import Categorical, Distribution, OneHotCategorical
 
 from lid_vae.diagnosis.streams import RunningMean
-from lid_vae.diagnosis.subject.base import About, GenericDraws, LatentBatch, Seen, Subject
+from lid_vae.diagnosis.subject.base import REFUSALS, About, GenericDraws, LatentBatch, Seen, Subject
 from lid_vae.diagnosis.subject.divergence import (
     check_scale,
     closed_form,
@@ -39,7 +39,6 @@ ROWS = 10_000
 MOMENT_DRAWS = 20
 # Draws from a prior whose variance has no closed form.
 PRIOR_DRAWS = 10_000
-REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
 
 
 class Foreign(Subject):
@@ -76,7 +75,7 @@ class Foreign(Subject):
         )
         self.likelihood_samples: int | None = samples
         with torch.no_grad():
-            found = prior if isinstance(prior, Distribution) else prior()
+            found = prior() if callable(prior) and not isinstance(prior, Distribution) else prior
         if not isinstance(found, Distribution):
             raise UserError(
                 f"The prior must be a distribution, such as Normal(0, 1), or a function that returns one; it is a "
@@ -90,8 +89,10 @@ class Foreign(Subject):
         """Batch ``number``, by ``samples`` draws that are a function of the number and of the seed."""
         devices = [x.device] if x.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(derive_seed("diagnose", self.seed, number))
+            torch.manual_seed(derive_seed("encode", self.seed, number))
             q = self._posterior(x)
+            # again, as an encoder that is part of a whole VAE may have drawn
+            torch.manual_seed(derive_seed("diagnose", self.seed, number))
             return self._categorical(x, q) if is_categorical(q) else self._continuous(x, q)
 
     def _posterior(self, x: Tensor) -> Distribution:
@@ -279,7 +280,7 @@ def _pieces(total: int, size: int, batch: int) -> Iterator[int]:
     """Draws at once; never as many as examples, which would hide a log_likelihood with its axes in the wrong order."""
     for start in range(0, total, size):
         piece = min(size, total - start)
-        yield from (piece - 1, 1) if piece == batch > 2 else (piece,)
+        yield from (piece - 1, 1) if piece == batch > 1 else (piece,)
 
 
 def _check_pairs(value: Tensor, z: Tensor, what: str) -> None:

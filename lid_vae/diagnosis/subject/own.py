@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from lid_vae.diagnosis.subject.base import About, ExponentialDraws, LatentBatch, Seen, Subject
+from lid_vae.diagnosis.subject.base import REFUSALS, About, ExponentialDraws, LatentBatch, Seen, Subject, refused
 from lid_vae.distribution import Approximation, Mixture, closed_form_kl, grouped_kl
 from lid_vae.errors import UserError
 from lid_vae.measure.batch import BatchMeasures, Ruler, measure_batch, noise_of
@@ -45,7 +45,10 @@ class Own(Subject):
     def see(self, x: Tensor, number: int) -> Seen:
         """Batch ``number``."""
         x = self._taken(x)
-        found = measure_batch(self.vae, self.infer, x, self.ruler, noise_of(number, x.device))
+        try:
+            found = measure_batch(self.vae, self.infer, x, self.ruler, noise_of(number, x.device))
+        except REFUSALS as error:
+            raise refused(self.name, x, error) from error
         q = self._posterior(x, number)
         exact = closed_form_kl(q, self.prior) is not None
         if not self.about:

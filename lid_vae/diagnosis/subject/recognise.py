@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.distributions import Normal
 
-from lid_vae.diagnosis.subject.base import Subject
-from lid_vae.diagnosis.subject.foreign import REFUSALS, Encode, Foreign
+from lid_vae.diagnosis.subject.base import REFUSALS, Subject, refused
+from lid_vae.diagnosis.subject.foreign import Encode, Foreign
 from lid_vae.diagnosis.subject.named import NAMES, MakeLikelihood, likelihood_of
 from lid_vae.errors import UserError
 from lid_vae.shapes import Tensor
@@ -94,7 +94,7 @@ def _diffusers(model: Any, x: Tensor) -> tuple[Encode, Decode] | None:
             found = hasattr(model.encode(x[:1]), "latent_dist")
     except REFUSALS as error:
         if hasattr(model, "config"):
-            raise refused(model, x, error) from error
+            raise refused(type(model).__name__, x, error) from error
         return None
     if not found:
         return None
@@ -113,7 +113,7 @@ def _returning_three(model: Any, x: Tensor, decode: Decode | None) -> tuple[Enco
         with torch.no_grad():
             out = model(x[:2])
     except REFUSALS as error:
-        raise refused(model, x, error) from error
+        raise refused(type(model).__name__, x, error) from error
     unknown = (
         f"{name} is not recognised. diagnose(model, x) knows the models of lid_vae, pythae and diffusers, and modules "
         "that return (reconstruction, mean, log_variance); any other VAE is diagnose(encode=..., log_likelihood=..., "
@@ -146,14 +146,6 @@ def _returning_three(model: Any, x: Tensor, decode: Decode | None) -> tuple[Enco
 def gaussian(mean: Tensor, log_variance: Tensor) -> Normal:
     """q of a mean and a logarithm of the variance."""
     return Normal(mean, (0.5 * log_variance).exp(), validate_args=False)
-
-
-def refused(model: nn.Module, x: Tensor, error: Exception) -> UserError:
-    """What a model that refuses a batch is reported as."""
-    return UserError(
-        f"{type(model).__name__} refuses a batch of shape {list(x.shape)} and type {x.dtype}: {error}. Give data as "
-        "the model takes them, the batch first."
-    )
 
 
 def _hint(model: Any) -> str:
