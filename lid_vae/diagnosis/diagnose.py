@@ -12,11 +12,13 @@ from torch import nn
 from lid_vae.diagnosis.batches import Split, batches_of
 from lid_vae.diagnosis.measure import measure
 from lid_vae.diagnosis.report import Report
+from lid_vae.diagnosis.seeded import seeded
 from lid_vae.diagnosis.subject.base import Subject
 from lid_vae.diagnosis.subject.foreign import Encode, Foreign, LogLikelihood, Prior
 from lid_vae.diagnosis.subject.named import MakeLikelihood
 from lid_vae.diagnosis.subject.recognise import recognise
 from lid_vae.errors import UserError
+from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
 
 __all__ = ["diagnose"]
@@ -88,7 +90,8 @@ def diagnose(
         if first is not None:
             device = first.device if device is None else device
             dtype = first.dtype if first.is_floating_point() else None
-    with evaluating(modules):
+    # loaders and models draw from global generators, too
+    with evaluating(modules), seeded(derive_seed("data", seed), torch.device(device or "cpu")):
         batches = batches_of(data, batch_size, split, device, dtype)
         subject: Subject
         if model is None:

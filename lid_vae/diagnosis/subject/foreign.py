@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Distribution, OneHotCategorical
 
+from lid_vae.diagnosis.seeded import seeded
 from lid_vae.diagnosis.streams import RunningMean
 from lid_vae.diagnosis.subject.base import REFUSALS, About, GenericDraws, LatentBatch, Seen, Subject
 from lid_vae.diagnosis.subject.divergence import (
@@ -87,17 +88,17 @@ class Foreign(Subject):
     @torch.no_grad()
     def see(self, x: Tensor, number: int) -> Seen:
         """Batch ``number``, by ``samples`` draws that are a function of the number and of the seed."""
-        devices = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(derive_seed("encode", self.seed, number))
+        with seeded(derive_seed("encode", self.seed, number), x.device):
             q = self._posterior(x)
-            # again, as an encoder that is part of a whole VAE may have drawn
-            torch.manual_seed(derive_seed("diagnose", self.seed, number))
+        # anew, as an encoder that is part of a whole VAE may have drawn
+        with seeded(derive_seed("diagnose", self.seed, number), x.device):
             return self._categorical(x, q) if is_categorical(q) else self._continuous(x, q)
 
     def _posterior(self, x: Tensor) -> Distribution:
         try:
             q = self.encode(x)
+        except UserError:
+            raise
         except REFUSALS as error:
             if "parameter scale" in str(error) or "GreaterThan(lower_bound=0.0)" in str(error):
                 raise UserError(f"{scale_words(-1.0).replace('of -1', 'that is not above zero')} ({error})") from error

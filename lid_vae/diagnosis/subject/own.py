@@ -47,6 +47,8 @@ class Own(Subject):
         x = self._taken(x)
         try:
             found = measure_batch(self.vae, self.infer, x, self.ruler, noise_of(number, x.device))
+        except UserError:
+            raise
         except REFUSALS as error:
             raise refused(self.name, x, error) from error
         q = self._posterior(x, number)
