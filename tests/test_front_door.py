@@ -45,7 +45,7 @@ def test_maps_come_without_the_program() -> None:
 
 def test_diagnosing_a_foreign_model_loads_neither_lightning_nor_hydra() -> None:
     code = (
-        "import lid_vae, torch; from torch.distributions import Normal; "
+        "import lid_vae, torch; lid_vae.CollapseMonitor(); from torch.distributions import Normal; "
         "lid_vae.diagnose(encode=lambda x: Normal(x, 1.0), prior=Normal(0.0, 1.0), data=torch.zeros(9, 2))"
     )
     assert not {"pytorch_lightning", "lightning", "hydra", "wandb"} & set(loaded(code))

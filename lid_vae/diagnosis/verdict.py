@@ -7,6 +7,8 @@ from lid_vae.diagnosis.report import Dimension, LatentReport, Report
 __all__ = ["ranges", "verdict"]
 
 SURE = 0.99
+# Nats: nearer to the logarithm of the number of examples, MI is held down by it.
+NEAR = 1.5
 # Nats: a divergence below it is as good as none, above it a dimension that the rule calls inactive says so anyway.
 SLIGHT, SUBSTANTIAL = 0.01, 0.1
 
@@ -54,6 +56,11 @@ def _continuous(block: LatentReport) -> list[str]:
             f"The absolute rule (variance {threshold:g}, whatever the prior's) says otherwise of {_dimensions(apart)}."
         )
     lines.append(_information(block))
+    if block.mi.estimate > (most := log(block.aggregate)) - NEAR:
+        lines.append(
+            f"Of {block.aggregate:,} examples no MI above log {block.aggregate:,} = {most:.2f} nats can be seen; more "
+            "of them bring its bounds together."
+        )
     return lines
 
 
