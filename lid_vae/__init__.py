@@ -1,5 +1,48 @@
-"""Latent-identifiable variational autoencoders (Wang, Blei and Cunningham, NeurIPS 2021)."""
+"""Latent-identifiable variational autoencoders (Wang, Blei and Cunningham, NeurIPS 2021), and collapse in any VAE.
 
-__all__ = ["__version__"]
+What is used is imported when it is first asked for: ``import lid_vae`` loads neither PyTorch nor Lightning.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lid_vae.diagnosis import CollapseMonitor, Report, diagnose
+    from lid_vae.errors import UserError
+    from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
+
+__all__ = [
+    "GMVAE",
+    "LIDGMVAE",
+    "LIDMVAE",
+    "LIDSVAE",
+    "LIDVAE",
+    "SVAE",
+    "VAE",
+    "CollapseMonitor",
+    "Report",
+    "UserError",
+    "__version__",
+    "diagnose",
+]
 
 __version__ = "0.1.0"
+
+HOMES = {
+    "lid_vae.diagnosis": ("CollapseMonitor", "Report", "diagnose"),
+    "lid_vae.errors": ("UserError",),
+    "lid_vae.train": ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"),
+}
+"""Where the names above are at home (PEP 562)."""
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 CHECKED = (
     "classical",
     "data",
+    "diagnosis",
     "distribution",
     "inference",
     "likelihood",

@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 from scipy.optimize import linear_sum_assignment
-from torchmetrics import Metric
 
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Int, Tensor
 
 __all__ = ["ClusterAccuracy"]
 
 
-class ClusterAccuracy(Metric):
+class ClusterAccuracy(PlottedMetric):
     """Accuracy of argmax q(z | x) as a guess of the label: ``compute`` and ``majority``, in [0, 1].
 
     ``compute`` is under the best one-to-one matching of ``categories`` to ``labels`` (their numbers; Hungarian

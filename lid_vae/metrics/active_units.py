@@ -3,15 +3,15 @@
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 
 from lid_vae.errors import UserError
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Bool, Float, Tensor
 
 __all__ = ["ActiveUnits"]
 
 
-class ActiveUnits(Metric):
+class ActiveUnits(PlottedMetric):
     """Share of dimensions d with Var_x(E_q[z_d | x]) >= threshold times the prior variance of z_d.
 
     ``prior_variance`` [L] is that of each dimension. For a N(0, 1) prior this is Burda, Grosse and Salakhutdinov

@@ -4,15 +4,28 @@ from math import e, log, pi
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 
 from lid_vae.errors import UserError
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["DimensionKL"]
+__all__ = ["DimensionKL", "dimension_kl"]
 
 
-class DimensionKL(Metric):
+def dimension_kl(
+    mean: Float[Tensor, "B M"], square_mean: Float[Tensor, "B M"], log_prior_mean: Float[Tensor, "B M"], draws: int
+) -> Float[Tensor, "B M"]:
+    """The terms of ``DimensionKL``, one for each example, of averages over ``draws`` draws."""
+    if draws < 2:
+        raise UserError(f"A variance needs at least two draws, got {draws}.")
+    freedom = torch.tensor((draws - 1) / 2, dtype=torch.float64, device=mean.device)
+    variance = ((square_mean - mean.square()) * draws / (draws - 1)).double().clamp_min(1e-30)
+    # The logarithm of a normal sample's variance is too small on average, by this much.
+    log_variance = variance.log() - (torch.digamma(freedom) - freedom.log())
+    return -log_prior_mean - 0.5 * (log(2 * pi * e) + log_variance)
+
+
+class DimensionKL(PlottedMetric):
     """E_x KL(q(w_d | x) || p(w_d)) for each dimension d alone, nats: from below, and exactly for Gaussian q(w_d | x).
 
     The value is E_q[-log p(w_d)] - H, with H the entropy of a normal of the variance of q(w_d | x): no density of that
@@ -48,14 +61,8 @@ class DimensionKL(Metric):
         ``mean`` is that of w_d, ``square_mean`` of its square and ``log_prior_mean`` of log p(w_d). Raises
         ``UserError`` for fewer draws.
         """
-        if draws < 2:
-            raise UserError(f"A variance needs at least two draws, got {draws}.")
-        freedom = torch.tensor((draws - 1) / 2, dtype=torch.float64, device=mean.device)
-        variance = ((square_mean - mean.square()) * draws / (draws - 1)).double().clamp_min(1e-30)
-        # The logarithm of a normal sample's variance is too small on average, by this much.
-        log_variance = variance.log() - (torch.digamma(freedom) - freedom.log())
+        self.total += dimension_kl(mean, square_mean, log_prior_mean, draws).sum(0)
         self.count += len(mean)
-        self.total += (-log_prior_mean - 0.5 * (log(2 * pi * e) + log_variance)).sum(0)
 
     def compute(self) -> Float[Tensor, " M"]:
         return self.total / self.count

@@ -3,14 +3,15 @@
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 
+from lid_vae.errors import UserError
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["ExampleMean"]
 
 
-class ExampleMean(Metric):
+class ExampleMean(PlottedMetric):
     """Mean of per-example values; ``standard_error`` is over examples. Double precision, in one pass.
 
     >>> bound = ExampleMean()
@@ -30,7 +31,12 @@ class ExampleMean(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, value: Float[Tensor, " B"]) -> None:
-        """``value`` is one number for each example of a batch."""
+        """``value`` is one number for each example of a batch; raises ``UserError`` for any other shape."""
+        if value.ndim != 1:
+            raise UserError(
+                f"A mean over examples needs one value for each, of shape [B], got {list(value.shape)}. A KL of [B, M] "
+                "is summed over its dimensions first: .sum(-1)."
+            )
         value = value.double()
         self.count += value.numel()
         self.total += value.sum()

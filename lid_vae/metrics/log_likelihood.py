@@ -4,9 +4,10 @@ from math import log
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 
+from lid_vae.errors import UserError
 from lid_vae.metrics.example_mean import ExampleMean
+from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Tensor
 
 __all__ = ["LogLikelihood", "LogMeanExp"]
@@ -31,7 +32,7 @@ class LogMeanExp:
         return self.total - log(self.samples)
 
 
-class LogLikelihood(Metric):
+class LogLikelihood(PlottedMetric):
     """Mean over examples of log (1/S) sum_s p(x, w_s) / q(w_s | x), w_s ~ q: Burda et al. (2016), eq. 8, nats.
 
     A lower bound in expectation that rises with S, and on the same draws never below their ELBO. The logarithm is taken
@@ -51,7 +52,15 @@ class LogLikelihood(Metric):
         self.examples = ExampleMean(**kwargs)
 
     def update(self, log_weight: Float[Tensor, "S B"]) -> None:
-        """All S log weights, log p(x, w_s) - log q(w_s | x), of a batch; or one row, a finished ``LogMeanExp``."""
+        """All S log weights, log p(x, w_s) - log q(w_s | x), of a batch; or one row, a finished ``LogMeanExp``.
+
+        Raises ``UserError`` for weights of another shape.
+        """
+        if log_weight.ndim != 2:
+            raise UserError(
+                f"Log weights have shape [S, B], a row for each draw of z, got {list(log_weight.shape)}. One draw of "
+                "each example is log_weight[None]; values by dimension are summed over it first."
+            )
         pieces = LogMeanExp()
         pieces.add(log_weight)
         self.examples.update(pieces.result())

@@ -4,10 +4,11 @@ from math import log
 from typing import Any
 
 import torch
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lid_vae.shapes import Float, Tensor
+from lid_vae.errors import UserError
+from lid_vae.metrics.plotted import PlottedMetric
+from lid_vae.shapes import Float, Int, Tensor
 
 __all__ = ["CategoricalMutualInformation", "MutualInformation"]
 
@@ -16,7 +17,7 @@ TINY = 1e-300
 PAIRS = 1_000_000
 
 
-class CategoricalMutualInformation(Metric):
+class CategoricalMutualInformation(PlottedMetric):
     """I_q(x; z) = E_x KL(q(z | x) || q(z)) of a categorical z, nats; q(z) averages q(z | x) over all updates.
 
     With exact q(z | x) (one sample) the value is exact and ``upper`` equals it. With q(z | x) averaged from S samples,
@@ -39,7 +40,20 @@ class CategoricalMutualInformation(Metric):
         self.add_state("lower_negentropy", [], dist_reduce_fx="cat")
 
     def update(self, probability: Float[Tensor, "S B K"]) -> None:
-        """``probability`` is q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2)."""
+        """``probability`` is q(z | x): exact with S = 1, else independent samples whose mean it is (S >= 2).
+
+        Raises ``UserError`` for what are no probabilities.
+        """
+        if probability.ndim != 3:
+            raise UserError(
+                f"Probabilities of categories have shape [S, B, K], got {list(probability.shape)}. Exact ones are "
+                "probability[None]."
+            )
+        if not bool((probability >= 0).all()) or not bool(((probability.sum(-1) - 1).abs() < 1e-2).all()):
+            raise UserError(
+                "Probabilities of categories are not negative and add up to one over the last axis. Of logits take "
+                "logits.softmax(-1)."
+            )
         samples = probability.detach().double()
         mean = samples.mean(0)
         if len(samples) == 1:
@@ -75,6 +89,12 @@ class CategoricalMutualInformation(Metric):
         mean = dim_zero_cat(self.probability)
         return (dim_zero_cat(self.lower_negentropy) - mean @ prior.double().log()).mean()
 
+    def kl_error(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The standard error of ``kl`` with the same ``prior``, over examples."""
+        mean = dim_zero_cat(self.probability)
+        values = _negentropy(mean, mean) - mean @ prior.double().log()
+        return values.std() / len(values) ** 0.5
+
     def standard_error(self) -> Float[Tensor, ""]:
         """Of the lower bound, over examples."""
         values = self._divergence(dim_zero_cat(self.lower_negentropy))
@@ -102,7 +122,7 @@ class CategoricalMutualInformation(Metric):
         return negentropy - probability @ probability.mean(0).clamp_min(TINY).log()
 
 
-class MutualInformation(Metric):
+class MutualInformation(PlottedMetric):
     """I_q(x; w) of a latent whose q(w | x) is an exponential family, or a K-fold mixture of one, for every x. Nats.
 
     One draw w_i ~ q(w | x_i) for each example, and q(w) the average over all N examples:
@@ -146,7 +166,20 @@ class MutualInformation(Metric):
     def update_gaussian(
         self, sample: Float[Tensor, "B M"], mean: Float[Tensor, "B M"], scale: Float[Tensor, "B M"]
     ) -> None:
-        """For q(w | x) = N(``mean``, diag(``scale``^2)), without categories: one ``sample`` for each example."""
+        """For q(w | x) = N(``mean``, diag(``scale``^2)), without categories: one ``sample`` for each example.
+
+        Raises ``UserError`` for a scale that is none, or for shapes that differ.
+        """
+        if not sample.shape == mean.shape == scale.shape or sample.ndim != 2:
+            raise UserError(
+                f"One draw, mean and standard deviation of each example have shape [B, M], got {list(sample.shape)}, "
+                f"{list(mean.shape)} and {list(scale.shape)}."
+            )
+        if not bool((scale > 0).all()):
+            raise UserError(
+                f"A standard deviation is above zero, and the least is {float(scale.min()):.3g}. Of a log-variance "
+                "take (0.5 * log_variance).exp(); of a scale of zero the information is infinite."
+            )
         sample, mean, precision = sample.double(), mean.double(), scale.double().square().reciprocal()
         normaliser = 0.5 * (mean.square() * precision - precision.log() + log(2 * torch.pi)).sum(-1)
         natural = torch.cat([mean * precision, -0.5 * precision], -1)
@@ -164,23 +197,27 @@ class MutualInformation(Metric):
         values = self.values()[0]
         return values.std() / len(values) ** 0.5
 
-    def values(self) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """Lower and upper terms of each example; N^2 K densities, formed in pieces of bounded memory."""
+    def values(self, index: Int[Tensor, " R"] | None = None) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
+        """Lower and upper terms of each example, or of those that ``index`` names, all under the whole set's q(w).
+
+        R N K densities, formed in pieces of bounded memory.
+        """
         statistic, natural = dim_zero_cat(self.statistic), dim_zero_cat(self.natural)
         offset = dim_zero_cat(self.log_category) - dim_zero_cat(self.normaliser)
         examples, categories, width = natural.shape
         flat, flat_offset = natural.reshape(-1, width).mT.contiguous(), offset.reshape(-1)
         rows = max(1, PAIRS // (examples * categories))
         lower, upper = [], []
-        for start in range(0, examples, rows):
-            piece = statistic[start : start + rows]
+        chosen = torch.arange(examples, device=statistic.device) if index is None else index
+        for one in chosen.split(rows):
+            piece = statistic[one]
             density = torch.addmm(flat_offset, piece, flat)
             if categories > 1:
                 density = density.unflatten(-1, (examples, categories)).logsumexp(-1)
-            index = torch.arange(start, start + len(piece), device=piece.device).unsqueeze(-1)
-            own = density.gather(-1, index)
+            place = one.unsqueeze(-1)
+            own = density.gather(-1, place)
             peak = density.amax(-1, keepdim=True)  # max would look for its place too, which takes twice the time
-            others = density.sub_(peak).exp_().scatter_(-1, index, 0.0).sum(-1, keepdim=True)
+            others = density.sub_(peak).exp_().scatter_(-1, place, 0.0).sum(-1, keepdim=True)
             total = others + (own - peak).exp()
             lower.append(own - peak - total.log() + log(examples))
             upper.append(own - peak - others.clamp_min(TINY).log() + log(max(examples - 1, 1)))

@@ -1,0 +1,1 @@
+"""What is diagnosed: a model of any make, and what one batch shows of it."""

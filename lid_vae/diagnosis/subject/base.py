@@ -1,0 +1,110 @@
+"""What one batch shows of a model, whatever its make."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch.distributions import Distribution
+
+from lid_vae.errors import UserError
+from lid_vae.shapes import Float, Tensor
+
+__all__ = ["REFUSALS", "ExponentialDraws", "GenericDraws", "LatentBatch", "Seen", "Subject", "refused"]
+
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
+"""What code of the user's raises when tensors do not fit."""
+
+
+@dataclass(frozen=True)
+class ExponentialDraws:
+    """One draw for each example from a q(z | x) of an exponential family, as ``MutualInformation.update`` takes it."""
+
+    statistic: Float[Tensor, "B P"]
+    natural: Float[Tensor, "K B P"]
+    normaliser: Float[Tensor, "K B"]
+    log_category: Float[Tensor, "K B"] | None = None
+
+    def size(self) -> int:
+        """Bytes, in double precision."""
+        return 8 * (self.statistic.numel() + self.natural.numel() + self.normaliser.numel())
+
+
+@dataclass(frozen=True)
+class GenericDraws:
+    """One draw for each example from any q(z | x), and its density."""
+
+    z: Float[Tensor, "B *event"]
+    q: Distribution
+    log_prob: Callable[[Distribution, Tensor], Tensor]
+    """(q, z [S, 1, ...]) -> log q(z | x) of every pair, [S, B]."""
+
+    def size(self) -> int:
+        """Bytes, in double precision, were the parameters of q as many as those of a Gaussian."""
+        return 8 * 3 * self.z.numel()
+
+
+@dataclass(frozen=True)
+class LatentBatch:
+    """What a batch shows of one latent block.
+
+    ``kl`` is nats, for each example. ``mean``: E[z | x] twice, or averages over two halves of the draws. ``draws`` are
+    for the information of a continuous block, with ``surplus``, log q(z | x) / p(z) at the draw less its expectation,
+    where that is known. ``category`` is q(z | x) of a categorical one: exact (S = 1), or averages over two halves.
+    """
+
+    kl: Float[Tensor, " B"] | None
+    mean: tuple[Float[Tensor, "B L"], Float[Tensor, "B L"]]
+    kl_by_dimension: Float[Tensor, "B L"] | None = None
+    draws: ExponentialDraws | GenericDraws | None = None
+    surplus: Float[Tensor, " B"] | None = None
+    category: Float[Tensor, "S B K"] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a batch shows: the blocks by name, outermost first, and log-likelihood and ELBO of each example, nats."""
+
+    latent: dict[str, LatentBatch]
+    log_likelihood: Float[Tensor, " B"] | None = None
+    elbo: Float[Tensor, " B"] | None = None
+    joint_kl: Float[Tensor, " B"] | None = None
+
+
+@dataclass
+class About:
+    """What holds of a latent block for every batch; known when the first was seen.
+
+    ``prior_variance`` [L]; ``prior`` [K] of categories. The words say how each figure is found, and ``*_samples`` from
+    how many draws (None: in closed form).
+    """
+
+    kind: str
+    prior_variance: Float[Tensor, " L"]
+    prior: Float[Tensor, " K"] | None = None
+    kl_samples: int | None = None
+    mean_samples: int | None = None
+    dimension_samples: int | None = None
+    dimension_bounds: bool = False
+    words: dict[str, str] = field(default_factory=dict)
+
+
+def refused(name: str, x: Tensor, error: Exception) -> UserError:
+    """What a model that refuses a batch is reported as."""
+    return UserError(
+        f"{name} refuses a batch of shape {list(x.shape)} and type {x.dtype}: {error}. Give data as "
+        "the model takes them, the batch first."
+    )
+
+
+class Subject(ABC):
+    """A model that can be diagnosed."""
+
+    name: str
+    samples: int
+    likelihood_words: str
+    likelihood_samples: int | None
+    about: dict[str, About]
+
+    @abstractmethod
+    def see(self, x: Tensor, number: int) -> Seen:
+        """Batch ``number``; what is random in it is a function of the number and of the seed."""
