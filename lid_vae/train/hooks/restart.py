@@ -15,10 +15,10 @@ __all__ = ["Restart"]
 class Restart:
     """After the first ``share`` of training: forgets the optimiser's moments, and what the decoder learned.
 
-    The latter where ``reset_decoder`` is true. Between autoencoder pretraining and training with free bits, as Li et al. (2019) do
-    it: their second run loads the first one's encoder, and their option resets the decoder, here to the weights that
-    this run began with. A share of 0 never restarts. Until then the decoder's first weights travel in checkpoints, so a
-    resumed run restarts alike. Raises ``UserError`` for a share that is not in [0, 1).
+    The latter where ``reset_decoder`` is true. Between autoencoder pretraining and training with free bits, as Li et
+    al. (2019) do it: their second run loads the first one's encoder, and their option resets the decoder, here to the
+    weights that this run began with. A share of 0 never restarts. Until then the decoder's first weights travel in
+    checkpoints, so a resumed run restarts alike. Raises ``UserError`` for a share that is not in [0, 1).
     """
 
     key = "Restart"
