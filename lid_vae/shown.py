@@ -17,7 +17,8 @@ class Number:
     bounds do, and ``curve_at`` where an estimate of few draws without the bias of ``at`` does, which curves show where
     it is there. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
     table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is
-    not ``bounded`` can fall without limit, so that a picture leaves its first values out. ``of``, where given, computes
+    not ``bounded`` can fall without limit, so that a picture leaves its first values out; an estimate below ``least``
+    is shown as that. ``of``, where given, computes
     it from the result.
     """
 
@@ -36,6 +37,7 @@ class Number:
     tested: bool = False
     drawn: bool = False
     bounded: bool = True
+    least: float | None = None
     of: Callable[[Mapping[str, Any]], float | None] | None = None
 
     def read(self, result: Mapping[str, Any]) -> float | None:
@@ -58,12 +60,12 @@ CORE = (
     Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True),
     Number(
         "kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", _Z + "kl", _Z + "kl_lower", _Z + "kl_estimate",
-        unit=NATS, tested=True,
+        unit=NATS, tested=True, least=0,
     ),
     Number(
         "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
         _Z + "mi", _Z + "mi_estimate",
-        unit=NATS, tested=True, drawn=True,
+        unit=NATS, tested=True, drawn=True, least=0,
     ),
     Number(
         "ll", "ll.mean", "LL", "LL", "log_likelihood", "ll.se", unit=NATS, tested=True, drawn=True, bounded=False

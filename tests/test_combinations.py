@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
+from lid_vae.objective.base import Scheduled
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.record import evaluate_split
 from lid_vae.train.step.take_step import take_step
@@ -62,7 +63,8 @@ def two_steps(overrides: list[str], data_name: str) -> dict:
     batch = data.stream().batch(0)
     noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
     groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}
-    module.objective.advance(60, 100)  # where annealing has begun
+    if isinstance(module.objective, Scheduled):
+        module.objective.advance(60, 100)  # where annealing has begun
     with torch.no_grad():  # q away from the prior, so that free bits, which see one draw, do not hide the KL
         for name, parameter in module.vae.posterior.named_parameters():
             if name.endswith("head.bias"):

@@ -41,6 +41,24 @@ def test_whoever_starts_with_a_class_finds_an_example(room) -> None:
     assert {name for name in classes if ">>> " not in (public[name].__doc__ or "")} == set()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("prior.StandardNormalPrior", "prior.GaussianMixture", "prior.ExponentialFamilyMixture", "prior.VampPrior"),
+        *("map.BrenierMap", "map.GradientNetwork", "map.ComposedMap", "map.AnchoredMap", "map.MLP", "map.LinearMap"),
+        *("map.composed_brenier", "map.composed_gradient_network"),
+        *("likelihood.GaussianLikelihood", "likelihood.OptimalGaussianLikelihood", "likelihood.BernoulliLikelihood"),
+        *("likelihood.bernoulli_likelihood", "likelihood.autoregressive_likelihood"),
+        *("posterior.gaussian_family", "posterior.realnvp_family", "posterior.AmortizedPosterior"),
+        *("objective.ELBO", "objective.FreeBits", "objective.ImportanceWeighted", "objective.DReG"),
+        *("vae.Autoencoder", "measure.Evaluator"),
+    ],
+)
+def test_parts_of_a_model_have_an_example(name: str) -> None:
+    room, _, part = name.partition(".")
+    assert ">>> " in getattr(importlib.import_module(f"lid_vae.{room}"), part).__doc__
+
+
 @pytest.mark.parametrize("name", ["ppca.PPCA", "gmm.GaussianMixture", "mean_field.MeanField"])
 def test_classical_models_have_an_example(name: str) -> None:
     module, _, kind = name.partition(".")

@@ -20,6 +20,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from making import recipe
 
+from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.run.build import build_data, build_module
 from lid_vae.train.step.take_step import take_step
 
@@ -109,8 +110,8 @@ def curve(overrides: str) -> list[float]:
         with initialize_config_dir(CONF, version_base="1.3"):
             cfg = compose("train", joined(COMMON, overrides))
         data = build_data(cfg.data)
-        if (grey := data.training_array()) is not None:
-            exact = grey.double()  # sums over the data, too, are to be exact enough
+        if isinstance(data, ArrayDataModule):
+            exact = data.training_array().double()  # sums over the data, too, are to be exact enough
             data.training_array = lambda: exact
         module = build_module(*recipe(cfg), data, data.shape, data.label_count)
         bounds = []

@@ -84,3 +84,11 @@ def test_every_page_is_reached_from_the_readme():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().split()) <= WORDS
+
+
+def test_the_readmes_python_says_what_the_readme_says(capsys):
+    page = (ROOT / "README.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    exec(program, {})
+    shown = page.partition(program)[2].removeprefix("```\n\n").partition("\n\n")[0]
+    assert capsys.readouterr().out.splitlines() == [line.strip() for line in shown.splitlines()]

@@ -93,10 +93,6 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         """Of one observation: [D], [height, width], or for text [V], the symbols of the vocabulary."""
 
     @abstractmethod
-    def training_array(self) -> Float[Tensor, "N D"] | None:
-        """The training split as real vectors; None for text, which is none."""
-
-    @abstractmethod
     def mean(self) -> Float[Tensor, " D"]:
         """The mean of an observation over the training split; of text the frequency of each symbol, [V]."""
 

@@ -14,7 +14,7 @@ from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.figure.numbers import Number
 from lid_vae.figure.ppca import ACTIVE
 from lid_vae.likelihood.gaussian import GaussianLikelihood
-from lid_vae.map.base import InjectiveMap, Map
+from lid_vae.map.base import Aligned, InjectiveMap, Map
 from lid_vae.map.composed import composed_brenier
 from lid_vae.map.network.linear import LinearMap
 from lid_vae.measure.evaluator import Evaluator
@@ -84,7 +84,9 @@ def brenier_vae(
         return composed_brenier(latent, features, width, 1, strong_convexity_floor=strong_convexity_floor)
 
     vae = _build(make_map, lambda: MLPEncoder((features,), width, 1), latent, seed)
-    vae.likelihood.map.align(x)
+    map_ = vae.likelihood.map
+    assert isinstance(map_, Aligned)
+    map_.align(x)
     return vae
 
 

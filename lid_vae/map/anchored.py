@@ -5,7 +5,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.base import AdjustableMap, DimensionError, InjectiveMap, MakeMap, Map, check_constant, refuse_learned
+from lid_vae.map.base import (
+    AdjustableMap,
+    Aligned,
+    DimensionError,
+    InjectiveMap,
+    MakeMap,
+    Map,
+    check_constant,
+    refuse_learned,
+)
 from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.map.lift import DenseLift, Lift, LiftName, make_lift, pca_lift
 from lid_vae.map.network.readout import ReadOutMap
@@ -137,7 +146,8 @@ class AnchoredMap(AdjustableMap):
 
     @torch.no_grad()
     def align(self, data: Float[Tensor, "N D"]) -> None:
-        self.network.align(data)
+        if isinstance(self.network, Aligned):
+            self.network.align(data)
         if self.align_lift:
             assert isinstance(self.lift, DenseLift)
             self.lift.weight.copy_(pca_lift(self.lift.in_features, data).weight)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -10,7 +10,16 @@ from torch import nn
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
 
-__all__ = ["AdjustableMap", "DimensionError", "InjectiveMap", "MakeMap", "Map", "check_constant", "refuse_learned"]
+__all__ = [
+    "AdjustableMap",
+    "Aligned",
+    "DimensionError",
+    "InjectiveMap",
+    "MakeMap",
+    "Map",
+    "check_constant",
+    "refuse_learned",
+]
 
 
 class DimensionError(UserError):
@@ -35,9 +44,13 @@ class Map(nn.Module, ABC):
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         """Set the constant that is added to the output to ``bias``, for instance the mean of the data."""
 
-    @abstractmethod
+
+@runtime_checkable
+class Aligned(Protocol):
+    """A map that takes something from the training data before training, such as the directions of its lift."""
+
     def align(self, data: Float[Tensor, "N D"]) -> None:
-        """Take from the training data what the map fixes before training: the directions of ``lift=pca``."""
+        """Take it from ``data``, the training split."""
 
 
 MakeMap = Callable[..., Map]

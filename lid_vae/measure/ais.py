@@ -68,7 +68,7 @@ class AIS(SplitMeasure):
         found: dict[str, Any] = {"steps": self.annealing.steps, "chains": self.annealing.chains}
         x = self._first(subject)
         bounds = self._bounds(subject, "split", x, None)
-        found |= {**bounds.summary(), **self._importance(subject, x, bounds)}
+        found |= {**bounds.summary(), "examples": len(bounds), **self._importance(subject, x, bounds)}
         if self.simulated:
             with torch.no_grad():
                 w, drawn = simulate(subject.vae, self.simulated, generator("ais", self.seed, device=subject.device))

@@ -51,8 +51,8 @@ class Evaluator:
     >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(MLP(2, 4, 16, 1)), posterior)
     >>> evaluator = Evaluator(vae, lambda x, noise: posterior.distribution(posterior.encode(x)), samples=10)
     >>> evaluator.update(torch.randn(50, 4))
-    >>> sorted(evaluator.compute())
-    []
+    >>> evaluator.compute()["examples"], sorted(evaluator.compute()["ll"])
+    (50, ['mean', 'samples', 'se'])
     """
 
     def __init__(

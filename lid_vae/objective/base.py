@@ -1,6 +1,7 @@
 """What an objective is."""
 
 from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -8,7 +9,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import Autoencoder
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "Scheduled"]
 
 
 class Objective(nn.Module, ABC):
@@ -27,6 +28,10 @@ class Objective(nn.Module, ABC):
     ) -> Float[Tensor, " B"]:
         """The value for each example, nats."""
 
-    @abstractmethod
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """An objective that changes in the course of training."""
+
     def advance(self, step: int, steps: int) -> None:
         """Move schedules to batch ``step`` of ``steps``."""

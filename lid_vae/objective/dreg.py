@@ -65,9 +65,6 @@ class DReG(Objective):
         bound = torch.logsumexp(terms.log_weight(), 0, keepdim=True) - log(len(noise))
         return terms.expectation(bound).squeeze(0)
 
-    def advance(self, step: int, steps: int) -> None:
-        """No schedule."""
-
 
 def _scaled(q: FlowGaussian, sample: LatentSample, weight: Float[Tensor, "S K B"]) -> LatentSample:
     """The same draws and densities as numbers; what flows back through the draws is multiplied by ``weight``.

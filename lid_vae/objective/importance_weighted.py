@@ -52,6 +52,3 @@ class ImportanceWeighted(Objective):
         weight = terms.log_weight()
         bound = torch.logsumexp(weight, 0, keepdim=True) - log(len(weight))
         return terms.expectation(bound).squeeze(0)
-
-    def advance(self, step: int, steps: int) -> None:
-        """No schedule."""

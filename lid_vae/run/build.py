@@ -11,8 +11,10 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import Logger
 
+from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
+from lid_vae.map.base import Aligned
 from lid_vae.measure import Measure
 from lid_vae.measure.base import Choosy
 from lid_vae.noise import derive_seed, generator
@@ -77,8 +79,10 @@ def build_module(
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(parts, prior.categories, data)
-        if (array := data.training_array()) is not None:
-            likelihood.map.align(array)
+        if isinstance(data, ArrayDataModule):
+            array = data.training_array()
+            if isinstance(likelihood.map, Aligned):
+                likelihood.map.align(array)
             if isinstance(prior, AggregatePrior):
                 prior.initialise(array, seed)
         with torch.no_grad():

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 
 from lid_vae import __version__
+from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
@@ -300,8 +301,9 @@ def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
 
 def _say_threshold(module: VAEModule, data: DataModule) -> None:
     """Prints, before training, that the noise of real-valued data is one at which a linear model collapses."""
-    array = data.training_array()
-    line = None if array is None else collapse_expected(module.vae.likelihood, array)
+    if not isinstance(data, ArrayDataModule):
+        return
+    line = collapse_expected(module.vae.likelihood, data.training_array())
     if line is not None:
         print(line, flush=True)
 

@@ -13,7 +13,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
 from lid_vae.likelihood.base import CalibratedLikelihood
 from lid_vae.noise import generator
-from lid_vae.objective.base import Objective
+from lid_vae.objective.base import Objective, Scheduled
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Bool, Float, Observations, Tensor
@@ -95,7 +95,8 @@ class VAEModule(pl.LightningModule):
         """The weights of a checkpoint, with the objective as it was then: an annealed one is what SA-VAE refines by."""
         self.load_state_dict(checkpoint["state_dict"])
         step = checkpoint["lid_vae"]["step"]
-        self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
+        if isinstance(self.objective, Scheduled):
+            self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
 
     def calibrate(self, data: DataModule) -> None:
         """From the training set of ``data``, the statistics that a posterior or likelihood needs for evaluation."""

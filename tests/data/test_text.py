@@ -71,7 +71,6 @@ def test_a_file_for_each_split(write: Callable[..., str]) -> None:
     assert sentences(module, "test") == ["a dog", "dog dog"]
     assert module.encode("a bird".replace("bird", "<unk>")) == [5, 1, 7]
     assert torch.allclose(module.mean() * 11, torch.tensor([0.0, 2, 2, 2, 1, 1, 3]))
-    assert module.training_array() is None
 
 
 def test_a_file_that_is_divided(write: Callable[..., str]) -> None:

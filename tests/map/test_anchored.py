@@ -62,9 +62,6 @@ class Opaque(Map):
     def initialise_bias(self, bias: torch.Tensor) -> None:
         self.inner.initialise_bias(bias)
 
-    def align(self, data: torch.Tensor) -> None:
-        pass
-
 
 def make(
     network: str = "mlp",

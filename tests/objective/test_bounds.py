@@ -201,12 +201,6 @@ def test_annealing_moves_beta() -> None:
     assert ELBO(Constant(0.5)).beta == ELBO(0.5).beta == 0.5
 
 
-def test_schedules_leave_importance_weighting_alone() -> None:
-    objective = ImportanceWeighted(3)
-    objective.advance(5, 10)
-    assert objective.samples == 3
-
-
 @pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
 def test_gradients_reach_every_parameter(prior: str, mixture: str, family: str) -> None:
     vae = make_vae(prior, mixture, family)

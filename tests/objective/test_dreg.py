@@ -139,9 +139,3 @@ def test_refused() -> None:
     vae = make_vae("bernoulli")
     with pytest.raises(UserError, match="Use ELBO"):
         DReG(2)(vae, data(vae), *infer(vae, data(vae), 2))
-
-
-def test_schedules_leave_it_alone() -> None:
-    objective = DReG(3)
-    objective.advance(5, 10)
-    assert objective.samples == 3

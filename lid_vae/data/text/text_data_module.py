@@ -157,10 +157,6 @@ class TextDataModule(DataModule[TokenSplit], ABC):
             "vocabulary: vocabulary_file=<checkpoint>."
         )
 
-    def training_array(self) -> None:
-        """None: sentences are no vectors."""
-        return None
-
     def mean(self) -> Float[Tensor, " V"]:
         """The share of each symbol among the tokens of the training split; symbol ``id`` stands at ``id - 1``."""
         tokens = self.train.tokens

@@ -100,6 +100,3 @@ class MonotoneMap(InjectiveMap, ABC):
     @torch.no_grad()
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.output_bias.copy_(bias)
-
-    def align(self, data: Float[Tensor, "N D"]) -> None:
-        """Nothing here is taken from the data."""

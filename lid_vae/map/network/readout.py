@@ -28,6 +28,3 @@ class ReadOutMap(Map, ABC):
     @torch.no_grad()
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.read_out().bias.copy_(bias)
-
-    def align(self, data: Float[Tensor, "N D"]) -> None:
-        """Nothing here is taken from the data."""

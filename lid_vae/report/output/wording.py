@@ -20,8 +20,12 @@ def cell_parts(cell: Cell, measure: Number) -> list[str]:
     if cell.summary is not None:
         _, mean, sd, low, high = cell.summary
         digits = min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
-        parts = [f"{mean:.{digits}f}" + ("" if sd is None else f" ({sd:.{digits}f})")]
-        if low is not None:
+        below = measure.least is not None and mean < measure.least
+        shown = measure.least if below else mean
+        parts = [f"{shown:.{digits}f}" + ("" if sd is None else f" ({sd:.{digits}f})")]
+        if below:
+            parts.append(f"consistent with {measure.least:g}")
+        elif low is not None:
             parts.append(f"[{low:.{digits}f}, {high:.{digits}f}]")
     if cell.paper is not None:
         parts.append(f"paper {_plain(cell.paper[0])}" + ("" if cell.paper[1] is None else f" ({cell.paper[1]:g})"))

@@ -12,6 +12,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
 from lid_vae.measure.batch import BatchMeasures
 from lid_vae.noise import generator
+from lid_vae.objective.base import Scheduled
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.train.step.member_optimizers import MemberOptimizers
 from lid_vae.train.step.together import States, Together
@@ -60,7 +61,8 @@ class Stack(Together):
         return len(self.modules)
 
     def advance(self, step: int, steps: int) -> None:
-        self.frame.objective.advance(step, steps)
+        if isinstance(self.frame.objective, Scheduled):
+            self.frame.objective.advance(step, steps)
         super().advance(step, steps)
 
     def forward(

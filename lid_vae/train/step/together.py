@@ -7,6 +7,7 @@ from typing import Any, get_args
 import torch
 
 from lid_vae.inference.base import Group, Inference
+from lid_vae.objective.base import Scheduled
 from lid_vae.shapes import Bool, Float, Tensor
 from lid_vae.system.processes import process_place
 from lid_vae.train.vae_module import VAEModule
@@ -29,7 +30,8 @@ class Together(ABC):
     def advance(self, step: int, steps: int) -> None:
         """Moves the schedules of every objective to batch ``step`` of ``steps``."""
         for module in self.modules:
-            module.objective.advance(step, steps)
+            if isinstance(module.objective, Scheduled):
+                module.objective.advance(step, steps)
 
     @abstractmethod
     def forward(
