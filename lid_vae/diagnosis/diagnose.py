@@ -79,7 +79,7 @@ def diagnose(
     >>> report = diagnose(encode=lambda x: Normal(0.6 * x, 0.8), prior=Normal(0.0, 1.0), data=x)
     >>> report.au.value
     1.0
-    >>> 0.8 < report.kl.value < 1.0
+    >>> 0.35 < report.kl.value < 0.55  # 0.45 in expectation
     True
     """
     _check(model, data, encode, log_likelihood, prior, samples, likelihood, decode)

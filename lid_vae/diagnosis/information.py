@@ -21,9 +21,10 @@ LARGEST = 500_000_000
 
 @dataclass(frozen=True)
 class Information:
-    """Lower and upper bound of I_q(x; z), nats, each with its standard error.
+    """Bounds of I_q(x; z), ``lower`` and ``upper``, nats, with standard errors ``lower_error`` and ``upper_error``.
 
-    ``draws`` examples were drawn for, and the aggregate is of ``aggregate`` ones.
+    ``draws`` examples were drawn for, and the aggregate is of ``aggregate`` ones. ``controlled``: whether the exact KL
+    was the control variate.
     """
 
     lower: float
@@ -36,7 +37,10 @@ class Information:
 
 
 class Aggregate:
-    """Collects q(z | x) of all examples, and a draw of each; in bounded memory."""
+    """Collects q(z | x) of all examples, and a draw of each; in bounded memory.
+
+    ``seed`` chooses what is left out where there is not enough of it.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed, self.number, self.bytes = seed, 0, 0

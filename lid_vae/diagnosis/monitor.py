@@ -89,10 +89,10 @@ class CollapseMonitor:
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing."""
+        """``state_dict`` is empty: a monitor remembers nothing."""
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Measures, in the process that logs, when ``every`` epochs have passed."""
+        """Measures ``pl_module``, in the process of ``trainer`` that logs, when ``every`` epochs have passed."""
         if (trainer.current_epoch + 1) % self.every or trainer.sanity_checking:
             return
         if trainer.is_global_zero:

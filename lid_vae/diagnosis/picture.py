@@ -16,7 +16,7 @@ LEAST = 1e-6  # of an activity on a logarithmic axis
 
 
 def plot(report: Report) -> "Figure":
-    """For each block two panels: the activity of each dimension beside the threshold, and its KL, with errors."""
+    """For each block of ``report`` two panels: each dimension's activity beside the threshold, and its KL."""
     from matplotlib.figure import Figure
 
     blocks = list(report.latent.values())

@@ -18,7 +18,7 @@ __all__ = ["Dimension", "LatentReport", "Report"]
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension of a latent (of a categorical one, one category).
+    """Dimension ``number`` of a latent, from 0 (of a categorical one, one category).
 
     ``activity`` is Var_x(E_q[z_d | x]), in units of ``prior_variance``, which the rules compare: active from
     ``threshold`` (the relative rule) or, without regard to the prior, from ``threshold`` in absolute units. ``error``
@@ -58,8 +58,9 @@ class Dimension:
 
 @dataclass(frozen=True)
 class LatentReport:
-    """The measures of one latent block: ``kind`` is ``continuous`` or ``categorical``, ``usage`` q(z) of the latter.
+    """The measures of the latent block ``name``, of ``kind`` continuous or categorical; ``usage`` is q(z) of the latter.
 
+    ``au`` and ``au_absolute`` are the shares of active ``dimensions`` by either rule, ``kl`` that from the prior, nats.
     ``mi`` is the lower bound with its upper one in ``mi.upper``; equal where it is exact. ``aggregate`` says of how
     many examples q(z) is the average.
     """
@@ -93,7 +94,7 @@ class LatentReport:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """Posterior collapse of one model on one set of data.
+    """Posterior collapse of one ``model``, by its name, on so many ``examples``.
 
     ``latent`` holds a ``LatentReport`` for each block, outermost first; ``au``, ``au_absolute``, ``kl``, ``mi`` and
     ``kl_by_dimension`` are those of the first. ``ll`` and ``elbo`` are None where no likelihood was given. ``joint_kl``
@@ -161,7 +162,8 @@ class Report:
     def rows(self, dimensions: bool = True) -> list[dict[str, Any]]:
         """One dictionary for each figure: latent, measure, value, error, low, high, unit, samples, examples, how.
 
-        ``low`` and ``high`` are two standard errors away, and of what is bounded they enclose both bounds.
+        ``dimensions``: whether those of single dimensions are among them. ``low`` and ``high`` are two standard errors
+        away, and of what is bounded they enclose both bounds.
         """
         found = [
             _row(name, measure, estimate)

@@ -14,7 +14,7 @@ class RunningMean:
         self.count, self.total = 0, torch.zeros((), dtype=torch.float64)
 
     def add(self, value: Float[Tensor, "s *rest"]) -> None:
-        """Some more draws."""
+        """``value`` is of some more draws."""
         piece = value.double().sum(0)
         self.total = piece if self.count == 0 else self.total + piece
         self.count += len(value)
@@ -32,7 +32,7 @@ class Mean:
         self.shift = self.total = self.square = torch.zeros((), dtype=torch.float64)
 
     def add(self, value: Float[Tensor, "B *rest"]) -> None:
-        """A batch of examples."""
+        """``value`` is of a batch of examples."""
         value = value.double()
         if self.count == 0:
             self.shift = value.mean(0)
@@ -64,7 +64,7 @@ class Activity:
         self.sums: dict[tuple[int, int], Tensor] = {}
 
     def add(self, first: Float[Tensor, "B L"], second: Float[Tensor, "B L"]) -> None:
-        """A batch of posterior means, from either half."""
+        """``first`` and ``second`` are a batch's posterior means, from either half of the draws."""
         first, second = first.double(), second.double()
         if self.count == 0:
             self.shift = 0.5 * (first + second).mean(0)

@@ -14,7 +14,7 @@ SLIGHT, SUBSTANTIAL = 0.01, 0.1
 
 
 def verdict(report: Report) -> str:
-    """A line or two for each block."""
+    """A line or two for each block of ``report``."""
     return "\n".join(line for block in report.latent.values() for line in _block(block))
 
 

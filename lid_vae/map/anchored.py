@@ -146,6 +146,7 @@ class AnchoredMap(AdjustableMap):
 
     @torch.no_grad()
     def align(self, data: Float[Tensor, "N D"]) -> None:
+        """The directions of the lift, and what the network takes, from ``data``, the training split."""
         if isinstance(self.network, Aligned):
             self.network.align(data)
         if self.align_lift:

@@ -126,6 +126,7 @@ class ComposedMap(AdjustableMap):
         self.stages()[-1][0].initialise_bias(bias)
 
     def align(self, data: Float[Tensor, "N D"]) -> None:
+        """The directions of the last lift, where they are to come from ``data``, the training split."""
         if self.align_last and self.lifts:
             lift = self.lifts[-1]
             assert isinstance(lift, DenseLift)

@@ -15,7 +15,11 @@ __all__ = ["DimensionKL", "dimension_kl"]
 def dimension_kl(
     mean: Float[Tensor, "B M"], square_mean: Float[Tensor, "B M"], log_prior_mean: Float[Tensor, "B M"], draws: int
 ) -> Float[Tensor, "B M"]:
-    """The terms of ``DimensionKL``, one for each example, of averages over ``draws`` draws."""
+    """The terms of ``DimensionKL``, one for each example, nats.
+
+    ``mean``, ``square_mean`` and ``log_prior_mean`` are averages over ``draws`` draws: of w_d, of its square and of
+    log p(w_d). Raises ``UserError`` for fewer than two draws.
+    """
     if draws < 2:
         raise UserError(f"A variance needs at least two draws, got {draws}.")
     freedom = torch.tensor((draws - 1) / 2, dtype=torch.float64, device=mean.device)

@@ -48,6 +48,7 @@ class ELBO(Objective):
         return weighted_bound(vae.terms(x, q, noise), self.beta, self.closed_form)
 
     def advance(self, step: int, steps: int) -> None:
+        """Move the weight of the KL to batch ``step`` of ``steps``."""
         self.beta = self.schedule(step, steps)
 
 

@@ -82,6 +82,7 @@ class FreeBits(Objective):
         return weighted_bound(terms, self.beta * paid) - self.beta * self.free_bits * (1 - paid)
 
     def advance(self, step: int, steps: int) -> None:
+        """Move the weight of the KL to batch ``step`` of ``steps``."""
         self.beta = self.schedule(step, steps)
 
     def _by_dimension(self, terms: LogTerms, groups: Float[Tensor, "B J"]) -> Float[Tensor, " B"]:

@@ -17,7 +17,11 @@ REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
 
 @dataclass(frozen=True)
 class ExponentialDraws:
-    """One draw for each example from a q(z | x) of an exponential family, as ``MutualInformation.update`` takes it."""
+    """One draw for each example from a q(z | x) of an exponential family, as ``MutualInformation.update`` takes it.
+
+    ``statistic`` is T(z) of the draw, ``natural`` and ``normaliser`` are of each example's q, and ``log_category`` has
+    the weights of its K components where q is a mixture.
+    """
 
     statistic: Float[Tensor, "B P"]
     natural: Float[Tensor, "K B P"]
@@ -49,7 +53,8 @@ class LatentBatch:
 
     ``kl`` is nats, for each example. ``mean``: E[z | x] twice, or averages over two halves of the draws. ``draws`` are
     for the information of a continuous block, with ``surplus``, log q(z | x) / p(z) at the draw less its expectation,
-    where that is known. ``category`` is q(z | x) of a categorical one: exact (S = 1), or averages over two halves.
+    where that is known. ``kl_by_dimension`` is of each dimension alone, nats, if it is known. ``category`` is q(z | x)
+    of a categorical one: exact (S = 1), or averages over two halves.
     """
 
     kl: Float[Tensor, " B"] | None
@@ -62,7 +67,10 @@ class LatentBatch:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a batch shows: the blocks by name, outermost first, and log-likelihood and ELBO of each example, nats."""
+    """What a batch shows: of each ``latent`` block, by name and outermost first, and of each example, in nats.
+
+    ``log_likelihood`` and ``elbo`` are None without a likelihood, ``joint_kl`` where there is one block alone.
+    """
 
     latent: dict[str, LatentBatch]
     log_likelihood: Float[Tensor, " B"] | None = None
@@ -89,7 +97,7 @@ class About:
 
 
 def refused(name: str, x: Tensor, error: Exception) -> UserError:
-    """What a model that refuses a batch is reported as."""
+    """How it is reported that the model ``name`` refuses the batch ``x`` by ``error``."""
     return UserError(
         f"{name} refuses a batch of shape {list(x.shape)} and type {x.dtype}: {error}. Give data as "
         "the model takes them, the batch first."
@@ -107,4 +115,4 @@ class Subject(ABC):
 
     @abstractmethod
     def see(self, x: Tensor, number: int) -> Seen:
-        """Batch ``number``; what is random in it is a function of the number and of the seed."""
+        """What ``x``, batch ``number``, shows; what is random in it is a function of the number and of the seed."""

@@ -43,7 +43,7 @@ FULL = 32
 
 
 def is_categorical(q: Distribution) -> TypeGuard[Categorical | OneHotCategorical]:
-    """Whether z is one category, to be summed."""
+    """Whether z ~ ``q`` is one category, to be summed."""
     return isinstance(q, Categorical | OneHotCategorical)
 
 
@@ -80,7 +80,7 @@ def closed_form(
 
 
 def marginal(d: Distribution, event: torch.Size) -> Distribution | None:
-    """The distribution of each dimension alone, elementwise; None where it has no closed form."""
+    """The law of each dimension of ``d``, of shape ``event``, alone, elementwise; None where it has no closed form."""
     d = strip(d)
     if not d.event_shape:
         return d
@@ -90,7 +90,7 @@ def marginal(d: Distribution, event: torch.Size) -> Distribution | None:
 
 
 def real_or_positive(d: Distribution) -> Literal["real", "positive"] | None:
-    """The support of a distribution of single numbers, if it is one of these."""
+    """The support of ``d``, a distribution of single numbers, if it is one of these."""
     try:
         support = d.support
     except NotImplementedError:
@@ -103,7 +103,7 @@ def real_or_positive(d: Distribution) -> Literal["real", "positive"] | None:
 
 
 def closed_mean(d: Distribution, size: torch.Size) -> Tensor | None:
-    """E[z], of shape ``size``; None where it must be sampled."""
+    """E[z] of z ~ ``d``, of shape ``size``; None where it must be sampled."""
     try:
         mean = d.mean
     except (NotImplementedError, AttributeError):

@@ -87,7 +87,7 @@ class Foreign(Subject):
 
     @torch.no_grad()
     def see(self, x: Tensor, number: int) -> Seen:
-        """Batch ``number``, by ``samples`` draws that are a function of the number and of the seed."""
+        """What ``x``, batch ``number``, shows, by ``samples`` draws that number and seed determine."""
         with seeded(derive_seed("encode", self.seed, number), x.device):
             q = self._posterior(x)
         # anew, as an encoder that is part of a whole VAE may have drawn

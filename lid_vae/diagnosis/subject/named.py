@@ -19,7 +19,7 @@ MakeLikelihood = str | Callable[[Tensor], Distribution]
 def likelihood_of(
     decode: Callable[[Tensor], Tensor], likelihood: MakeLikelihood, scale: float
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """log p(x | z) [S, B] of a model that decodes one batch of z at a time, [N, ...] -> [N, ...].
+    """log p(x | z) [S, B] of a model whose ``decode`` takes one batch of z at a time, [N, ...] -> [N, ...].
 
     ``likelihood``: ``"bernoulli"`` (the decoder returns probabilities), ``"bernoulli_logits"``, ``"gaussian"`` (means,
     with the standard deviation ``scale``), or a function from what the decoder returns to p(x | z).

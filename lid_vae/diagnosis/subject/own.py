@@ -16,7 +16,7 @@ __all__ = ["Own"]
 
 
 class Own(Subject):
-    """An ``Autoencoder``, with the q that its inference strategy finds.
+    """``vae``, an ``Autoencoder`` called ``name``, with the q that its inference strategy finds.
 
     ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise. A model with categories has the
     blocks z, the category, and w, what the decoder reads; any other has z alone. The noise of batch number i is the
@@ -43,7 +43,7 @@ class Own(Subject):
 
     @torch.no_grad()
     def see(self, x: Tensor, number: int) -> Seen:
-        """Batch ``number``."""
+        """What ``x``, batch ``number``, shows."""
         x = self._taken(x)
         try:
             found = measure_batch(self.vae, self.infer, x, self.ruler, noise_of(number, x.device))

@@ -30,7 +30,10 @@ def recognise(
     scale: float,
     decode: Decode | None,
 ) -> Subject:
-    """What ``model`` is, by what it has; ``x`` is the first batch. Raises ``UserError`` where it is nothing known."""
+    """What ``model`` is, by what it has; ``x`` is the first batch. Raises ``UserError`` where it is nothing known.
+
+    ``samples``, ``seed``, ``likelihood``, ``scale`` and ``decode`` are those of ``diagnose``.
+    """
     own = _own(model, samples)
     if own is not None:
         if likelihood is not None or decode is not None:
