@@ -58,7 +58,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class LatentReport:
-    """The measures of the latent block ``name``, of ``kind`` continuous or categorical; ``usage`` is q(z) of the latter.
+    """The measures of the latent block ``name``, ``kind`` continuous or categorical; ``usage``: q(z) of the latter.
 
     ``au`` and ``au_absolute`` are the shares of active ``dimensions`` by either rule, ``kl`` that from the prior, nats.
     ``mi`` is the lower bound with its upper one in ``mi.upper``; equal where it is exact. ``aggregate`` says of how
