@@ -10,8 +10,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from making import recipe
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from lid_vae.command_line.options import in_options
 from lid_vae.errors import UserError
 from lid_vae.noise import generator
 from lid_vae.objective.base import Scheduled
@@ -139,7 +140,7 @@ def refusals(row) -> list[str]:
     if component == "bernoulli" and family == "family=realnvp":
         found.append("becomes a factorised Bernoulli")
     if posterior == "batch_norm" and not (gaussian and mixture == "conditional"):
-        found.append("BN-VAE n")
+        found.append("BatchNormPosterior n")
     if component == "bernoulli" and objective in WEIGHTED:
         found.append("Bernoulli latent has not|DReG needs reparametrised draws")
     if component == "bernoulli" and "semi_amortized" in inference:
@@ -158,8 +159,9 @@ def check(row) -> None:
         overrides.append(f"normalization={posterior}")
     reasons = refusals(row)
     if not reasons and component == "bernoulli":
-        with pytest.raises(UserError, match=r"objective\.samples=4"):
+        with pytest.raises(UserError) as caught:
             two_steps(overrides, data)
+        assert "Use objective.samples=4." in told(caught.value, overrides, data)
     if component == "bernoulli" and objective not in WEIGHTED:
         overrides.append("objective.samples=4")
     if not reasons:
@@ -167,11 +169,17 @@ def check(row) -> None:
         return
     with pytest.raises((UserError, InstantiationException)) as caught:
         two_steps(overrides, data)
-    assert re.search("|".join(reasons), str(user_error(caught.value)))
+    assert re.search("|".join(reasons), told(caught.value, overrides, data))
+
+
+def told(error: BaseException, overrides: list[str], data_name: str) -> str:
+    """What the user reads of an error of ``two_steps`` on the command line."""
+    config = OmegaConf.to_container(configure(*overrides, f"data={data_name}", *SMALL[data_name]), resolve=True)
+    return in_options(user_error(error), config)
 
 
 def user_error(error: BaseException | None) -> UserError:
-    """What the user reads: Hydra wraps what its constructors raise."""
+    """What was raised: Hydra wraps what its constructors raise."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__
     assert error is not None
@@ -236,7 +244,10 @@ REFUSED = [
     (["model=lidgmvae", "latent_dimension=3"], "Use latent_dimension=2 or less"),
     (["model=lidgmvae", "latent_dimension=1", "map.depth=1"], "map.depth=2 or more"),
     (["model=lidgmvae", "map.lift=svd"], "map.lift=svd is not known"),
-    (["model=lidgmvae", "map=anchored"], "of 2 none is left. Use map=polar or map=brenier"),
+    (
+        ["model=lidgmvae", "map=anchored"],
+        "of 2 none is left. Use composed_brenier, or a smaller latent_dimension. (On the command line: map=brenier.)",
+    ),
     (
         ["model=lidvae", "map=polar", "latent_dimension=1", "map.depth=2", "family=gaussian"],
         "Couplings twist two",
@@ -245,7 +256,7 @@ REFUSED = [
     (["model=lidgmvae", "family.couplings=1"], "family.couplings=1"),
     (["model=lidgmvae", "likelihood=bernoulli"], "Use likelihood=gaussian"),
     (["model=lidgmvae", "objective.beta=-1"], "objective.beta=-1"),
-    (["model=lidgmvae", "encoder=convolutional"], "Use encoder=mlp"),
+    (["model=lidgmvae", "encoder=convolutional"], "Use MLPEncoder. (On the command line: encoder=mlp.)"),
 ]
 
 
@@ -253,4 +264,4 @@ REFUSED = [
 def test_refused(overrides, message):
     with pytest.raises((UserError, InstantiationException)) as caught:
         two_steps(overrides, "pinwheel")
-    assert message in str(user_error(caught.value))
+    assert message in told(caught.value, overrides, "pinwheel")

@@ -8,9 +8,11 @@ import torch
 from builders import normal, randomise
 from hydra.errors import InstantiationException
 from making import recipe
+from omegaconf import DictConfig, OmegaConf
 from runs import TINY, Programs, measures
-from test_combinations import INFERENCES, OBJECTIVES, configure, covering
+from test_combinations import INFERENCES, OBJECTIVES, configure, covering, user_error
 
+from lid_vae.command_line.options import in_options
 from lid_vae.errors import UserError
 from lid_vae.inference import SemiAmortized
 from lid_vae.likelihood import autoregressive_likelihood
@@ -238,11 +240,15 @@ def test_train_evaluate_and_seeds_one_after_the_other(tmp_path) -> None:
     ("options", "message"),
     [
         (("model=lidgmvae", "prior=gaussian_mixture"), "LIDGMVAE models vectors, and these data are sequences of"),
-        (("model=lidvae",), "Use model=lidsvae, whose likelihood has a history"),
-        (("model=vae",), "Use model=svae"),
+        (("model=lidvae",), "Use LIDSVAE, whose likelihood has a history; inverse_lipschitz=1"),
+        (("model=lidvae",), "(On the command line: model=lidsvae.)"),
+        (("model=vae",), "(On the command line: model=svae, normalization=batch_norm.)"),
         (("model=lidsvae", "likelihood.wiring=input"), "Use likelihood.wiring=output (the paper's) or both"),
-        (("model=lidsvae", "map=mlp"), "LIDSVAE needs an injective map, got MLP. Use model=svae"),
-        (("model=svae", "encoder=mlp"), "SVAE models sequences, which MLPEncoder does not read. Use encoder=lstm"),
+        (("model=lidsvae", "map=mlp"), "LIDSVAE needs an injective map, got MLP. Use SVAE"),
+        (
+            ("model=svae", "encoder=mlp"),
+            "which MLPEncoder does not read. Use LSTMEncoder. (On the command line: encoder=lstm.)",
+        ),
         (("model=lidsvae", "likelihood.hidden=60"), "Use likelihood.hidden=37 or less, or a larger vocabulary"),
     ],
 )
@@ -251,7 +257,12 @@ def test_refused_on_sequences(options: tuple, message: str) -> None:
     data = build_data(cfg.data)
     with pytest.raises((UserError, InstantiationException)) as caught:  # Hydra wraps what a part says when it is built
         build_module(*recipe(cfg), data, data.shape, data.label_count)
-    assert message in f"{caught.value} {caught.value.__cause__}"
+    assert message in told(caught.value, cfg)
+
+
+def told(error: BaseException, cfg: DictConfig) -> str:
+    """What the user reads of it on the command line."""
+    return in_options(user_error(error), OmegaConf.to_container(cfg, resolve=True))
 
 
 @pytest.mark.parametrize(("model", "use"), [("lidsvae", "lidvae"), ("svae", "vae")])
@@ -260,7 +271,8 @@ def test_refused_without_sequences(model: str, use: str) -> None:
     data = build_data(cfg.data)
     with pytest.raises((UserError, InstantiationException)) as caught:
         build_module(*recipe(cfg), data, data.shape, data.label_count)
-    assert f"Use model={use} for data without an order" in f"{caught.value} {caught.value.__cause__}"
+    assert f"Use {use.upper()} for data without an order" in told(caught.value, cfg)
+    assert f"(On the command line: model={use}, data=synthetic_text, " in told(caught.value, cfg)
 
 
 def test_refused_an_encoder_of_sequences_for_vectors() -> None:
@@ -268,9 +280,9 @@ def test_refused_an_encoder_of_sequences_for_vectors() -> None:
     data = build_data(cfg.data)
     with pytest.raises((UserError, InstantiationException)) as caught:
         build_module(*recipe(cfg), data, data.shape, data.label_count)
-    assert "VAE models vectors, which LSTMEncoder does not read. Use encoder=mlp" in (
-        f"{caught.value} {caught.value.__cause__}"
-    )
+    message = told(caught.value, cfg)
+    assert "VAE models vectors, which LSTMEncoder does not read. Use MLPEncoder, or ConvolutionalEncoder" in message
+    assert "(On the command line: encoder=mlp, encoder=convolutional.)" in message
 
 
 def test_refused_the_vocabulary_of_another_corpus(tmp_path) -> None:

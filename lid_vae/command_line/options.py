@@ -100,7 +100,14 @@ def in_options(error: UserError, config: Mapping[str, Any], conf: Path = CONF) -
         path = next((path for path, recipe in calls if match[0] in recipe), None)
         return match[0] if path is None else f"{path}.{match[0]}"
 
-    text = _BARE.sub(bare, _NAMED.sub(option, str(error)))
+    # A path of the user's may look like a name with its value.
+    given = sorted({value for value in _texts(config) if "=" in value}, key=len, reverse=True)
+    text = str(error)
+    for number, value in enumerate(given):
+        text = text.replace(value, f"\x00{number}\x00")
+    text = _BARE.sub(bare, _NAMED.sub(option, text))
+    for number, value in enumerate(given):
+        text = text.replace(f"\x00{number}\x00", value)
     advised = [
         choices[name] for name in re.findall(r"(?<![\w=])\w+", "".join(_ADVICE.findall(text))) if name in choices
     ]
@@ -139,6 +146,15 @@ def _recipes(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Map
     for key, value in node.items():
         if isinstance(value, Mapping):
             yield from _recipes(value, f"{path}.{key}" if path else str(key))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """All values of a configuration that are texts."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping | list | tuple):
+        for value in node.values() if isinstance(node, Mapping) else node:
+            yield from _texts(value)
 
 
 @lru_cache

@@ -59,8 +59,8 @@ class EvaluationPlan:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What was asked for of what is built: in these words errors are told."""
-        return {"measures": self.measures, "data": self.rules}
+        """What was asked for, as far as errors may speak of it: in these words they are told."""
+        return {"measures": self.measures, "data": self.rules, "text": self.text, "paths": {"data": self.data_root}}
 
     @property
     def root(self) -> Path:

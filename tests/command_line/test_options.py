@@ -163,6 +163,11 @@ def test_errors_of_the_program_are_left_alone(tmp_path) -> None:
     assert in_options(caught.value, CONFIG) == str(caught.value)
 
 
+def test_a_path_of_the_users_is_left_alone() -> None:
+    config = {**CONFIG, "data": {"path": "a, mixture=1/b"}}
+    assert told(says("No a, mixture=1/b with mixture='x'."), config) == "No a, mixture=1/b with family.mixture=x."
+
+
 def test_the_words_that_are_known_here_exist() -> None:
     """Of each table: classes, what makes them, and the option by which a recipe knows an argument."""
     rooms = [importlib.import_module(f"lid_vae.{room}") for room in ("map", "likelihood", "posterior")]
