@@ -109,7 +109,7 @@ def in_options(error: UserError, config: Mapping[str, Any], conf: Path = CONF) -
     for number, value in enumerate(given):
         text = text.replace(f"\x00{number}\x00", value)
     advised = [
-        choices[name] for name in re.findall(r"(?<![\w=])\w+", "".join(_ADVICE.findall(text))) if name in choices
+        choices[name] for name in re.findall(r"(?<![\w=-])\w+", "".join(_ADVICE.findall(text))) if name in choices
     ]
     return f"{text} (On the command line: {', '.join(dict.fromkeys(advised))}.)" if advised else text
 
