@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lid_vae.diagnosis import CollapseMonitor, Report, diagnose
     from lid_vae.errors import UserError
+    from lid_vae.measure.identifiability import identifiability
     from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "UserError",
     "__version__",
     "diagnose",
+    "identifiability",
 ]
 
 __version__ = "0.1.0"
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 HOMES = {
     "lid_vae.diagnosis": ("CollapseMonitor", "Report", "diagnose"),
     "lid_vae.errors": ("UserError",),
+    "lid_vae.measure.identifiability": ("identifiability",),
     "lid_vae.train": ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"),
 }
 """Where the names above are at home (PEP 562)."""

@@ -22,9 +22,10 @@ STAGES = {"train": "fit", "val": "fit", "test": "test"}
 def batches_of(
     data: Any, batch_size: int, split: Split, device: torch.device | str | None, dtype: torch.dtype | None
 ) -> Iterator[Tensor]:
-    """x [B, ...] of each batch, on ``device`` and, if it is of real numbers, as ``dtype``.
+    """x [B, ...] of each batch of ``data``, on ``device`` and, if it is of real numbers, as ``dtype``.
 
-    ``batch_size`` is for a tensor, array or ``Dataset``; loaders have their own. ``split`` is for a data module.
+    ``data`` is what ``diagnose`` takes. ``batch_size``, in examples, is for a tensor, array or ``Dataset``; loaders
+    have their own. ``split`` is for a data module.
     Raises ``UserError`` for no data, for NaN, and for what x cannot be found in.
     """
     empty = True

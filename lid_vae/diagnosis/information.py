@@ -47,7 +47,7 @@ class Aggregate:
         self.kept: list[tuple[int, LatentBatch]] = []
 
     def add(self, batch: LatentBatch) -> None:
-        """One more batch, whose ``draws`` are given."""
+        """One more ``batch``, whose ``draws`` are given."""
         assert batch.draws is not None
         self.kept.append((derive_seed("aggregate", self.seed, self.number), batch))
         self.number += 1

@@ -120,7 +120,7 @@ def _examples(block: LatentReport) -> str:
 
 
 def ranges(numbers: list[int]) -> str:
-    """Sorted numbers as people write them: ``0-3, 7``."""
+    """Sorted ``numbers`` as people write them: ``0-3, 7``."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:

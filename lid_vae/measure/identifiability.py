@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -85,8 +85,15 @@ class Identifiability(SplitMeasure):
         return torch.cat(found)
 
 
+@runtime_checkable
+class Holder(Protocol):
+    """A module that holds an ``Autoencoder``, as the model classes do."""
+
+    vae: Autoencoder
+
+
 def identifiability(
-    vae: Autoencoder,
+    vae: Autoencoder | Holder,
     means: Float[Tensor, "N M"] | None = None,
     *,
     radii: Sequence[float] = RADII,
@@ -104,7 +111,7 @@ def identifiability(
     the logits of the first symbol after an empty history, less that of the reference symbol.
 
     Args:
-        vae: the model, of any prior and map; nothing of it is changed.
+        vae: the model, of any prior and map, or a module that holds it; nothing of it is changed.
         means: posterior means to start from, beside draws of the prior; None: from the prior alone.
         radii: distances of latents, in standard deviations of the prior (the root mean square over dimensions).
         starts: how many pairs start at each distance.
@@ -138,6 +145,7 @@ def identifiability(
     >>> found["arrows"]["z_to_x"]["known"], abs(found["ratio"] - float(least)) < 1e-3
     ('probe', True)
     """
+    vae = vae if isinstance(vae, Autoencoder) else vae.vae
     _check(radii, starts, steps)
     rng = generator("identifiability", seed, device=_device(vae))
     outputs = outputs_of(vae.likelihood)

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from runs import TINY, Programs
 from scipy import integrate, stats
 
+import lid_vae
 from lid_vae.distribution.components import GammaComponents, GaussianComponents, LogNormalComponents
 from lid_vae.distribution.latent import Mixture
 from lid_vae.errors import UserError
@@ -308,3 +310,9 @@ def test_a_run_and_its_evaluation_have_it_and_tables_too(model, tmp_path) -> Non
     assert found["ratio"] >= found["certified"] * (1 - 1e-7)
     again = programs.evaluate(run.folder / "checkpoints" / "best.ckpt", *small)
     assert again.result["identifiability"] == found
+
+
+def test_a_module_that_holds_a_model_will_do() -> None:
+    vae = make_vae()
+    found = lid_vae.identifiability(SimpleNamespace(vae=vae), starts=4, steps=2)
+    assert found == identifiability(vae, starts=4, steps=2)

@@ -35,7 +35,7 @@ class ExponentialDraws:
 
 @dataclass(frozen=True)
 class GenericDraws:
-    """One draw for each example from any q(z | x), and its density."""
+    """One draw ``z`` for each example from any ``q``, q(z | x) of the whole batch, and its density."""
 
     z: Float[Tensor, "B *event"]
     q: Distribution

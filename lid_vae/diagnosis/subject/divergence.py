@@ -55,7 +55,7 @@ def strip(d: Distribution) -> Distribution:
 
 
 def log_density(d: Distribution, z: Float[Tensor, "S B *event"]) -> Float[Tensor, "S B"]:
-    """log d(z), the axes of the latent summed, whether they are d's batch, event or broadcast."""
+    """log d(z), nats, of ``z`` under ``d``: the latent's axes summed, be they d's batch, event or broadcast."""
     value = d.log_prob(z)
     return value.flatten(2).sum(-1) if value.ndim > 2 else value
 
@@ -65,7 +65,7 @@ def closed_form(
 ) -> tuple[Float[Tensor, " B"], Float[Tensor, "B L"] | None] | None:
     """KL(q || p) of each example and, where the dimensions are independent under both, of each; None: no closed form.
 
-    ``event`` is the shape of one latent.
+    ``q`` is q(z | x) of a batch, ``p`` the prior, ``event`` the shape of one latent. In nats.
     """
     inner, prior = strip(q), strip(p)
     if not inner.event_shape and not prior.event_shape:
@@ -112,7 +112,7 @@ def closed_mean(d: Distribution, size: torch.Size) -> Tensor | None:
 
 
 def exponential_draws(q: Distribution, z: Float[Tensor, "B *event"]) -> ExponentialDraws | None:
-    """z ~ q in the form in which densities of all pairs are one product of matrices; None where q has no such form."""
+    """``z`` ~ ``q`` with densities of all pairs as one product of matrices; None where q has no such form."""
     base = strip(q)
     while isinstance(base, TransformedDistribution) and all(isinstance(step, FIXED) for step in base.transforms):
         for step in reversed(base.transforms):
@@ -139,7 +139,7 @@ def exponential_draws(q: Distribution, z: Float[Tensor, "B *event"]) -> Exponent
 
 
 def check_scale(q: Distribution) -> None:
-    """Raises ``UserError`` for a q whose parameters are not finite, or whose scale is not above zero."""
+    """Raises ``UserError`` for a ``q`` whose parameters are not finite, or whose scale is not above zero."""
     base = strip(q)
     for name in ("loc", "scale", "probs", "logits", "covariance_matrix"):
         if name in ("probs", "logits") and name not in base.__dict__:

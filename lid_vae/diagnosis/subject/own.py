@@ -18,9 +18,10 @@ __all__ = ["Own"]
 class Own(Subject):
     """``vae``, an ``Autoencoder`` called ``name``, with the q that its inference strategy finds.
 
-    ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise. A model with categories has the
-    blocks z, the category, and w, what the decoder reads; any other has z alone. The noise of batch number i is the
-    evaluator's, so that figures agree with those of ``evaluate.py`` for the same batches and samples.
+    ``infer(x, noise)`` gives q for a batch, from ``inference_samples`` draws of noise. Estimates are by
+    ``samples`` draws of q for each example. A model with categories has the blocks z, the category, and w, what the
+    decoder reads; any other has z alone. The noise of batch number i is the evaluator's, so that figures agree with
+    those of ``evaluate.py`` for the same batches and samples.
     """
 
     likelihood_words = "importance sampling"
