@@ -10,6 +10,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.measure.base import DrawMeasure, Infer
 from lid_vae.metrics.log_likelihood import LogMeanExp
+from lid_vae.metrics.running_mean import RunningMean
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import Autoencoder, LogTerms
@@ -85,9 +86,15 @@ def measure_batch(vae: Autoencoder, infer: Infer, x: Observations, ruler: Ruler,
     """
     q = infer(x, vae.posterior.draw_noise(ruler.inference_samples, len(x), noise.inference))
     at_once = ruler.draws(rows_of(vae, x))
-    halves, categories = [_Mean(), _Mean()], [_Mean(), _Mean()]
-    evidence, bound, divergence, w_divergence, moments = LogMeanExp(), _Mean(), _Mean(), _Mean(), _Mean()
-    further = {name: _Mean() for name in ruler.further}
+    halves, categories = [RunningMean(), RunningMean()], [RunningMean(), RunningMean()]
+    evidence, bound, divergence, w_divergence, moments = (
+        LogMeanExp(),
+        RunningMean(),
+        RunningMean(),
+        RunningMean(),
+        RunningMean(),
+    )
+    further = {name: RunningMean() for name in ruler.further}
     terms: LogTerms | None = None
     sizes = (ruler.samples - ruler.samples // 2, ruler.samples // 2)
     for w_mean, category_mean, size in zip(halves, categories, sizes, strict=True):
@@ -145,18 +152,3 @@ def _moments(q: Approximation, terms: LogTerms) -> Float[Tensor, "S 3 B M"]:
         w, log_prior = w.log(), log_prior + w.log()
     w = w.double()
     return torch.stack([_over_categories(q, value) for value in (w, w.square(), log_prior.double())], 1)
-
-
-class _Mean:
-    """Mean over samples that arrive in pieces, in double precision."""
-
-    def __init__(self) -> None:
-        self.count, self.total = 0, torch.zeros(())
-
-    def add(self, value: Float[Tensor, "s *rest"]) -> None:
-        piece = value.double().sum(0)
-        self.total = piece if self.count == 0 else self.total + piece
-        self.count += len(value)
-
-    def result(self) -> Tensor:
-        return self.total / self.count

@@ -7,7 +7,6 @@ from torch import nn
 from torch.distributions import Categorical, Distribution, OneHotCategorical
 
 from lid_vae.diagnosis.seeded import seeded
-from lid_vae.diagnosis.streams import RunningMean
 from lid_vae.diagnosis.subject.base import REFUSALS, About, GenericDraws, LatentBatch, Seen, Subject
 from lid_vae.diagnosis.subject.divergence import (
     check_scale,
@@ -23,6 +22,7 @@ from lid_vae.diagnosis.subject.divergence import (
 from lid_vae.errors import UserError
 from lid_vae.metrics.dimension_kl import dimension_kl
 from lid_vae.metrics.log_likelihood import LogMeanExp
+from lid_vae.metrics.running_mean import RunningMean
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Float, Tensor
 
