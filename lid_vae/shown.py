@@ -14,12 +14,11 @@ class Number:
     ``key`` names it in tables; ``at`` is where it stands in a result, names joined by dots. ``title`` heads a column
     and ``short`` stands before it on a line of progress (None: not there). ``curve`` is what validation logs it as,
     behind ``valid/`` (None: not logged); ``error`` is where its standard error stands, ``upper`` and ``lower`` where
-    bounds do, and ``curve_at`` where an estimate of few draws without the bias of ``at`` does, which curves show where
-    it is there. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether a
-    table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What is
-    not ``bounded`` can fall without limit, so that a picture leaves its first values out; an estimate below ``least``
-    is shown as that. ``of``, where given, computes
-    it from the result.
+    bounds do. ``curve_at`` and ``curve_error`` are where a better estimate and its error do, which curves show where
+    these are there. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether
+    a table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What
+    is not ``bounded`` can fall without limit, so that a picture leaves its first values out; an estimate below
+    ``least`` is shown as that. ``of``, where given, computes it from the result.
     """
 
     key: str
@@ -31,6 +30,7 @@ class Number:
     upper: str | None = None
     lower: str | None = None
     curve_at: str | None = None
+    curve_error: str | None = None
     unit: str = ""
     digits: int = 3
     column: bool = True
@@ -64,7 +64,7 @@ CORE = (
     ),
     Number(
         "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
-        _Z + "mi", _Z + "mi_estimate",
+        _Z + "mi", _Z + "mi_estimate", _Z + "mi_estimate_se",
         unit=NATS, tested=True, drawn=True, least=0,
     ),
     Number(
@@ -103,8 +103,9 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
             continue
         name = f"{split}/{number.curve}"
         found[name] = float(value)
-        for ending, place in (("_se", number.error), ("_upper", number.upper), ("_lower", number.lower)):
-            beside = None if place is None else _at(result, place)
+        places = {"_se": (number.curve_error, number.error), "_upper": (number.upper,), "_lower": (number.lower,)}
+        for ending, alternatives in places.items():
+            beside = next((v for place in alternatives if place and (v := _at(result, place)) is not None), None)
             if beside is not None:
                 found[name + ending] = float(beside)
     return found

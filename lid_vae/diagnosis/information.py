@@ -6,6 +6,7 @@ import torch
 
 from lid_vae.diagnosis.subject.base import ExponentialDraws, GenericDraws, LatentBatch
 from lid_vae.metrics import MutualInformation
+from lid_vae.metrics.control_variate import controlled
 from lid_vae.noise import derive_seed, generator
 from lid_vae.shapes import Float, Int, Tensor
 
@@ -79,8 +80,8 @@ class Aggregate:
         else:
             lower, upper = _pairwise(batches, index)
         control = self._controls(batches, index, len(index) < examples)
-        first, first_error = _controlled(lower.cpu(), control)
-        second, second_error = _controlled(upper.cpu(), control)
+        first, first_error = controlled(lower.cpu(), control)
+        second, second_error = controlled(upper.cpu(), control)
         return Information(first, first_error, second, second_error, len(index), examples, bool(control))
 
     @staticmethod
@@ -96,21 +97,6 @@ class Aggregate:
             kl = torch.cat([batch.kl for batch in batches if batch.kl is not None]).double().cpu()
             found.append((kl[index], float(kl.mean()), float(kl.std() / len(kl) ** 0.5)))
         return found
-
-
-def _controlled(value: Float[Tensor, " R"], controls: list[tuple[Tensor, float, float]]) -> tuple[float, float]:
-    """The mean and its error, with what explains it regressed out: Owen (2013), Monte Carlo, section 8.9."""
-    spread = value.std() if len(value) > 1 else torch.tensor(torch.nan)
-    if len(value) < 20 or not controls:
-        return float(value.mean()), float(spread / len(value) ** 0.5)
-    design = torch.stack([one - one.mean() for one, _, _ in controls], -1)
-    slope = torch.linalg.lstsq(design, (value - value.mean()).unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
-    mean = value.mean()
-    variance = (value - mean - design @ slope).square().sum() / (len(value) - 1 - len(controls)) / len(value)
-    for (one, expected, error), weight in zip(controls, slope, strict=True):
-        mean = mean - weight * (one.mean() - expected)
-        variance = variance + (weight * error) ** 2
-    return float(mean), float(variance.sqrt())
 
 
 def _categories(batch: LatentBatch) -> int:

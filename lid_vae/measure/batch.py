@@ -23,7 +23,8 @@ expectation twice, or where that has no closed form its averages over the two ha
 ``category`` [S, B, K], q(z | x): exact (S = 1), or averages over the halves. By dimension ``moments`` [3, B, M],
 averages over ``moment_draws`` draws: of w, of its square and of its log-density under the prior's marginals. With the
 information of w ``statistic`` [K, B, P], of one draw, ``natural`` [K, B, P], ``normaliser`` [K, B] and, where
-categories are enumerated, ``log_category`` [K, B]."""
+categories are enumerated, ``log_category`` [K, B]; else, where the KL has a closed form, ``surplus`` [B], log q / p of
+that draw less the KL."""
 
 ROWS = 10_000
 # Draws for each example that the divergences of single dimensions need.
@@ -137,6 +138,8 @@ def measure_batch(vae: Autoencoder, infer: Infer, x: Observations, ruler: Ruler,
         found["natural"], found["normaliser"] = q.natural()
         if q.log_category is not None:
             found["log_category"] = q.log_category
+        elif terms.kl is not None:
+            found["surplus"] = (terms.log_posterior - terms.log_prior)[0, 0].double() - terms.kl
     return found
 
 

@@ -158,6 +158,8 @@ class Evaluator:
                 "mi_upper": float(upper.mean()),
                 "mi_se": float(lower.std() / len(lower) ** 0.5),
             }
+            if (estimate := self.w_information.estimate(lower)) is not None:
+                w["mi_estimate"], w["mi_estimate_se"] = estimate
         if self.dimensions is not None:
             w["kl_by_dimension"] = self.dimensions.compute().tolist()
         if self.z_information is None:
@@ -174,6 +176,7 @@ class Evaluator:
                 "kl_estimate": float(self.z_information.kl_estimate(self.prior.log_mixing.exp())),
                 "mi": float(self.z_information.compute()),
                 "mi_estimate": float(self.z_information.estimate()),
+                "mi_estimate_se": float(self.z_information.estimate_error()),
                 "mi_upper": float(self.z_information.upper()),
                 "mi_se": float(self.z_information.standard_error()),
                 "usage": self.z_information.aggregate().tolist(),
@@ -198,4 +201,4 @@ class Evaluator:
         else:
             category = torch.multinomial(log_category.exp().mT, 1, generator=rng).squeeze(-1)
             draw = statistic[category, torch.arange(len(category), device=category.device)]
-        self.w_information.update(draw, found["natural"], found["normaliser"], log_category)
+        self.w_information.update(draw, found["natural"], found["normaliser"], log_category, found.get("surplus"))

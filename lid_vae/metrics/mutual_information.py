@@ -7,6 +7,7 @@ import torch
 from torchmetrics.utilities import dim_zero_cat
 
 from lid_vae.errors import UserError
+from lid_vae.metrics.control_variate import controlled
 from lid_vae.metrics.plotted import PlottedMetric
 from lid_vae.shapes import Float, Int, Tensor
 
@@ -109,6 +110,12 @@ class CategoricalMutualInformation(PlottedMetric):
         """
         return (self.compute() + 2 * self.upper()) / 3
 
+    def estimate_error(self) -> Float[Tensor, ""]:
+        """The standard error of ``estimate``, over examples."""
+        mean = dim_zero_cat(self.probability)
+        values = self._divergence((dim_zero_cat(self.lower_negentropy) + 2 * _negentropy(mean, mean)) / 3)
+        return values.std() / len(values) ** 0.5
+
     def kl_estimate(self, prior: Float[Tensor, " K"]) -> Float[Tensor, ""]:
         """The same of E_x KL(q(z | x) || p(z)), with ``prior`` for p(z)."""
         return (self.kl_lower(prior) + 2 * self.kl(prior)) / 3
@@ -143,10 +150,11 @@ class MutualInformation(PlottedMetric):
     natural: list[Tensor]
     normaliser: list[Tensor]
     log_category: list[Tensor]
+    surplus: list[Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in ("statistic", "natural", "normaliser", "log_category"):
+        for name in ("statistic", "natural", "normaliser", "log_category", "surplus"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(
@@ -155,13 +163,19 @@ class MutualInformation(PlottedMetric):
         natural: Float[Tensor, "K B P"],
         normaliser: Float[Tensor, "K B"],
         log_category: Float[Tensor, "K B"] | None = None,
+        surplus: Float[Tensor, " B"] | None = None,
     ) -> None:
-        """T(w_i), and log q(w | x_n, k) = T(w) . natural[k, n] - normaliser[k, n], with mixture weights if K > 1."""
+        """T(w_i), and log q(w | x_n, k) = T(w) . natural[k, n] - normaliser[k, n], with mixture weights if K > 1.
+
+        ``surplus``, where the KL is known, is log q(w_i | x_i) / p(w_i) less it: 0 in expectation.
+        """
         weight = torch.zeros_like(normaliser) if log_category is None else log_category
         self.statistic.append(statistic.detach().double())
         self.natural.append(natural.detach().double().movedim(0, 1))
         self.normaliser.append(normaliser.detach().double().mT)
         self.log_category.append(weight.detach().double().mT)
+        unknown = torch.full_like(statistic[:, 0], torch.nan)
+        self.surplus.append((unknown if surplus is None else surplus).detach().double())
 
     def update_gaussian(
         self, sample: Float[Tensor, "B M"], mean: Float[Tensor, "B M"], scale: Float[Tensor, "B M"]
@@ -187,6 +201,16 @@ class MutualInformation(PlottedMetric):
 
     def compute(self) -> Float[Tensor, ""]:
         return self.values()[0].mean()
+
+    def estimate(self, lower: Float[Tensor, " N"]) -> tuple[float, float] | None:
+        """The mean of the terms ``lower`` of ``values`` and its standard error, with the exact KL as control variate.
+
+        None where an update did not give ``surplus``.
+        """
+        surplus = dim_zero_cat(self.surplus)
+        if not bool(surplus.isfinite().all()):
+            return None
+        return controlled(lower.cpu(), [(surplus.cpu(), 0.0, 0.0)])
 
     def upper(self) -> Float[Tensor, ""]:
         """The leave-one-out bound."""

@@ -69,6 +69,17 @@ def test_ppcas_information_is_enclosed() -> None:
     assert z["mi_se"] < 0.1
 
 
+def test_the_exact_kl_is_the_informations_control_variate() -> None:
+    """Six times 400 examples of PPCA: within 4 standard errors of the set's own information, and these are smaller."""
+    for number in range(6):
+        weight = torch.tensor([[3.0, 1.0, 0.0, 1.0, 0.5], [0.0, 0.7, 0.7, 0.0, 0.3]]).double()
+        x = PPCA(weight, 0.5, torch.arange(5.0)).sample(400, generator("controlled", number))
+        model = fit(x, 2)
+        z = measure(ppca_vae(model), x)["latent"]["z"]
+        assert abs(z["mi_estimate"] - model.empirical_information(x)) < 4 * z["mi_estimate_se"]
+        assert z["mi_estimate_se"] < 0.7 * z["mi_se"]
+
+
 def test_ppcas_active_units() -> None:
     x = truth()
     model = fit(x, 2)

@@ -40,7 +40,7 @@ def test_a_validation_logs_measures_with_errors_and_bounds(tmp_path, model) -> N
     rows = [row for row in read_metrics(run.folder) if row["valid/bound"]]
     assert len(rows) == 3
     for row in rows:
-        lower, upper = (float(row[f"valid/mutual_information{end}"]) for end in ("", "_upper"))
+        lower, upper = (float(row[f"valid/mutual_information{end}"]) for end in ("_lower", "_upper"))
         assert lower <= upper + 1e-9
         assert float(row["valid/mutual_information_se"]) > 0
         assert float(row["valid/bound_se"]) > 0
