@@ -1,6 +1,7 @@
 """The project's papers: licence, citation and changelog agree with the version, and the pages' links lead somewhere."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,8 @@ LICENCE = (ROOT / "LICENSE").read_text()
 NAMES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md"]
 PAGES = [*NAMES, *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md")))]
 WORDS = 1000
+# Bytes of a file.
+LARGEST = 1_000_000
 
 
 def test_the_citation_is_of_this_version():
@@ -92,3 +95,12 @@ def test_the_readmes_python_says_what_the_readme_says(capsys):
     exec(program, {})
     shown = page.partition(program)[2].removeprefix("```\n\n").partition("\n\n")[0]
     assert capsys.readouterr().out.splitlines() == [line.strip() for line in shown.splitlines()]
+
+
+def test_nothing_large_is_kept():
+    """Downloads, wheels and checkpoints of real runs have their place elsewhere."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    large = [name for name in names.split("\0") if name and (ROOT / name).stat().st_size > LARGEST]
+    assert large == []
