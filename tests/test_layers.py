@@ -155,7 +155,7 @@ def code_lines(monkeypatch) -> Callable[[str], int]:
 
 @pytest.mark.parametrize("folder", ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_room_can_be_taken_in(folder: Path, code_lines) -> None:
-    """A line says what is in it; a dozen files at most; no more code than can be read in a sitting."""
+    """A line says what is in it; a dozen files at most; no more code than can be read at once."""
     files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(files) <= FILES_IN_A_ROOM, f"{folder.name} needs a sub-room"
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
