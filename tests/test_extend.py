@@ -78,7 +78,7 @@ def _bytes(folder: Path, name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "recipe", [pytest.param(recipe, marks=pytest.mark.slow if recipe == "launcher" else ()) for recipe in RECIPES]
+    "recipe", [pytest.param(recipe, marks=() if recipe == "measure" else pytest.mark.slow) for recipe in RECIPES]
 )
 def test_a_part_is_added_trained_and_evaluated(recipe: str, tmp_path: Path) -> None:
     folder = copy_with(recipe, tmp_path)

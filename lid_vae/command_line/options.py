@@ -178,5 +178,5 @@ def _read(conf: Path) -> tuple[dict[str, str], dict[str, set[str]]]:
 
 
 def _likeness(choice: str, name: str) -> float:
-    """How much of a choice's name is that of what it makes: of those of ``ELBO``, ``objective=elbo`` is the plainest."""
+    """How like a choice's name is to what it makes: of those of ``ELBO``, ``objective=elbo`` is the likest."""
     return SequenceMatcher(None, choice.partition("=")[2].replace("_", ""), name.lower().replace("_", "")).ratio()
