@@ -14,12 +14,12 @@ from lid_vae.map import counterpart_mlp
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
-from lid_vae.vae import VAE
+from lid_vae.vae import Autoencoder
 
 V, M, WIDTH = 5_000, 4, 16
 make_map = partial(counterpart_mlp, hidden_layers=1, depth=1, width=WIDTH)
 likelihood = autoregressive_likelihood(make_map, M, V, embedding=WIDTH, hidden=WIDTH)
-vae = VAE(StandardNormalPrior(M), likelihood, AmortizedPosterior(LSTMEncoder((V,), WIDTH, WIDTH), M))
+vae = Autoencoder(StandardNormalPrior(M), likelihood, AmortizedPosterior(LSTMEncoder((V,), WIDTH, WIDTH), M))
 x = torch.randint(1, V, (50, 20), generator=torch.Generator().manual_seed(0))
 evaluator = Evaluator(vae, lambda x, noise: vae.posterior.distribution(vae.posterior.encode(x)), int(sys.argv[1]))
 evaluator.update(x)
