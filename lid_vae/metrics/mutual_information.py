@@ -50,7 +50,8 @@ class CategoricalMutualInformation(PlottedMetric):
                 f"Probabilities of categories have shape [S, B, K], got {list(probability.shape)}. Exact ones are "
                 "probability[None]."
             )
-        if not bool((probability >= 0).all()) or not bool(((probability.sum(-1) - 1).abs() < 1e-2).all()):
+        # NaN, of a training that has diverged, passes: whoever trains says so.
+        if bool((probability < 0).any()) or bool(((probability.sum(-1) - 1).abs() >= 1e-2).any()):
             raise UserError(
                 "Probabilities of categories are not negative and add up to one over the last axis. Of logits take "
                 "logits.softmax(-1)."
