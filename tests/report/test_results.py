@@ -9,7 +9,7 @@ from lid_vae.errors import UserError
 from lid_vae.report.numbers.analysis import analyse
 from lid_vae.report.numbers.search import choices, chosen_rates
 from lid_vae.report.output.table import runs_csv
-from lid_vae.report.output.wording import caption
+from lid_vae.report.output.wording import caption, cell_parts
 from lid_vae.report.study.configured import differences, read_config, settings
 from lid_vae.report.study.results import read
 
@@ -66,6 +66,19 @@ def test_the_papers_mnist_needs_no_change_of_scale(new_runs):
     (item,) = analyse(read([runs.folder]))
     assert lines(item)["lidgmvae"].cells["ll"].paper == (-95.4, 0.7)
     assert "coordinates" not in " ".join(caption(item))
+
+
+def test_a_divergence_is_never_shown_below_zero(runs):
+    """A lower bound of a collapsed model's information lies a little below; the numbers of the CSV stay as they are."""
+    for seed, mi in enumerate((-0.002, -0.001, -0.003)):
+        runs.write("gmvae", seed, mi=mi, kl=0.25)
+    (item,) = analyse(read([runs.folder]))
+    cells = lines(item)["gmvae"].cells
+    shown = {measure.key: cell_parts(cells[measure.key], measure) for measure in item.measures}
+    assert shown["mi"][:2] == ["0.000 (0.001)", "consistent with 0"]
+    assert shown["kl"][0] == "0.250 (0.000)"
+    assert shown["ll"][0].startswith("-2.000"), "a likelihood has no least value"
+    assert cells["mi"].summary.mean == pytest.approx(-0.002)
 
 
 def test_the_comparison_is_with_lidgmvae_and_corrected_for_the_rows(runs):

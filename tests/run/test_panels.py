@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lid_vae.errors import UserError
-from lid_vae.log.progress import ProgressLine, ProgressLog, progress
+from lid_vae.log.progress import SHOWN, ProgressLine, ProgressLog, _said, progress
 from lid_vae.log.tensorboard_logger import TensorBoardLogger
 from lid_vae.run.panels import Panels
 from lid_vae.text.texts import take_texts
@@ -129,6 +129,15 @@ def test_a_log_has_one_plain_line_for_each_validation(make, run, capsys):
     assert len(lines) == 2
     assert re.fullmatch(rf"seed 3  epoch 1/2  {measures}  \d+ s", lines[0])
     assert lines[1].startswith(f"seed 3  epoch 2/2  bound {float(trainer.callback_metrics['valid/bound']):.3f}  AU")
+
+
+@pytest.mark.parametrize(
+    ("short", "value", "said"),
+    [("MI", -0.01, "0.000 (consistent with 0)"), ("KL", 0.25, "0.250"), ("AU", 1.0, "1.00"), ("LL", -2.5, "-2.500")],
+)
+def test_a_line_of_progress_shows_no_divergence_below_zero(short, value, said):
+    assert short in SHOWN.values()
+    assert _said(short, value) == said
 
 
 @pytest.mark.parametrize("columns", [60, 110])
