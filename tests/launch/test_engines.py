@@ -82,6 +82,19 @@ def begin(folder, *options, environment=None):
     )
 
 
+def finished(process, slurm):
+    """The output of ``process``, whose jobs ``slurm`` runs: those put back are started until it has ended."""
+    deadline = time.monotonic() + 400
+    while True:
+        try:
+            return process.communicate(timeout=2)[0]
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                process.kill()
+                raise AssertionError(process.communicate()[0] + slurm.account()) from None
+            slurm.hurry()
+
+
 def until(condition, process=None):
     deadline = time.monotonic() + 400
     while not condition():
@@ -193,8 +206,8 @@ class TestSlurm:
         process = begin(tmp_path / "runs", *options, "hydra/launcher=submitit_slurm", environment=slurm.environment)
         until(lambda: list((tmp_path / "runs").rglob("last.ckpt")), process)  # the first of twelve validations
         slurm.say("scancel", "--signal=USR2", "--user=root")
-        until(slurm.start_requeued, process)
-        out, _ = process.communicate(timeout=500)
+        until(slurm.hurry, process)
+        out = finished(process, slurm)
         assert process.returncode == 0, out
         assert found(tmp_path / "runs") == found(tmp_path / "reference")
         logs = "".join(path.read_text() for path in (tmp_path / "runs" / ".submitit").rglob("*_log.*"))
