@@ -114,7 +114,7 @@ PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     def hurry(self) -> bool:
-        """Whether jobs wait in the queue; they are started, where Slurm by itself waits for two minutes after a requeue.
+        """Whether jobs wait; they are started, where Slurm by itself waits for two minutes after a requeue.
 
         A job that it tried to start while the last of the same number was still leaving is held, and released here.
         """
