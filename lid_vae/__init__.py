@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lid_vae.diagnosis import CollapseMonitor, Report, diagnose
     from lid_vae.errors import UserError
     from lid_vae.measure.identifiability import identifiability
-    from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
+    from lid_vae.model import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 
 __all__ = [
     "GMVAE",
@@ -34,7 +34,7 @@ HOMES = {
     "lid_vae.diagnosis": ("CollapseMonitor", "Report", "diagnose"),
     "lid_vae.errors": ("UserError",),
     "lid_vae.measure.identifiability": ("identifiability",),
-    "lid_vae.train": ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"),
+    "lid_vae.model": ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"),
 }
 """Where the names above are at home (PEP 562)."""
 

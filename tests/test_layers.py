@@ -30,6 +30,7 @@ ORDER = (
     {"launch"},
     {"report", "figure"},
     {"command_line"},
+    {"model"},
     {"sweep", "__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -129,7 +130,7 @@ def test_the_order_can_be_violated() -> None:
         ("classical.ppca", "from lid_vae.data.split import Split"),
         ("report.build", "from lid_vae.figure.figures import Figure3"),
         ("diagnosis.report", "from lid_vae.run.build import build_data"),
-        ("train.variants", "from lid_vae.diagnosis import diagnose"),
+        ("train.training", "from lid_vae.diagnosis import diagnose"),
         ("map.network.mlp", "from .base import Map"),
     ]
     for module, line in wrong:

@@ -13,7 +13,7 @@ PRESETS = {("model", "classical"): "counterpart"}
 _CLASSES = ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE")
 # What parts of today were called: first the name under which the hashes of their runs were first written.
 _MOVED = {
-    **{f"lid_vae.train.{name}": (f"lid_vae.module.{name}",) for name in _CLASSES},
+    **{f"lid_vae.model.{name}": (f"lid_vae.module.{name}", f"lid_vae.train.{name}") for name in _CLASSES},
     "lid_vae.log.csv_logger.CSVLogger": ("lid_vae.module.csv_logger.CSVLogger",),
     "lid_vae.log.progress.progress": ("lid_vae.module.progress.progress", "lid_vae.train.progress.progress"),
     "lid_vae.log.tensorboard_logger.TensorBoardLogger": ("lid_vae.module.tensorboard_logger.TensorBoardLogger",),

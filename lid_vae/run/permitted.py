@@ -38,7 +38,7 @@ BUILT = (
     "optimizer",
     "schedule",
 )
-ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "train")
+ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "train", "model")
 # What a class of one of their modules has to be, so that a part which its room does not name can be evaluated too.
 PARTS = (DataModule, Encoder, Inference, Likelihood, Map, Objective, Posterior, Prior, Schedule, VAEModule)
 MODULE = re.compile(rf"lid_vae\.({'|'.join(ROOMS)})(\.[a-z][a-z0-9_]*)+", re.ASCII)

@@ -1,6 +1,5 @@
-"""Training: members of one configuration, the step of one or many, and a class for each generative model."""
+"""Training: members of one configuration, and the step of one or many."""
 
 from lid_vae.train.vae_module import VAEModule
-from lid_vae.train.variants import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 
-__all__ = ["GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE", "VAEModule"]
+__all__ = ["VAEModule"]

@@ -11,13 +11,13 @@ from lid_vae.run.permitted import check_targets
 PERMITTED = [
     "lid_vae.map.composed_brenier",
     "lid_vae.data.Pinwheel",
-    "lid_vae.train.LIDGMVAE",
+    "lid_vae.model.LIDGMVAE",
     "lid_vae.posterior.realnvp_family",
     "lid_vae.data.array.pinwheel.Pinwheel",
     "lid_vae.map.network.mlp.MLP",
     "lid_vae.objective.schedule.Linear",
     "lid_vae.posterior.lstm.LSTMEncoder",
-    "lid_vae.train.variants.LIDGMVAE",
+    "lid_vae.model.variants.LIDGMVAE",
     "torch.optim.Adam",
     "torch.optim.SGD",
 ]

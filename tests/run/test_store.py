@@ -177,6 +177,7 @@ def test_presets_inside_a_program(conf):
 
 
 MOVED = [
+    ("lid_vae.model.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),
     ("lid_vae.train.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),
     ("lid_vae.train.hooks.Restart", "lid_vae.module.restart.Restart", {"share": 0.2}),
     (

@@ -8,8 +8,8 @@ from builders import make_vae, randomise
 from lid_vae.errors import UserError
 from lid_vae.likelihood import GaussianLikelihood, autoregressive_likelihood
 from lid_vae.map import MLP, LinearMap, anchored, composed_brenier, composed_gradient_network
+from lid_vae.model import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 from lid_vae.prior import GaussianMixture
-from lid_vae.train import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
 from lid_vae.vae import Autoencoder as Model
 
 MAPS = {
