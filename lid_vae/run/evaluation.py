@@ -8,18 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from lid_vae import __version__
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
-from lid_vae.run.build import build_data, build_measures, build_module, check_measures
-from lid_vae.run.names import current
-from lid_vae.run.permitted import check_targets
-from lid_vae.run.plan import Parts, check_whole, labels_of
+from lid_vae.run.build import build_data, build_measures, check_measures
+from lid_vae.run.load import load_model
+from lid_vae.run.plan import check_whole, labels_of
 from lid_vae.run.record import describe_run, evaluate_split, summary
-from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.system.freed_memory import keep_freed_memory
@@ -41,7 +38,8 @@ class EvaluationPlan:
     ``ckpt`` is measured on ``split`` if ``measure``, its data found below ``data_root``, on the device that
     ``accelerator`` names. ``samples``: None for as many as the run itself used. ``measures`` are the recipes of further
     ones, by name. ``text``: a file measured in place of the run's own data, by ``rules`` for its lines where they
-    differ from the run's. ``request``: sentences that are wanted. ``overrides`` are what the user gave, to find fault
+    differ from the run's. ``request``: sentences that are wanted. ``trust`` names packages beside this one whose parts
+    the checkpoint may ask for. ``overrides`` are what the user gave, to find fault
     with.
     """
 
@@ -55,6 +53,7 @@ class EvaluationPlan:
     request: TextRequest | None
     data_root: str
     accelerator: str
+    trust: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
     @property
@@ -85,6 +84,7 @@ def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> Evaluatio
         request=_request(cfg),
         data_root=cfg.paths.data,
         accelerator=cfg.accelerator,
+        trust=_packages(cfg.trust),
         overrides=tuple(overrides),
     )
 
@@ -98,7 +98,7 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     """
     prepare_lightning()
     path = plan.ckpt
-    loaded = load_run(path, plan.data_root, plan.accelerator, plan.text, plan.rules)
+    loaded = load_run(path, plan.data_root, plan.accelerator, plan.text, plan.rules, plan.trust)
     module, data, config = loaded.module, loaded.data, loaded.config
     further = build_measures(plan.measures)
     check_measures(further, module.vae)
@@ -121,6 +121,15 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     write_json_atomic(target, result)
     print(f"result      {target}\n{summary(result)}", flush=True)
     return float(result["ll"]["mean"])
+
+
+def _packages(trust: object) -> tuple[str, ...]:
+    """``trust=a`` or ``trust=[a,b]``."""
+    names = [trust] if isinstance(trust, str) else list(trust or ())  # type: ignore[call-overload]
+    for name in names:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise UserError(f"trust={name} is no package. Name one as Python imports it: trust=mypackage.")
+    return tuple(names)
 
 
 def _request(cfg: DictConfig) -> TextRequest | None:
@@ -187,28 +196,18 @@ def load_run(
     accelerator: str = "auto",
     text: str | None = None,
     rules: Mapping[str, Any] | None = None,
+    trust: Sequence[str] = (),
 ) -> Loaded:
     """The checkpoint ``path``, in evaluation mode on the device ``accelerator``.
 
     Its data are found below ``data_root``; with ``text`` they are the sentences of that file, every split all of them;
-    ``rules`` for its lines go before the run's. Raises ``UserError`` for a checkpoint that is damaged or foreign, and
-    for other data than it was trained on, or ``text`` that is mostly of other words.
+    ``rules`` for its lines go before the run's. ``trust`` is that of ``load_model``. Raises ``UserError`` for a
+    checkpoint that is damaged or foreign, and for other data than it was trained on, or ``text`` that is mostly of
+    other words.
     """
     keep_freed_memory()
+    module, config, description = load_model(path, trust)
     device = _device(accelerator)
-    checkpoint = load_checkpoint(path)
-    description = checkpoint["lid_vae"]
-    config = check_targets(current(description["config"]), path)
-    parts = Parts.of(config)
-    module = build_module(parts, int(config["seed"]), None, description["shape"], description["labels"])
-    module.description, module.step = description, description["step"]
-    try:
-        module.restore(checkpoint)
-    except RuntimeError as error:
-        raise UserError(
-            f"The weights in {path} do not fit its description (written by version {description.get('version')}, "
-            f"this is {__version__}). Use the version that wrote it, or train the run again."
-        ) from error
     module.to(device).eval()
     recipe = {**config["data"], "root": data_root}
     if text is None:

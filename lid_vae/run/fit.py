@@ -35,6 +35,7 @@ from lid_vae.run.build import (
 )
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current_checkpoint
+from lid_vae.run.permitted import own_packages
 from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import summary
 from lid_vae.run.store import FAILURE, finished_bound
@@ -85,6 +86,7 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
             else:
                 outcomes[member.seed] = entry
         if left:
+            _say_own_parts(plan)
             data = build_data(plan.data)
             for entries in _groups(plan, left, data, group):
                 started = group.external or group.size == 1
@@ -297,6 +299,16 @@ def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
         "vocabulary": data.vocabulary if isinstance(data, TextDataModule) else None,
     }
     return module
+
+
+def _say_own_parts(plan: RunPlan) -> None:
+    """Prints, before training, which parts are no part of this program, and what evaluating them takes."""
+    for target, package in own_packages(plan.members[0].config).items():
+        print(
+            f"{target} is a part of your own: to evaluate the checkpoints, say trust={package} "
+            f'(in Python lid_vae.load(path, trust=["{package}"])).',
+            flush=True,
+        )
 
 
 def _say_threshold(module: VAEModule, data: DataModule) -> None:

@@ -2,7 +2,8 @@
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lid_vae.posterior.encoder import Encoder
 from lid_vae.prior.base import Prior
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["check_targets"]
+__all__ = ["check_targets", "own_packages"]
 
 # The nodes of a configuration that evaluation instantiates, and the packages whose public names they may call.
 BUILT = (
@@ -41,28 +42,51 @@ BUILT = (
 ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "train", "model")
 # What a class of one of their modules has to be, so that a part which its room does not name can be evaluated too.
 PARTS = (DataModule, Encoder, Inference, Likelihood, Map, Objective, Posterior, Prior, Schedule, VAEModule)
+# Packages that no user is told to trust: what is asked of them is no part of a model.
+NEVER = frozenset({*sys.stdlib_module_names, "lid_vae", "torch", "numpy", "omegaconf", "hydra"})
 MODULE = re.compile(rf"lid_vae\.({'|'.join(ROOMS)})(\.[a-z][a-z0-9_]*)+", re.ASCII)
 
 
-def check_targets(config: dict[str, Any], path: str | Path) -> dict[str, Any]:
+def check_targets(config: dict[str, Any], path: str | Path, trust: Sequence[str] = ()) -> dict[str, Any]:
     """``config``, as the checkpoint ``path`` describes its model, resolved: what evaluation reads and builds.
 
-    A configuration names what is called (``_target_``), so it is code as well. Raises ``UserError``, before anything is
-    called, if it names anything but what this program builds models of, or an optimiser of PyTorch.
+    A configuration names what is called (``_target_``), so it is code as well. ``trust`` names packages or modules all
+    of whose parts are permitted. Raises ``UserError``, before anything is called, if it names anything but what this
+    program builds models of, an optimiser of PyTorch, or what is trusted.
     """
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{path} holds a configuration that cannot be read ({error}). Copy it again.") from error
     assert isinstance(resolved, dict)
-    for node in (*BUILT, "model"):
-        for target in _targets(resolved.get(node)):
-            if not _permitted(target):
-                raise UserError(
-                    f"{path} asks for {target} to be called, which is no part of a model of this program: it was "
-                    "refused and nothing in it was run. Use a checkpoint from a source that you trust."
-                )
+    for target in _asked(resolved):
+        if not _permitted(target) and not _trusted(target, trust):
+            package = str(target).partition(".")[0]
+            own = re.fullmatch(r"[A-Za-z]\w*", package) is not None and package not in NEVER
+            mend = (
+                f" If it is your own part, or of somebody you trust, name its package: trust={package}." if own else ""
+            )
+            raise UserError(
+                f"{path} asks for {target} to be called, which is no part of a model of this program: it was "
+                f"refused and nothing in it was run. Use a checkpoint from a source that you trust.{mend}"
+            )
     return {str(key): value for key, value in resolved.items()}
+
+
+def own_packages(config: Mapping[str, Any]) -> dict[str, str]:
+    """The parts that a resolved ``config`` asks for and this program does not have: target -> its package."""
+    found = [target for target in _asked(config) if isinstance(target, str) and not _permitted(target)]
+    return {target: target.partition(".")[0] for target in found}
+
+
+def _asked(config: Mapping[str, Any]) -> Iterator[object]:
+    """Every ``_target_`` of the nodes that evaluation instantiates."""
+    for node in (*BUILT, "model"):
+        yield from _targets(config.get(node))
+
+
+def _trusted(target: object, trust: Sequence[str]) -> bool:
+    return isinstance(target, str) and any(target.startswith(f"{package}.") for package in trust)
 
 
 def _targets(node: object) -> Iterator[object]:
