@@ -14,8 +14,8 @@ from lid_vae.map import MLP
 class Wide(MLP):
     pass
 
-def wide(depth=1):
-    return lambda inputs, outputs: Wide(inputs, outputs, 8, 1)
+def wide(inputs, outputs, depth=1):
+    return Wide(inputs, outputs, 8, 1)
 """
 
 
@@ -29,9 +29,10 @@ def package(tmp_path, monkeypatch):
 
 def test_an_own_part_is_announced_trained_refused_and_evaluated_where_trusted(package, tmp_path):
     (tmp_path / "own" / "map").mkdir(parents=True)
-    (tmp_path / "own" / "map" / "wide.yaml").write_text("_target_: myparts.wide\n_partial_: false\ndepth: 1\n")
+    (tmp_path / "own" / "map" / "wide.yaml").write_text("_target_: myparts.wide\n_partial_: true\ndepth: 1\n")
     programs = Programs(tmp_path)
     run = programs.train("--config-dir", str(tmp_path / "own"), "model=gmvae", "map=wide")
+    assert run.status == 0, run.err
     assert "myparts.wide is a part of your own" in run.out
     assert run.out.index("trust=myparts") < run.out.index("result ")
     best = run.folder / "checkpoints" / "best.ckpt"
