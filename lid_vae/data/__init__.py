@@ -15,6 +15,7 @@ __all__ = [
     "Split",
     "SyntheticText",
     "Text",
+    "TextList",
     "TextDataModule",
     "TrainStream",
     "Vocabulary",
@@ -33,7 +34,7 @@ from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch, Split
 from lid_vae.data.stream import TrainStream
 from lid_vae.data.text.corpora import PTB, ShortYelp, Yahoo, Yelp
-from lid_vae.data.text.own_text import Text
+from lid_vae.data.text.own_text import Text, TextList
 from lid_vae.data.text.synthetic_text import SyntheticText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.data.text.vocabulary import Vocabulary, make_vocabulary

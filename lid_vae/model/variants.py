@@ -1,42 +1,9 @@
 """One class for each generative model of the paper; each declares what it promises, and overrides nothing."""
 
-from typing import Any
-
-from lid_vae.data.base import DataModule
-from lid_vae.shapes import Tensor
-from lid_vae.train.member import Member
+from lid_vae.model.variant import Variant
 from lid_vae.train.promise import Promise
-from lid_vae.train.training import Training
-from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE", "Variant"]
-
-
-class Variant(VAEModule, Training):
-    """A model that ``pytorch_lightning.Trainer`` trains: the one member of its training. Abstract."""
-
-    _members: list[Member]
-
-    @property
-    def members(self) -> list[Member]:
-        if "_members" not in self.__dict__:
-            self._members = [Member(self)]
-        return self._members
-
-    @property
-    def data(self) -> DataModule:
-        return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
-
-    def extra_batch(self, draw: int) -> Tensor:
-        return self.data.stream().batch(self.step, draw).x
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Describes the model in ``checkpoint``."""
-        checkpoint["lid_vae"] = self.describe()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Goes on at the step of ``checkpoint``."""
-        self.step = checkpoint["lid_vae"]["step"]
+__all__ = ["GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"]
 
 
 class VAE(Variant):

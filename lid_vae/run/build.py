@@ -1,5 +1,6 @@
 """From a plan to its objects: data, module, hooks, loggers and trainer."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,10 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import Logger
 
+from lid_vae import __version__
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
+from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.map.base import Aligned
 from lid_vae.measure import Measure
@@ -29,6 +32,7 @@ from lid_vae.vae import Autoencoder
 __all__ = [
     "build_callbacks",
     "build_data",
+    "build_described",
     "build_hooks",
     "build_loggers",
     "build_measures",
@@ -100,6 +104,27 @@ def build_module(
         labels=labels,
         evaluation_samples=parts.validation_samples,
     )
+    return module
+
+
+def build_described(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
+    """The module of a ``member`` of ``plan``, to be trained on ``data``, with what its checkpoints say of it.
+
+    Raises ``UserError`` where parts, measures and data do not fit.
+    """
+    module = build_module(plan.parts, member.seed, data, data.shape, data.label_count)
+    check_measures(build_measures(plan.measures), module.vae)
+    text = data if isinstance(data, TextDataModule) else None
+    module.description = {
+        "config": json.loads(json.dumps(member.config)),
+        "config_hash": plan.digest,
+        "version": __version__,
+        "checksum": data.checksum,
+        "shape": data.shape,
+        "labels": data.label_count,
+        "vocabulary": None if text is None else text.vocabulary,
+        "longest": None if text is None else int(text.train.lengths.max()),
+    }
     return module
 
 

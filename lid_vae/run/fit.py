@@ -1,6 +1,5 @@
 """Runs: the seeds of one plan trained, resumed, measured and recorded."""
 
-import json
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,8 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 
-from lid_vae import __version__
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
-from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.likelihood.base import CalibratedLikelihood
 from lid_vae.likelihood.linear_theory import collapse_expected
@@ -26,12 +23,10 @@ from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.run.build import (
     build_callbacks,
     build_data,
+    build_described,
     build_hooks,
     build_loggers,
-    build_measures,
-    build_module,
     build_trainer,
-    check_measures,
 )
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current_checkpoint
@@ -105,7 +100,7 @@ def follow(plan: RunPlan) -> dict[int, Outcome]:
             return {}
         data = build_data(plan.data)
         (member,) = plan.members
-        module = _build(plan, member, data)
+        module = build_described(plan, member, data)
         last = None if said["last"] is None else current_checkpoint(load_checkpoint(said["last"]))
         members = [Member(module, build_hooks(member), checkpoint=last)]
         callbacks = [callback for callback in build_callbacks(plan) if not isinstance(callback, ProgressBar)]
@@ -171,7 +166,7 @@ def _groups(
 
 
 def _obstacle(plan: RunPlan, member: MemberPlan, data: DataModule) -> str | None:
-    module = _build(plan, member, data)
+    module = build_described(plan, member, data)
     return obstacle(module, next(iter(data.batches("valid", PROBE))).x)
 
 
@@ -206,7 +201,7 @@ def _train_together(
     outcomes: dict[int, Outcome] = {}
     with _finished_loggers(members):
         for own in plan.members:
-            module = _build(plan, own, data)
+            module = build_described(plan, own, data)
             if group.size > 1:
                 _check_divisible(module)
             if not members:
@@ -282,23 +277,6 @@ class _Position(AtomicCheckpointIO):
         states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
         own = self.training.state_dict()  # the members have loaded theirs
         return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
-
-
-def _build(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
-    """The module of one seed, with the description that travels in its checkpoints."""
-    shape = data.shape
-    module = build_module(plan.parts, member.seed, data, shape, data.label_count)
-    check_measures(build_measures(plan.measures), module.vae)
-    module.description = {
-        "config": json.loads(json.dumps(member.config)),
-        "config_hash": plan.digest,
-        "version": __version__,
-        "checksum": data.checksum,
-        "shape": shape,
-        "labels": data.label_count,
-        "vocabulary": data.vocabulary if isinstance(data, TextDataModule) else None,
-    }
-    return module
 
 
 def _say_own_parts(plan: RunPlan) -> None:

@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.log.loggers import log_texts, picture_loggers
@@ -50,6 +51,7 @@ class Panels:
         if not self.every or self.validations % self.every or not loggers:
             return
         module, data = member.module, member.data
+        assert isinstance(data, DataModule)
         if isinstance(data, TextDataModule):
             log_texts(member.loggers, "valid/texts", take_texts(module, data, "valid"), module.step)
         pictured = take_picture_data(module, data, "valid", self.examples)

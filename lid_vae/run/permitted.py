@@ -73,13 +73,13 @@ def check_targets(config: dict[str, Any], path: str | Path, trust: Sequence[str]
     return {str(key): value for key, value in resolved.items()}
 
 
-def own_packages(config: Mapping[str, Any]) -> dict[str, str]:
+def own_packages(config: Mapping[Any, Any]) -> dict[str, str]:
     """The parts that a resolved ``config`` asks for and this program does not have: target -> its package."""
     found = [target for target in _asked(config) if isinstance(target, str) and not _permitted(target)]
     return {target: target.partition(".")[0] for target in found}
 
 
-def _asked(config: Mapping[str, Any]) -> Iterator[object]:
+def _asked(config: Mapping[Any, Any]) -> Iterator[object]:
     """Every ``_target_`` of the nodes that evaluation instantiates."""
     for node in (*BUILT, "model"):
         yield from _targets(config.get(node))

@@ -7,10 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from pytorch_lightning.loggers import Logger
 
-from lid_vae.data.base import DataModule
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.shapes import Tensor
 from lid_vae.train.curves import Curves
+from lid_vae.train.training_data import TrainingData
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["BeforeFit", "BeforeStep", "Hook", "Member", "Stateful", "Validated"]
@@ -25,7 +25,7 @@ class Member:
     ``forget()``, which clears the moments of its optimisers.
     """
 
-    data: DataModule
+    data: TrainingData
     save: Callable[[Path], None]
     forget: Callable[[], None]
 

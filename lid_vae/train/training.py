@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch
 from lid_vae.inference.base import Group, Informed, Update
 from lid_vae.measure.evaluator import Evaluator
@@ -25,6 +24,7 @@ from lid_vae.train.step.seed_measures import SeedMeasures
 from lid_vae.train.step.stack import Stack
 from lid_vae.train.step.take_step import Bound, take_step
 from lid_vae.train.step.together import Alone, Together
+from lid_vae.train.training_data import TrainingData
 from lid_vae.train.training_log import is_logged, training_diverged, validation_diverged
 
 __all__ = ["Training"]
@@ -58,7 +58,7 @@ class Training(pl.LightningModule, ABC):
 
     @property
     @abstractmethod
-    def data(self) -> DataModule:
+    def data(self) -> TrainingData:
         """What they are trained on and validated by."""
 
     @abstractmethod

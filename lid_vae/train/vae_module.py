@@ -7,7 +7,6 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from lid_vae.data.base import DataModule
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
@@ -19,6 +18,7 @@ from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.system.processes import process_place
 from lid_vae.train.promise import Promise
+from lid_vae.train.training_data import TrainingData
 from lid_vae.vae import Autoencoder
 
 __all__ = ["VAEModule"]
@@ -98,14 +98,14 @@ class VAEModule(pl.LightningModule):
         if isinstance(self.objective, Scheduled):
             self.objective.advance(max(step - 1, 0), checkpoint["lid_vae"].get("steps", max(step, 1)))
 
-    def calibrate(self, data: DataModule) -> None:
+    def calibrate(self, data: TrainingData) -> None:
         """From the training set of ``data``, the statistics that a posterior or likelihood needs for evaluation."""
         if isinstance(self.vae.posterior, CalibratedPosterior):
             self.vae.posterior.calibrate(batch.x for batch in data.batches("train"))
         if isinstance(self.vae.likelihood, CalibratedLikelihood):
             self.vae.likelihood.calibrate(self._draws(data))
 
-    def _draws(self, data: DataModule) -> Iterator[tuple[Observations, Float[Tensor, "B M"]]]:
+    def _draws(self, data: TrainingData) -> Iterator[tuple[Observations, Float[Tensor, "B M"]]]:
         """All of the training set, with one draw of w from each q that the strategy finds; the same every time."""
         for number, (x, _, _) in enumerate(data.batches("train")):
             rng = generator("calibrate", number, device=x.device)

@@ -14,8 +14,8 @@ from lid_vae.map import MLP
 class Wide(MLP):
     pass
 
-def wide(inputs, outputs, depth=1):
-    return Wide(inputs, outputs, 8, 1)
+def wide(in_features, out_features, depth=1):
+    return Wide(in_features, out_features, 8, 1)
 """
 
 

@@ -1,7 +1,8 @@
 """A user's own text: a file for each split, one that is divided, or one that is measured whole."""
 
-__all__ = ["MeasuredText", "Text"]
+__all__ = ["MeasuredText", "Text", "TextList"]
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,54 @@ class Text(TextDataModule):
     def _read(self, option: str) -> Sentences:
         path = self.find_file(option, str(self.files[option]))
         return parse_sentences(read_text(path), path, self.rules)
+
+
+class TextList(TextDataModule):
+    """Sentences in memory, words apart by white space, divided by the data seed.
+
+    Args:
+        sentences: those of training, and of validation where no others are given.
+        valid: sentences for validation; None: ``valid_size`` of the others (None for a tenth). The test part is the
+            validation part.
+        symbols: the words to know, ``<unk>`` first and ``<eos>`` last, as a model has them; None: those of training.
+        minimum_count, options: those of ``TextDataModule``.
+
+    Raises:
+        UserError: in ``setup``, for sentences without words, and for one alone.
+
+    >>> data = TextList(["the cat sleeps", "the dog sleeps"] * 10, batch_size=4)
+    >>> data.setup()
+    >>> data.decode(data.encode("the cat sleeps"))
+    'the cat sleeps'
+    """
+
+    name = "text"
+
+    def __init__(
+        self,
+        sentences: Sequence[str],
+        valid: Sequence[str] | None = None,
+        symbols: Sequence[str] | None = None,
+        minimum_count: int = 2,
+        **options: Any,
+    ) -> None:
+        super().__init__(root=None, minimum_count=minimum_count, **options)
+        self.given = list(sentences), None if valid is None else list(valid)
+        self.symbols = symbols
+
+    def sentences(self) -> Corpus[Sentences]:
+        train, valid = (None if lines is None else self._parsed(lines) for lines in self.given)
+        assert train is not None
+        if valid is None:
+            train, valid = hold_out(train, self.valid_size, self.seed, "valid")
+        return Corpus(train, valid, valid)
+
+    def _parsed(self, lines: list[str]) -> Sentences:
+        text = "\n".join(" ".join(line.split()) for line in lines)
+        return parse_sentences(f"{text}\n".encode(), Path("the list"), self.rules)
+
+    def _choose_words(self, corpus: Corpus[Sentences]) -> list[str]:
+        return super()._choose_words(corpus) if self.symbols is None else list(self.symbols)
 
 
 class MeasuredText(TextDataModule):
