@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from lid_vae.data.array.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
+from lid_vae.data.array.own.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
 from lid_vae.errors import UserError
 
 HERE = Path("images.npy")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lid_vae.data.array.image_folder import read_image_folder, resize
+from lid_vae.data.array.own.image_folder import read_image_folder, resize
 from lid_vae.errors import UserError
 
 

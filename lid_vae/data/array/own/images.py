@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lid_vae.data.array.array_data_module import Corpus, PixelDataModule
-from lid_vae.data.array.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
-from lid_vae.data.array.image_folder import read_image_folder, resize
+from lid_vae.data.array.own.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
+from lid_vae.data.array.own.image_folder import read_image_folder, resize
 from lid_vae.data.split import Split, at_least_one, hold_out
 from lid_vae.errors import UserError
 from lid_vae.shapes import Tensor
