@@ -53,10 +53,10 @@ def build_module(
 ) -> VAEModule:
     """The module of a model, its weights a function of ``seed``.
 
-    ``parts`` are its recipes. ``shape`` is that of one example: (D,) or (height, width); ``labels`` the number of
-    classes, None for none. With ``data``, what the model takes from the training set before training (output bias,
-    directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises ``UserError`` where parts
-    do not fit.
+    ``parts`` are its recipes. ``shape`` is that of one example: (D,), (height, width) or (channels, height, width);
+    ``labels`` the number of classes, None for none. With ``data``, what the model takes from the training set before
+    training (output bias, directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises
+    ``UserError`` where parts do not fit.
     """
     features = 1
     for size in shape:
