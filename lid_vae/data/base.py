@@ -139,6 +139,11 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         return self.corpus.image_shape
 
     @property
+    def in_unit_interval(self) -> bool:
+        """Whether every value is in [0, 1], which a Bernoulli likelihood needs."""
+        return False
+
+    @property
     def label_count(self) -> int | None:
         """The number of classes; None where there are no labels."""
         return self.corpus.label_count

@@ -176,9 +176,12 @@ def _callbacks(member: MemberPlan) -> list[Any]:
 
 
 def _check_data(binary: bool, data: DataModule) -> None:
-    if binary and data.image_shape is None:
+    if binary and not data.in_unit_interval:
+        standardised = isinstance(data, ArrayDataModule) and data.log_det_jacobian is not None
+        kept = " Or keep zeros and ones as they are with data.standardise=false." if standardised else ""
         raise UserError(
             f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian."
+            f"{kept}"
         )
 
 
