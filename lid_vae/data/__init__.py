@@ -3,7 +3,9 @@
 __all__ = [
     "MNIST",
     "PTB",
+    "Array",
     "ArrayDataModule",
+    "ArrayFile",
     "Batch",
     "DataModule",
     "Digits",
@@ -27,8 +29,10 @@ __all__ = [
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.array.digits import Digits
 from lid_vae.data.array.idx_images import MNIST, FashionMNIST
-from lid_vae.data.array.images import Images
 from lid_vae.data.array.omniglot import Omniglot
+from lid_vae.data.array.own.array_file import ArrayFile
+from lid_vae.data.array.own.images import Images
+from lid_vae.data.array.own.in_memory import Array
 from lid_vae.data.array.pinwheel import Pinwheel
 from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch, Split

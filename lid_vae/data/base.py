@@ -90,7 +90,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
     @property
     @abstractmethod
     def shape(self) -> list[int]:
-        """Of one observation: [D], [height, width], or for text [V], the symbols of the vocabulary."""
+        """Of one observation: [D], [height, width], [3, height, width], or for text [V], the symbols there are."""
 
     @abstractmethod
     def mean(self) -> Float[Tensor, " D"]:
@@ -134,9 +134,14 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         return self.corpus.test
 
     @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """(height, width) of an image; None where the data are no images."""
+    def image_shape(self) -> tuple[int, ...] | None:
+        """(height, width) of a grey image, (3, height, width) of a colour one; None where the data are no images."""
         return self.corpus.image_shape
+
+    @property
+    def in_unit_interval(self) -> bool:
+        """Whether every value is in [0, 1], which a Bernoulli likelihood needs."""
+        return False
 
     @property
     def label_count(self) -> int | None:

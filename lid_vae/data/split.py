@@ -105,7 +105,7 @@ class Corpus(Generic[AnyRows]):
 
     Attributes:
         train, valid, test: the splits, in one form.
-        image_shape: (height, width), of images.
+        image_shape: of images, (height, width) of grey ones, (3, height, width) of colour; values in that order.
         label_count: the number of classes, where there are labels.
         symbols: of text, the words to choose from where a published list names them; once they are numbered, all
             symbols in the order of their ids.
@@ -114,7 +114,7 @@ class Corpus(Generic[AnyRows]):
     train: AnyRows
     valid: AnyRows
     test: AnyRows
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, ...] | None = None
     label_count: int | None = None
     symbols: Sequence[str] = ()
 

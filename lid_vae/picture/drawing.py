@@ -85,13 +85,13 @@ def draw_marks(axis: Axes, points: np.ndarray, inks: Sequence[str]) -> None:
 
 
 def draw_images(axis: Axes, images: np.ndarray, columns: int, names: Sequence[str] | None = None) -> None:
-    """``images`` [N, height, width] on ``axis`` in rows of ``columns``, ``names`` in their corners.
+    """``images`` on ``axis`` in rows of ``columns``, ``names`` in their corners.
 
-    Values are in [0, 1], and 1 is dark.
+    Values are in [0, 1]: of [N, height, width] 1 is dark, and [N, height, width, 3] are red, green and blue.
     """
-    count, height, width = images.shape
+    count, height, width, *channels = images.shape
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels), 1.0 if channels else np.nan)
     for number, image in enumerate(images):
         top, left = number // columns * (height + 1) + 1, number % columns * (width + 1) + 1
         sheet[top : top + height, left : left + width] = image

@@ -179,5 +179,10 @@ def _directions(points: np.ndarray, symbol: str) -> tuple[Callable[[np.ndarray],
 
 
 def _as_images(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
+    """[N, height, width] or, of colours, [N, height, width, 3]; other values than pixels by the range of the data."""
     assert vectors.image_shape is not None
-    return np.clip(rows, 0, 1).reshape(-1, *vectors.image_shape)
+    low, high = float(vectors.x_BD.min()), float(vectors.x_BD.max())
+    if low < 0 or high > 1:
+        rows = (rows - low) / (high - low or 1.0)
+    images = np.clip(rows, 0, 1).reshape(-1, *vectors.image_shape)
+    return np.moveaxis(images, 1, -1) if images.ndim == 4 else images

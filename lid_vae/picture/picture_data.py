@@ -33,12 +33,12 @@ COMPONENT_DRAWS = 256
 class Vectors:
     """What the model says of observations that are vectors: points or images.
 
-    ``image_shape`` is (height, width), None of points. ``reconstruction_RD`` belongs to the first R rows of ``x_BD``;
-    ``decoded_KD`` is the decoder's mean at each category's prior mean. ``sample_ND`` are draws from the prior decoded,
-    of the categories ``sample_category_N``.
+    ``image_shape`` is (height, width), or (3, height, width) of colours, None of points. ``reconstruction_RD`` belongs
+    to the first R rows of ``x_BD``; ``decoded_KD`` is the decoder's mean at each category's prior mean. ``sample_ND``
+    are draws from the prior decoded, of the categories ``sample_category_N``.
     """
 
-    image_shape: tuple[int, int] | None
+    image_shape: tuple[int, ...] | None
     x_BD: Array
     reconstruction_RD: Array
     sample_ND: Array
@@ -180,7 +180,7 @@ def _shown(w: Tensor, prior: LatentDistribution) -> Tensor:
 
 def _vectors(
     module: VAEModule,
-    image_shape: tuple[int, int] | None,
+    image_shape: tuple[int, ...] | None,
     x: Tensor,
     w: Float[Tensor, "B M"],
     prior: LatentDistribution,

@@ -29,7 +29,7 @@ class Encoder(nn.Module, ABC):
 class MLPEncoder(Encoder):
     """``hidden_layers`` hidden layers of ``width`` ReLU units.
 
-    ``shape`` is that of one example, (D,) or (height, width).
+    ``shape`` is that of one example: (D,), (height, width) or (channels, height, width).
     """
 
     def __init__(self, shape: Sequence[int], width: int, hidden_layers: int = 2) -> None:
@@ -51,21 +51,21 @@ class MLPEncoder(Encoder):
 
 
 class ConvolutionalEncoder(Encoder):
-    """Three strided 3 x 3 convolutions and one hidden layer, for images of one channel. No batch statistics.
+    """Three strided 3 x 3 convolutions and one hidden layer, for grey and colour images. No batch statistics.
 
-    ``shape`` is (height, width) of an image, ``channels`` those of the first convolution, and ``width`` the units of
-    the hidden layer. Raises ``UserError`` for images below 8 x 8.
+    ``shape`` is (height, width) of an image, or (channels, height, width) where it has several; ``channels`` are those
+    of the first convolution, and ``width`` the units of the hidden layer. Raises ``UserError`` for images below 8 x 8.
     """
 
     def __init__(self, shape: Sequence[int], width: int, channels: int = 32) -> None:
         super().__init__()
-        if len(shape) != 2 or min(shape) < 8:
+        if len(shape) not in (2, 3) or min(shape[-2:]) < 8:
             raise UserError(
                 f"ConvolutionalEncoder needs images of at least 8 x 8 pixels, got {list(shape)}. Use MLPEncoder."
             )
-        self.image_shape, self.out_features = tuple(shape), width
+        self.image_shape, self.out_features = (1, *shape)[-3:], width
         self.convolutions = nn.Sequential(
-            nn.Conv2d(1, channels, 3, stride=2, padding=1),
+            nn.Conv2d(self.image_shape[0], channels, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
             nn.ReLU(),
@@ -74,8 +74,8 @@ class ConvolutionalEncoder(Encoder):
             nn.Flatten(),
         )
         with torch.no_grad():
-            size = self.convolutions(torch.zeros(1, 1, *self.image_shape)).shape[1]
+            size = self.convolutions(torch.zeros(1, *self.image_shape)).shape[1]
         self.output = nn.Sequential(nn.Linear(size, width), nn.ReLU())
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
-        return self.output(self.convolutions(x.unflatten(-1, (1, *self.image_shape))))
+        return self.output(self.convolutions(x.unflatten(-1, self.image_shape)))

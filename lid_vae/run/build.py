@@ -57,10 +57,10 @@ def build_module(
 ) -> VAEModule:
     """The module of a model, its weights a function of ``seed``.
 
-    ``parts`` are its recipes. ``shape`` is that of one example: (D,) or (height, width); ``labels`` the number of
-    classes, None for none. With ``data``, what the model takes from the training set before training (output bias,
-    directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises ``UserError`` where parts
-    do not fit.
+    ``parts`` are its recipes. ``shape`` is that of one example: (D,), (height, width) or (channels, height, width);
+    ``labels`` the number of classes, None for none. With ``data``, what the model takes from the training set before
+    training (output bias, directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises
+    ``UserError`` where parts do not fit.
     """
     features = 1
     for size in shape:
@@ -201,9 +201,12 @@ def _callbacks(member: MemberPlan) -> list[Any]:
 
 
 def _check_data(binary: bool, data: DataModule) -> None:
-    if binary and data.image_shape is None:
+    if binary and not data.in_unit_interval:
+        standardised = isinstance(data, ArrayDataModule) and data.log_det_jacobian is not None
+        kept = " Or keep zeros and ones as they are with data.standardise=false." if standardised else ""
         raise UserError(
             f"A Bernoulli likelihood needs values in [0, 1], and {data.name} has real ones. Use likelihood=gaussian."
+            f"{kept}"
         )
 
 

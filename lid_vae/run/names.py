@@ -45,6 +45,7 @@ _FIRST = {
     **{name: Former(formers[0]) for now, formers in _MOVED.items() for name in (now, *formers)},
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
+    "lid_vae.data.Images": Former("lid_vae.data.Images", new={"colour": False}),
     "lid_vae.likelihood.gaussian_likelihood": Former(
         "lid_vae.likelihood.gaussian_likelihood", new={"learn_scale": True}
     ),

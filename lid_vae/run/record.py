@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lid_vae import __version__
+from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.measure import DrawMeasure, Evaluator, Measure, SplitMeasure, Subject
@@ -43,6 +44,7 @@ def describe_run(
         "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
         "certified": module.promise.certified(module.vae),
         "separation": module.vae.prior.separation(),
+        **_units(data),
     }
 
 
@@ -133,6 +135,12 @@ def summary(result: dict[str, Any]) -> str:
         w = result["latent"]["w"]
         parts.append(f"[w: AU {w['au']:.2f}, KL {w['kl']:.2f}]")
     return f"{result['model']} on {result['data']}, {result['split']}, nats: " + "  ".join(parts)
+
+
+def _units(data: DataModule) -> dict[str, float]:
+    """Of data in other units than their own, what to add to a log-likelihood for that in these, nats."""
+    added = data.log_det_jacobian if isinstance(data, ArrayDataModule) else None
+    return {} if added is None else {"log_det_jacobian": added}
 
 
 def _device_name(device: torch.device) -> str:

@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from lid_vae.data import ArrayDataModule, TextDataModule
 
 FOLDER = Path(__file__).parents[2] / "conf" / "data"
-ARRAYS = ["pinwheel", "digits", "mnist", "fashion_mnist", "omniglot", "images"]
+ARRAYS = ["pinwheel", "digits", "mnist", "fashion_mnist", "omniglot", "images", "array"]
 TEXTS = ["ptb", "yahoo", "yelp", "short_yelp", "synthetic_text", "text"]
 NAMES = [*ARRAYS, *TEXTS]
-OWN = {"images": ["data.path=own.npy"], "text": ["data.path=own.txt"]}
+OWN = {"images": ["data.path=own.npy"], "array": ["data.path=own.npy"], "text": ["data.path=own.txt"]}
 
 
 def config(name: str, *overrides: str) -> DictConfig:

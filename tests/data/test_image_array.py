@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from lid_vae.data.array.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
+from lid_vae.data.array.own.image_array import (
+    as_bytes,
+    as_images,
+    channels_first,
+    class_numbers,
+    pick,
+    read_arrays,
+    read_labels,
+)
 from lid_vae.errors import UserError
 
 HERE = Path("images.npy")
@@ -79,6 +87,30 @@ def test_the_array_of_images_is_named_or_the_only_one() -> None:
 )
 def test_layouts_with_a_shape(array: np.ndarray) -> None:
     assert np.array_equal(as_images(array, (3, 4), HERE), IMAGES)
+
+
+def test_channels_come_first() -> None:
+    last = np.arange(2 * 4 * 5 * 3).reshape(2, 4, 5, 3)
+    first = np.moveaxis(last, -1, 1)
+    for array, channels in ((last, None), (first, None), (last, "last"), (first, "first")):
+        assert np.array_equal(channels_first(array, channels, "x"), first)
+    both = np.zeros((2, 3, 5, 3))
+    assert channels_first(both, "last", "x").shape == (2, 3, 3, 5)
+    assert channels_first(np.zeros((2, 4, 5, 1)), None, "x").shape == (2, 1, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "message"),
+    [
+        ((2, 3, 5, 3), None, "may stand first or last. Say which, with channels=first or last"),
+        ((2, 4, 5, 6), None, r"shape \(2, 4, 5, 6\), and images with channels are .* of 1 or 3 channels"),
+        ((2, 4, 5, 3), "first", "images with channels are"),
+        ((2, 4, 5, 3), "middle", "channels=middle is not known"),
+    ],
+)
+def test_channels_that_are_not_clear_are_refused(shape: tuple, channels: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        channels_first(np.zeros(shape), channels, "x")
 
 
 def test_layouts_without_a_shape() -> None:

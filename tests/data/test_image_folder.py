@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lid_vae.data.array.image_folder import read_image_folder, resize
+from lid_vae.data.array.own.image_folder import read_image_folder, resize
 from lid_vae.errors import UserError
 
 
@@ -43,6 +43,17 @@ def test_sub_folders_are_labels(tmp_path: Path) -> None:
 def test_colours_become_luminance(tmp_path: Path) -> None:
     write(tmp_path / "a.png", np.full((2, 2, 3), [255, 0, 0], np.uint8))
     assert read_image_folder(tmp_path, None)[0].unique().tolist() == [76]  # 0.299 of red
+
+
+def test_colours_are_kept_where_asked_channels_first(tmp_path: Path) -> None:
+    array = write(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    images, _ = read_image_folder(tmp_path, None, colour=True)
+    assert np.array_equal(images.numpy()[0], np.moveaxis(array, -1, 0))
+    small, _ = read_image_folder(tmp_path, (2, 3), colour=True)
+    planes = [resize(torch.from_numpy(array[None, :, :, channel]), (2, 3)) for channel in range(3)]
+    assert torch.equal(small, torch.stack(planes, 1)), "each channel is resized by itself"
+    write(tmp_path / "b.png", grey(0))
+    assert read_image_folder(tmp_path, None, colour=True)[0][1].unique(dim=0).shape[0] == 1, "grey is three times grey"
 
 
 def test_sizes_that_differ_are_refused_or_resized(tmp_path: Path) -> None:

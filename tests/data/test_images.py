@@ -92,6 +92,31 @@ def test_labels_of_another_length_are_refused(tmp_path: Path) -> None:
         ready(tmp_path / "own.npz", labels="kind")
 
 
+def test_colours_of_a_folder_and_of_an_array_are_the_same_data(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (30, 4, 6, 3), dtype=np.uint8)
+    for index, image in enumerate(rgb):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "folder" / f"{index:03d}.png")
+    np.save(tmp_path / "last.npy", rgb)
+    np.save(tmp_path / "first.npy", np.moveaxis(rgb, -1, 1) / 255.0)
+    modules = [ready(tmp_path / name, colour=True) for name in ("folder", "last.npy", "first.npy")]
+    assert {module.checksum for module in modules} == {modules[0].checksum}
+    module = modules[0]
+    assert (module.image_shape, module.shape, module.features) == ((3, 4, 6), [3, 4, 6], 72)
+    assert ready(tmp_path / "folder").image_shape == (4, 6), "grey unless asked"
+    assert ready(tmp_path / "last.npy", colour=True, size=3).image_shape == (3, 3, 3)
+    with pytest.raises(UserError, match="Colours are kept with colour=True"):
+        ready(tmp_path / "last.npy")
+
+
+def test_grey_arrays_in_colour_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", X)
+    with pytest.raises(UserError, match=r"shape \(50, 4, 6\), and images in colour are .* Leave colour=True out"):
+        ready(tmp_path / "own.npy", colour=True)
+    with pytest.raises(UserError, match="colour=True asks for colours"):
+        ready(tmp_path / "own.npy", colour=True, shape=[4, 6])
+
+
 @pytest.mark.parametrize("size", [0, [3], [3, 4, 5], [3, -1]])
 def test_sizes_that_are_none_are_refused(size: object) -> None:
     with pytest.raises(UserError, match=r"size=\["):

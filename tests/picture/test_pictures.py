@@ -195,6 +195,28 @@ def test_images_lie_in_rows_with_a_line_between():
     assert sheet.mask[4:6, 9:12].all()
 
 
+def test_colours_are_drawn_as_they_are():
+    x = np.random.default_rng(0).random((4, 3, 2, 5))
+    vectors = replace(pictured().vectors, image_shape=(3, 2, 5), x_BD=x.reshape(4, -1))
+    figure = Figure()
+    shown = panels(replace(pictured(), vectors=replace(vectors, reconstruction_RD=1 - x.reshape(4, -1))))
+    shown["reconstructions"].draw(figure)
+    sheet = np.asarray(figure.axes[0].images[0].get_array())
+    assert sheet.shape == (2 * 3 + 1, 4 * 6 + 1, 3)
+    assert np.allclose(sheet[1:3, 1:6], np.moveaxis(x[0], 0, -1))
+    assert np.allclose(sheet[4:6, 7:12], 1 - np.moveaxis(x[1], 0, -1))
+    assert (sheet[3] == 1).all(), "white between"
+
+
+def test_images_that_are_no_pixels_are_drawn_by_their_range():
+    x = np.linspace(-2, 3, 10).reshape(1, 10)
+    figure = Figure()
+    vectors = replace(pictured().vectors, image_shape=(2, 5), x_BD=x, reconstruction_RD=x)
+    panels(replace(pictured(), vectors=vectors))["reconstructions"].draw(figure)
+    sheet = figure.axes[0].images[0].get_array()
+    assert np.allclose(sheet[1:3, 1:6], np.linspace(0, 1, 10).reshape(2, 5))
+
+
 def test_an_image_and_its_reconstruction_stand_one_above_the_other(make):
     module, data = make("data=digits")
     shown = take_picture_data(module, data, "test", 40)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import prod
 
 import pytest
 import torch
@@ -167,10 +168,10 @@ def test_mlp_encoder(hidden_layers: int, width: int) -> None:
     assert layers(torch.randn(B, 12)).shape == (B, width)
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (28, 28), (9, 13)])
-def test_convolutional_encoder(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(8, 8), (28, 28), (9, 13), (3, 8, 9)])
+def test_convolutional_encoder(shape: tuple[int, ...]) -> None:
     layers = randomise(ConvolutionalEncoder(shape, 7, channels=2), "convolution", 0.3)
-    x = normal(B, shape[0] * shape[1])
+    x = normal(B, prod(shape))
     features = layers(x)
     assert features.shape == (B, 7)
     torch.testing.assert_close(layers(x[1:2]), features[1:2])
@@ -205,6 +206,6 @@ def test_an_unknown_mixture_is_refused(make) -> None:
 def test_meaningless_encoders_are_refused() -> None:
     with pytest.raises(UserError, match="at least one hidden layer, got hidden_layers=0"):
         MLPEncoder((D,), 8, 0)
-    for shape in ((64,), (7, 28), (1, 8, 8)):
+    for shape in ((64,), (7, 28), (3, 7, 8), (1, 3, 8, 8)):
         with pytest.raises(UserError, match=r"at least 8 x 8 pixels, got \[.*Use MLPEncoder"):
             ConvolutionalEncoder(shape, 8)

@@ -38,7 +38,7 @@ FORBIDDEN = [
     # functions of modules that hold parts, public ones of files and the network among them
     "lid_vae.data.source.fetch",
     "lid_vae.data.source.read_checked",
-    "lid_vae.data.array.image_array.read_arrays",
+    "lid_vae.data.array.own.image_array.read_arrays",
     "lid_vae.data.split.hold_out",
     "lid_vae.map.network.counterpart.counterpart_mlp",
     # classes of another module, or that are no parts

@@ -205,6 +205,13 @@ def test_a_new_option_at_its_default_leaves_the_hash_as_it_was(monkeypatch):
     assert config_hash({"map": {**part, "shears": 2}}) != before
 
 
+def test_grey_images_have_the_hashes_that_they_had_before_colour():
+    part = {"_target_": "lid_vae.data.Images", "path": "own.npy"}
+    before = config_hash({"data": part})
+    assert config_hash({"data": {**part, "colour": False}}) == before
+    assert config_hash({"data": {**part, "colour": True}}) != before
+
+
 @pytest.mark.parametrize("map_", ["brenier", "gradient_network"])
 def test_shears_at_their_defaults_leave_the_hashes_of_earlier_runs_as_they_were(map_):
     """``tests/folders`` holds such runs; ``first`` are the options that maps had when hashes were first written."""

@@ -5,6 +5,8 @@ __all__ = ["ArrayDataModule", "Corpus", "PixelDataModule"]
 from abc import ABC
 from typing import Any
 
+import torch
+
 from lid_vae.data.array.binarise import UNBINARISED, Binarisation, binarisation
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.split import Corpus, Split, as_float
@@ -25,6 +27,16 @@ class ArrayDataModule(DataModule[Split], ABC):
     @property
     def shape(self) -> list[int]:
         return list(self.image_shape or (self.features,))
+
+    @property
+    def in_unit_interval(self) -> bool:
+        splits = (self.train.x, self.valid.x, self.test.x)
+        return all(x.dtype == torch.uint8 or bool(((x >= 0) & (x <= 1)).all()) for x in splits)
+
+    @property
+    def log_det_jacobian(self) -> float | None:
+        """What to add to a log-likelihood for that of x in its own units, nats; None where x is in these."""
+        return None
 
     def training_array(self) -> Float[Tensor, "N D"]:
         """The training split before binarisation: grey values in [0, 1], or real values."""

@@ -14,10 +14,13 @@ from lid_vae.shapes import Tensor
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
-def read_image_folder(folder: Path, size: tuple[int, int] | None) -> tuple[Tensor, list[str] | None]:
-    """Grey images as bytes [N, H, W], and the name of the sub-folder of each (None where there are no sub-folders).
+def read_image_folder(
+    folder: Path, size: tuple[int, int] | None, colour: bool = False
+) -> tuple[Tensor, list[str] | None]:
+    """Images of a ``folder`` as bytes, and the name of the sub-folder of each (None where there are no sub-folders).
 
-    Files are taken in the order of their names; colours become luminance. With ``size`` each is resized to it.
+    Files are taken in the order of their names. They are grey, [N, H, W], and colours become luminance; or, with
+    ``colour``, red, green and blue, [N, 3, H, W]. With ``size``, (H, W), each is resized to it.
 
     Raises:
         UserError: if there is no image, one cannot be read, sizes differ, or images lie beside sub-folders of images.
@@ -32,23 +35,24 @@ def read_image_folder(folder: Path, size: tuple[int, int] | None) -> tuple[Tenso
     paths = here or below
     if not paths:
         raise UserError(f"{folder} holds no image files. Looked for {', '.join(sorted(_SUFFIXES))}, one level deep.")
-    images = [_read(path) for path in paths]
+    images = [_read(path, "RGB" if colour else "L") for path in paths]
     if size is not None:
         images = [resize(image[None], size)[0] for image in images]
-    first = images[0].shape
+    first = images[0].shape[-2:]
     for path, image in zip(paths, images, strict=True):
-        if image.shape != first:
+        if image.shape[-2:] != first:
             raise UserError(
                 f"Images in {folder} differ in size: {paths[0].name} is {first[0]} x {first[1]} (height x width) and "
-                f"{path.name} is {image.shape[0]} x {image.shape[1]}. Give one with size=[{first[0]},{first[1]}]."
+                f"{path.name} is {image.shape[-2]} x {image.shape[-1]}. Give one with size=[{first[0]},{first[1]}]."
             )
     return torch.stack(images), [path.parent.name for path in paths] if below else None
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Byte images [N, H, W] at another size, bilinear, with a wider filter where they shrink."""
-    smooth = interpolate(images[:, None].float(), size, mode="bilinear", antialias=True)
-    return smooth[:, 0].round().clamp(0, 255).to(torch.uint8)
+    """Bytes ``images`` [N, (C,) H, W] at another ``size``, bilinear, with a wider filter where they shrink."""
+    planes = images[:, None] if images.ndim == 3 else images
+    smooth = interpolate(planes.float(), size, mode="bilinear", antialias=True)
+    return smooth.round().clamp(0, 255).to(torch.uint8).view(*images.shape[:-2], *size)
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -56,13 +60,15 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _read(path: Path) -> Tensor:
+def _read(path: Path, mode: str) -> Tensor:
+    """[H, W] of mode L, [3, H, W] of mode RGB."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise UserError(f"{path} has more than 8 bits per pixel (mode {image.mode}). Save it with 8.")
-            return torch.from_numpy(np.array(image.convert("L")))
+            pixels = torch.from_numpy(np.array(image.convert(mode)))
+            return pixels if pixels.ndim == 2 else pixels.movedim(-1, 0)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow's for a broken header
         raise UserError(f"{path} cannot be read as an image ({error}). Mend it or take it out.") from error

@@ -1,6 +1,6 @@
 """A user's images and labels from an .npy, .npz or .mat file, checked and brought to one form."""
 
-__all__ = ["as_bytes", "as_images", "class_numbers", "pick", "read_arrays", "read_labels"]
+__all__ = ["as_bytes", "as_images", "channels_first", "class_numbers", "pick", "read_arrays", "read_labels"]
 
 import math
 import zipfile
@@ -64,8 +64,32 @@ def pick(arrays: dict[str, np.ndarray], key: str | None, path: Path) -> np.ndarr
     return candidates[0]
 
 
+def channels_first(array: np.ndarray, channels: str | None, origin: str) -> np.ndarray:
+    """[N, C, H, W] with C of 1 or 3, from an ``array`` of that or of [N, H, W, C].
+
+    ``channels`` says where C is, "first" or "last"; for None it is the axis that can be C, where only one can.
+    ``origin`` says in messages where the array is from.
+
+    Raises:
+        UserError: where it is not clear which axis that is, or none can be.
+    """
+    if channels not in (None, "first", "last"):
+        raise UserError(f"channels={channels} is not known. Choose first or last, or None where the shape tells.")
+    possible = [name for name, axis in (("first", 1), ("last", -1)) if array.shape[axis] in (1, 3)]
+    given = f"The array in {origin} has shape {array.shape}"
+    if len(possible) > 1 and channels is None:
+        raise UserError(f"{given}, where colours may stand first or last. Say which, with channels=first or last.")
+    where = channels or next(iter(possible), None)
+    if where not in possible:
+        raise UserError(
+            f"{given}, and images with channels are [images, height, width, 3] or [images, 3, height, width], of 1 or "
+            "3 channels. Take such channels, or give one vector for each example: [examples, values]."
+        )
+    return array if where == "first" else np.moveaxis(array, -1, 1)
+
+
 def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> np.ndarray:
-    """[N, H, W] from that, from rows of H W values, or from either with a last axis of one channel.
+    """Grey images: [N, H, W] from that, from rows of H W values, or from either with a last axis of one channel.
 
     Rows are square images unless ``shape`` says (H, W). With ``shape``, the images may also stand in the columns, or
     along the last of three axes, as MATLAB likes them. ``path`` is named in messages.
@@ -77,7 +101,10 @@ def as_images(array: np.ndarray, shape: tuple[int, int] | None, path: Path) -> n
         array = array[..., 0]
     given = f"The array in {path} has shape {array.shape}"
     if array.ndim not in (2, 3):
-        raise UserError(f"{given}. Grey images are wanted: [images, height, width], or [images, height * width].")
+        colours = " Colours are kept with colour=True." if array.ndim == 4 and 3 in array.shape[1:] else ""
+        raise UserError(
+            f"{given}. Grey images are wanted: [images, height, width], or [images, height * width].{colours}"
+        )
     if array.ndim == 3:
         if shape is None or array.shape[1:] == shape:
             return array
@@ -150,16 +177,16 @@ def read_labels(labels: str, arrays: dict[str, np.ndarray], path: Path) -> np.nd
     return next(iter(found.values()))
 
 
-def class_numbers(labels: np.ndarray, count: int, origin: str) -> tuple[Int[Tensor, " N"], int]:
+def class_numbers(labels: np.ndarray, count: int, origin: str, what: str = "images") -> tuple[Int[Tensor, " N"], int]:
     """The ``labels``, whole numbers or words, as 0, 1, ... in sorted order, and the number of classes.
 
-    ``origin`` says in messages where they are from.
+    ``origin`` says in messages where they are from, and ``what`` they are of.
 
     Raises:
-        UserError: if they are not one for each of ``count`` images, or are fractional.
+        UserError: if they are not one for each of ``count`` examples, or are fractional.
     """
     if labels.size != count or max(labels.shape, default=0) != count:
-        raise UserError(f"There are {count} images, and labels of shape {labels.shape} in {origin}: give one for each.")
+        raise UserError(f"There are {count} {what}, and labels of shape {labels.shape} in {origin}: give one for each.")
     if labels.dtype.kind not in "buifUS" or (labels.dtype.kind == "f" and not (labels == np.rint(labels)).all()):
         raise UserError(f"Labels in {origin} ({labels.dtype}) are neither whole numbers nor words.")
     classes, numbers = np.unique(labels.ravel(), return_inverse=True)

@@ -1,4 +1,4 @@
-"""A user's own grey images: a folder of image files, or an array in an .npy, .npz or .mat file."""
+"""A user's own images, grey or in colour: a folder of image files, or an array in an .npy, .npz or .mat file."""
 
 __all__ = ["Images"]
 
@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from lid_vae.data.array.array_data_module import Corpus, PixelDataModule
-from lid_vae.data.array.image_array import as_bytes, as_images, class_numbers, pick, read_arrays, read_labels
-from lid_vae.data.array.image_folder import read_image_folder, resize
+from lid_vae.data.array.own.image_array import (
+    as_bytes,
+    as_images,
+    channels_first,
+    class_numbers,
+    pick,
+    read_arrays,
+    read_labels,
+)
+from lid_vae.data.array.own.image_folder import read_image_folder, resize
 from lid_vae.data.split import Split, at_least_one, hold_out
 from lid_vae.errors import UserError
 from lid_vae.shapes import Tensor
@@ -28,6 +36,9 @@ class Images(PixelDataModule):
         shape: (height, width) of an image where the array does not tell.
         maximum: the value of white, where it is not 255 for integers and 1 for floating point.
         size: a side, or (height, width), to resize the images to.
+        colour: whether red, green and blue are kept, each a pixel of its own: an image is then (3, height, width), and
+            an array [images, height, width, 3] or [images, 3, height, width]. Else colours of files become luminance,
+            and arrays are grey.
         valid_size, test_size: how many images to hold out; None for a tenth.
         options: the others of ``PixelDataModule``.
 
@@ -52,9 +63,14 @@ class Images(PixelDataModule):
         maximum: float | None = None,
         size: int | Sequence[int] | None = None,
         test_size: int | None = None,
+        colour: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        if colour and shape is not None:
+            raise UserError(
+                "shape= is for grey images in rows, and colour=True asks for colours. Leave one of them out."
+            )
         at_least_one(test_size=test_size)
         self.given_path = path
         self.labels = labels
@@ -63,6 +79,7 @@ class Images(PixelDataModule):
         self.maximum = maximum
         self.size = _pair("size", [size, size] if isinstance(size, int) else size)
         self.test_size = test_size
+        self.colour = colour
 
     def load(self) -> Corpus:
         path = self._find()
@@ -71,8 +88,7 @@ class Images(PixelDataModule):
         y, label_count = (None, None) if labels is None else class_numbers(labels, len(images), origin)
         rest, test = hold_out(Split(images.flatten(1), y), self.test_size, self.seed, "test")
         train, valid = hold_out(rest, self.valid_size, self.seed, "valid")
-        height, width = images.shape[1:]
-        return Corpus(train, valid, test, image_shape=(height, width), label_count=label_count)
+        return Corpus(train, valid, test, image_shape=tuple(images.shape[1:]), label_count=label_count)
 
     def _find(self) -> Path:
         places = self.places(self.given_path)
@@ -85,7 +101,7 @@ class Images(PixelDataModule):
         for name, value in (("key", self.key), ("shape", self.given_shape), ("maximum", self.maximum)):
             if value is not None:
                 raise UserError(f"{name}= is for array files, and path={folder} is a folder. Leave it out.")
-        images, names = read_image_folder(folder, self.size)
+        images, names = read_image_folder(folder, self.size, self.colour)
         if self.labels is None:
             return images, None if names is None else np.array(names)
         if names is not None:
@@ -96,8 +112,19 @@ class Images(PixelDataModule):
         arrays = read_arrays(path)
         labels = None if self.labels is None else read_labels(self.labels, arrays, path)
         candidates = {name: array for name, array in arrays.items() if name != self.labels}
-        images = as_bytes(as_images(pick(candidates, self.key, path), self.given_shape, path), self.maximum, path)
+        array = pick(candidates, self.key, path)
+        array = self._in_colour(array, path) if self.colour else as_images(array, self.given_shape, path)
+        images = as_bytes(array, self.maximum, path)
         return images if self.size is None else resize(images, self.size), labels
+
+    def _in_colour(self, array: np.ndarray, path: Path) -> np.ndarray:
+        found = channels_first(array, None, str(path)) if array.ndim == 4 else array
+        if found.ndim != 4 or found.shape[1] != 3:
+            raise UserError(
+                f"The array in {path} has shape {array.shape}, and images in colour are [images, height, width, 3] or "
+                "[images, 3, height, width]. Leave colour=True out for grey images."
+            )
+        return found
 
 
 def _pair(name: str, values: Sequence[int] | None) -> tuple[int, int] | None:
