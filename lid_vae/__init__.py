@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lid_vae.diagnosis import CollapseMonitor, Report, diagnose
     from lid_vae.errors import UserError
     from lid_vae.measure.identifiability import identifiability
-    from lid_vae.model import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE
+    from lid_vae.model import GMVAE, LIDGMVAE, LIDMVAE, LIDSVAE, LIDVAE, SVAE, VAE, build, load
 
 __all__ = [
     "GMVAE",
@@ -24,8 +24,10 @@ __all__ = [
     "Report",
     "UserError",
     "__version__",
+    "build",
     "diagnose",
     "identifiability",
+    "load",
 ]
 
 __version__ = "0.1.0"
@@ -34,7 +36,7 @@ HOMES = {
     "lid_vae.diagnosis": ("CollapseMonitor", "Report", "diagnose"),
     "lid_vae.errors": ("UserError",),
     "lid_vae.measure.identifiability": ("identifiability",),
-    "lid_vae.model": ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE"),
+    "lid_vae.model": ("GMVAE", "LIDGMVAE", "LIDMVAE", "LIDSVAE", "LIDVAE", "SVAE", "VAE", "build", "load"),
 }
 """Where the names above are at home (PEP 562)."""
 

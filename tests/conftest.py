@@ -20,6 +20,7 @@ CHECKED = (
     "map",
     "measure",
     "metrics",
+    "model",
     "noise",
     "objective",
     "picture",

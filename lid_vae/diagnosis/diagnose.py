@@ -90,6 +90,9 @@ def diagnose(
         if first is not None:
             device = first.device if device is None else device
             dtype = first.dtype if first.is_floating_point() else None
+    prepare = getattr(model, "prepare", None)
+    if isinstance(model, nn.Module) and callable(prepare):
+        data = prepare(data)  # one of this package's, which knows what its examples are like
     # loaders and models draw from global generators, too
     with evaluating(modules), seeded(derive_seed("data", seed), torch.device(device or "cpu")):
         batches = batches_of(data, batch_size, split, device, dtype)

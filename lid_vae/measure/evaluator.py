@@ -184,8 +184,9 @@ class Evaluator:
             "w": w,
             "joint": {"kl": float(self.joint_kl.compute()), "kl_se": float(self.joint_kl.standard_error())},
         }
-        result["accuracy"] = None if self.accuracy is None else float(self.accuracy.compute())
-        result["accuracy_majority"] = None if self.accuracy is None else float(self.accuracy.majority())
+        accuracy = self.accuracy if self.accuracy is not None and self.accuracy.update_called else None
+        result["accuracy"] = None if accuracy is None else float(accuracy.compute())
+        result["accuracy_majority"] = None if accuracy is None else float(accuracy.majority())
         return result
 
     def _measure_alone(self, x: Observations, number: int) -> tuple[BatchMeasures, torch.Generator]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from lid_vae.data.base import DataModule
 from lid_vae.diagnosis import Report, diagnose
 from lid_vae.distribution.latent import Mixture
 from lid_vae.errors import UserError
@@ -112,7 +113,7 @@ class Asked(VAEModule):
         """
         ends = []
         for end in (a, b):
-            one = [end] if isinstance(end, str) else end
+            one: Any = [end] if isinstance(end, str) else end
             shape = Form(self).shape
             if not are_sentences(one) and tuple(getattr(one, "shape", ())) in (shape, (prod(shape),)):
                 one = one[None]
@@ -128,7 +129,8 @@ class Asked(VAEModule):
     def log_likelihood(self, x: Any, samples: int = 100, seed: int = 0) -> Float[Tensor, " N"]:
         """log p(x) of each of the examples ``x``, nats, by ``samples`` importance samples from q.
 
-        A bound from below in expectation, that rises with ``samples`` (Burda et al. 2016). Draws follow from ``seed``.
+        A bound from below in expectation, that rises with ``samples`` (Burda et al. 2016). In the units of ``x``, where
+        the model was trained on standardised columns, too. Draws follow from ``seed``.
         Raises ``UserError`` for no samples.
         """
         if samples < 1:
@@ -146,14 +148,18 @@ class Asked(VAEModule):
                 with torch.no_grad():
                     terms = self.vae.terms(part, q, self.vae.posterior.draw_noise(samples, len(part), rng))
                     found.append(torch.logsumexp(terms.log_evidence_weight(), 0) - log(samples))
-            return torch.cat(found)
+            return torch.cat(found) + form.log_det_jacobian
 
     def diagnose(self, x: Any, **options: Any) -> Report:
         """How far the posterior has collapsed on the examples ``x``; ``options`` are those of ``lid_vae.diagnose``."""
-        return diagnose(self, Form(self).rows(x), **options)
+        return diagnose(self, x, **options)
+
+    def prepare(self, x: Any) -> Any:
+        """The examples ``x`` as the model takes them; a data module of ``lid_vae.data`` gives them so by itself."""
+        return x if isinstance(x, DataModule) else Form(self).rows(x)
 
     def loss(self, x: Any) -> Float[Tensor, ""]:
-        """The negative objective on a batch ``x``, nats per example, with its gradient: for a training loop of one's own.
+        """The negative objective on a batch ``x``, nats per example, with its gradient: for a loop of one's own.
 
         Each call draws new noise, by PyTorch's global generator. Grey pictures are taken as they are, not binarised.
         """

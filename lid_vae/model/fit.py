@@ -6,12 +6,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.log.progress import progress as progress_bar
-from lid_vae.model.build import built_of, own_hooks
+from lid_vae.model.compose import built_of, own_hooks
 from lid_vae.model.data import data_of
 from lid_vae.model.form import Form, are_sentences
-from lid_vae.data.base import DataModule
 from lid_vae.run.plan import check_whole, validation_interval
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.lightning_defaults import prepare_lightning
@@ -64,6 +64,7 @@ def fit(
     settings = model.description.get("config", {}).get("trainer", {})
     epochs = settings.get("max_epochs", EPOCHS) if max_epochs is None else max_epochs
     check_whole("max_epochs", epochs, 1)
+    interval = settings.get("check_val_every_n_epoch", 1) if max_epochs is None else max(1, epochs // VALIDATIONS)
     data = _data(model, x, y, valid, batch_size)
     keep = Keep()
     model.__dict__["_members"] = [Member(model, [*own_hooks(model), keep])]
@@ -74,7 +75,7 @@ def fit(
         "num_sanity_val_steps": 0,
         "inference_mode": False,
         "log_every_n_steps": settings.get("log_every_n_steps", 50),
-        "check_val_every_n_epoch": validation_interval(epochs, max(1, epochs // VALIDATIONS)),
+        "check_val_every_n_epoch": validation_interval(epochs, interval),
         "accelerator": settings.get("accelerator", "auto"),
         "devices": 1,
         **trainer_options,
@@ -115,8 +116,8 @@ def _data(model: VAEModule, x: Any, y: Any, valid: Any, batch_size: int | None) 
         if are_sentences(x):
             data = data_of(x, y, valid, symbols=form.words, **options)
         else:
-            rows = form.examples(form.rows(x)).cpu()
-            held = None if valid is None else form.examples(form.rows(valid)).cpu()
+            rows = form.shaped(form.rows(x)).cpu()
+            held = None if valid is None else form.shaped(form.rows(valid)).cpu()
             data = data_of(rows, y, held, standardise=False, **options)
     if batch_size is not None:
         data.batch_size = batch_size

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from lid_vae.data.array.own.standardisation import Standardisation
 from lid_vae.data.text.vocabulary import Vocabulary, make_vocabulary
 from lid_vae.diagnosis.batches import batches_of
 from lid_vae.errors import UserError
@@ -32,6 +33,8 @@ class Form:
         self.words: Sequence[str] | None = described.get("vocabulary")
         self.longest: int = described.get("longest") or LONGEST
         self.binary = likelihood.binary
+        units = described.get("standardisation")
+        self.standardisation = None if units is None else Standardisation.described(units)
         self.dtype, self.device = next(module.parameters()).dtype, module.device
 
     @cached_property
@@ -62,9 +65,20 @@ class Form:
             return torch.cat(padded).long()
         return torch.cat([self._numbers(batch) for batch in batches])
 
-    def examples(self, values: Float[Tensor, "*batch D"]) -> Tensor:
-        """Rows of numbers in the shape of an example."""
-        return values.unflatten(-1, self.shape)
+    def shaped(self, rows: Float[Tensor, "*batch D"]) -> Tensor:
+        """The model's ``rows`` in the shape of an example."""
+        return rows.unflatten(-1, self.shape)
+
+    def examples(self, rows: Float[Tensor, "*batch D"]) -> Tensor:
+        """The model's ``rows`` as a user has them: in the shape of an example and in its own units."""
+        if self.standardisation is not None:
+            rows = self.standardisation.undo(rows.cpu()).to(rows.device, rows.dtype)
+        return self.shaped(rows)
+
+    @property
+    def log_det_jacobian(self) -> float:
+        """What to add to the model's log-likelihood for that of x in its own units, nats."""
+        return 0.0 if self.standardisation is None else self.standardisation.log_det_jacobian
 
     def sentences(self, symbols: Int[Tensor, "N T"]) -> list[str]:
         """Rows of ``symbols`` as words."""
@@ -78,7 +92,10 @@ class Form:
                 + (", one example as x[None]." if tuple(x.shape) == self.shape else ".")
             )
         grey = x.dtype == torch.uint8 and len(self.shape) > 1
-        rows = x.flatten(1).to(self.dtype)
+        rows = x.flatten(1)
+        if self.standardisation is not None:
+            rows = self.standardisation.apply(rows.cpu()).to(x.device)
+        rows = rows.to(self.dtype)
         rows = rows / 255 if grey else rows
         if self.binary and not bool(((rows >= 0) & (rows <= 1)).all()):
             raise UserError(

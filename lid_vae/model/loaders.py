@@ -41,7 +41,10 @@ class LoaderData:
     def valid(self) -> Sized:
         """The validation examples."""
         loader = self._loader("valid")
-        return getattr(loader, "dataset", None) or range(len(loader) * int(getattr(loader, "batch_size", None) or 1))
+        if loader is None:
+            return ()
+        known = getattr(loader, "dataset", None)
+        return range(len(loader) * int(getattr(loader, "batch_size", None) or 1)) if known is None else known
 
     def batches(self, split: Part) -> Iterator[Batch]:
         """All batches of a ``split``, as its loader has them."""

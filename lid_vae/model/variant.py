@@ -12,7 +12,8 @@ from lid_vae.data.split import Batch
 from lid_vae.errors import UserError
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.model.asked import Asked
-from lid_vae.model.build import build_model, own_hooks
+from lid_vae.model.compose import build_model, own_hooks
+from lid_vae.model.encoded import drawing, encoded
 from lid_vae.model.fit import fit
 from lid_vae.model.form import Form
 from lid_vae.model.loaders import LoaderData, as_batch
@@ -96,7 +97,9 @@ class Variant(Asked, Training):
         """
         module = load_model(Path(checkpoint_path), trust).module
         if not isinstance(module, cls):
-            raise UserError(f"{checkpoint_path} holds a {type(module).__name__}, not a {cls.__name__}: use lid_vae.load.")
+            raise UserError(
+                f"{checkpoint_path} holds a {type(module).__name__}, not a {cls.__name__}: use lid_vae.load."
+            )
         return module.eval() if map_location is None else module.eval().to(map_location)
 
     @property
@@ -118,11 +121,13 @@ class Variant(Asked, Training):
         data = self.data
         return data.extra() if isinstance(data, LoaderData) else data.stream().batch(self.step, draw).x  # type: ignore[no-any-return]
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Any loader's ``batch`` as the model takes it; its rows are numbered through a pass."""
-        batch = as_batch(batch, Form(self), self._rows)
-        self._rows += len(batch.x)
-        return batch
+    def training_step(self, batch: Any, batch_index: int) -> None:
+        """One step on ``batch``, of any loader, whatever its number ``batch_index``."""
+        super().training_step(self._taken(batch), batch_index)
+
+    def validation_step(self, batch: Any, batch_index: int) -> None:
+        """Measures ``batch``, of any loader, whatever its number ``batch_index``."""
+        super().validation_step(self._taken(batch), batch_index)
 
     def on_fit_start(self) -> None:
         """Refuses by ``UserError`` a training without an end that its schedule could know."""
@@ -152,18 +157,21 @@ class Variant(Asked, Training):
             self.vae, self.infer, samples, self.labels, inference_samples=self.objective.samples, by_dimension=True
         )
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measures ``batch``, whatever its number ``batch_idx``."""
-        self._test.update(batch.x, batch.y)
+    def test_step(self, batch: Any, batch_index: int) -> None:
+        """Measures ``batch``, of any loader, whatever its number ``batch_index``."""
+        taken = self._taken(batch)
+        self._test.update(taken.x, taken.y)
 
     def on_test_epoch_end(self) -> None:
         """Logs the measures under ``test/``."""
         self.log_dict(logged(self._test.compute(), "test"))
         del self._test
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "B M"]:
-        """The posterior means of ``batch``, whatever its number ``batch_idx``."""
-        return self.encode([batch]).mean
+    def predict_step(self, batch: Any, batch_index: int) -> Float[Tensor, "B M"]:
+        """The posterior means of ``batch``, of any loader, whatever its number ``batch_index``."""
+        x = self._taken(batch).x
+        q = self.infer(x, self.vae.posterior.draw_noise(self.objective.samples, len(x), drawing(0, x.device)))
+        return encoded([(q, len(x))], self.vae.posterior, self.vae.prior).mean
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Describes the model in ``checkpoint``."""
@@ -173,11 +181,15 @@ class Variant(Asked, Training):
         """Goes on at the step of ``checkpoint``."""
         self.step = checkpoint["lid_vae"]["step"]
 
+    def _taken(self, batch: Any) -> Batch:
+        """Any loader's ``batch`` as the model takes it; its rows are numbered through a pass of validation."""
+        taken = as_batch(batch, Form(self), self._rows)
+        self._rows += len(taken.x)
+        return taken
+
     def _check_gradients(self) -> None:
         if torch.is_inference_mode_enabled() and self.inference.needs_gradient:
             raise UserError(
                 f"{type(self.inference).__name__} finds q by gradients, which Lightning's inference mode forbids. Give "
                 "the Trainer inference_mode=False."
             )
-
-

@@ -115,6 +115,7 @@ def build_described(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEM
     module = build_module(plan.parts, member.seed, data, data.shape, data.label_count)
     check_measures(build_measures(plan.measures), module.vae)
     text = data if isinstance(data, TextDataModule) else None
+    scaling = data.standardisation if isinstance(data, ArrayDataModule) else None
     module.description = {
         "config": json.loads(json.dumps(member.config)),
         "config_hash": plan.digest,
@@ -123,6 +124,7 @@ def build_described(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEM
         "shape": data.shape,
         "labels": data.label_count,
         "vocabulary": None if text is None else text.vocabulary,
+        "standardisation": None if scaling is None else scaling.describe(),
         "longest": None if text is None else int(text.train.lengths.max()),
     }
     return module

@@ -219,7 +219,12 @@ def load_run(
 
 
 def _data_of(recipe: dict[str, Any], path: Path, description: dict[str, Any]) -> DataModule:
-    """What the checkpoint was trained on."""
+    """What the checkpoint was trained on. Raises ``UserError`` where that was in memory, or is not what lies there."""
+    if description.get("in_memory"):
+        raise UserError(
+            f"{path} was trained in Python on data in memory, which evaluate.py cannot find again. Measure it there: "
+            f'lid_vae.load("{path}").diagnose(x).'
+        )
     if recipe.get("vocabulary_file") is not None:
         recipe["vocabulary_file"] = str(path)  # the same words, and the list need not be there any more
     data = build_data(recipe)

@@ -238,7 +238,7 @@ def _fit(
     def save(_: object) -> None:
         for place, (own, member) in enumerate(zip(plan.members, members, strict=True)):
             if member.lives:
-                training.save(place, own.last)
+                training.save_member(place, own.last)
 
     def check() -> None:
         for held in claims:

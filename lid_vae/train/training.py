@@ -93,7 +93,7 @@ class Training(pl.LightningModule, ABC):
         for place, member in enumerate(self.members):
             member.module.steps = self.steps
             member.data = self.data
-            member.save = lambda path, place=place: self.save(place, path)  # type: ignore[misc]
+            member.save = lambda path, place=place: self.save_member(place, path)  # type: ignore[misc]
             member.forget = lambda place=place: self.together.forget(place)  # type: ignore[misc]
             with self._apart(member):
                 for hook in member.hooks:
@@ -188,7 +188,7 @@ class Training(pl.LightningModule, ABC):
                         hook.validated(member)
         self._end_if_none_lives()
 
-    def save(self, place: int, path: Path) -> None:
+    def save_member(self, place: int, path: Path) -> None:
         """Writes the checkpoint of the member at a ``place`` to ``path``.
 
         Called in all processes of a run, of which the first writes.

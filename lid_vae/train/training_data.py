@@ -1,7 +1,7 @@
 """What a training asks of its data: of a data module, or of loaders that a user has made."""
 
 from collections.abc import Iterator, Sized
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lid_vae.data.base import Part
 from lid_vae.data.split import Batch
@@ -10,6 +10,7 @@ from lid_vae.data.stream import Loader
 __all__ = ["TrainingData"]
 
 
+@runtime_checkable
 class TrainingData(Protocol):
     """Batches of two splits. ``batch_size`` is that of training."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lid_vae.data.array.binarise import UNBINARISED, Binarisation, binarisation
+from lid_vae.data.array.own.standardisation import Standardisation
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.split import Corpus, Split, as_float
 from lid_vae.data.stream import TrainStream
@@ -18,6 +19,8 @@ class ArrayDataModule(DataModule[Split], ABC):
     """A ``DataModule`` of rows of equal size: real values, as they are."""
 
     binarisation: Binarisation = UNBINARISED
+    standardisation: Standardisation | None = None
+    """How the columns were standardised; None where they are as they were."""
 
     @property
     def features(self) -> int:
@@ -36,7 +39,7 @@ class ArrayDataModule(DataModule[Split], ABC):
     @property
     def log_det_jacobian(self) -> float | None:
         """What to add to a log-likelihood for that of x in its own units, nats; None where x is in these."""
-        return None
+        return None if self.standardisation is None else self.standardisation.log_det_jacobian
 
     def training_array(self) -> Float[Tensor, "N D"]:
         """The training split before binarisation: grey values in [0, 1], or real values."""

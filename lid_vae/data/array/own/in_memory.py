@@ -24,7 +24,7 @@ class Array(OwnArray):
         y: a label for each example, whole numbers or words; None for none.
         valid, test: what becomes of the validation and the test part: a share below 1 of the examples that are left
             (the test part is held out first) or a number of examples, drawn by the data seed; or a part of its own, x
-            or (x, y).
+            or (x, y). ``test=None`` leaves the test part out: the validation part stands for it.
         batch_size: examples per training batch.
         seed: the data seed.
         standardise, channels, binarise: those of ``OwnArray``.
@@ -64,6 +64,9 @@ class Array(OwnArray):
         self._given: dict[Part, Given] = {"train": _given(x, y, "x")}
         self._sizes: dict[Part, float] = {}
         parts: dict[Part, Any] = {"valid": valid, "test": test}
+        if test is None:
+            del parts["test"]
+            self.held_out = ("valid",)
         for part, held in parts.items():
             if isinstance(held, Real):
                 size = float(held)
@@ -116,7 +119,8 @@ class Array(OwnArray):
             parts["test"] = dataset.get("test", test)
         own_x, own_y = read_dataset(parts["train"], x, y)
         valid, test = (
-            held if isinstance(held, Real) else read_dataset(held, x, y) for held in (parts["valid"], parts["test"])
+            held if held is None or isinstance(held, Real) else read_dataset(held, x, y)
+            for held in (parts["valid"], parts["test"])
         )
         return cls(own_x, own_y, valid=valid, test=test, **options)
 

@@ -55,8 +55,8 @@ class OwnArray(ArrayDataModule, ABC):
         UserError: in ``setup``, for arrays that are not as said here.
     """
 
-    standardisation: Standardisation | None = None
-    """How the columns were standardised; None where they are as they were."""
+    held_out: tuple[Part, ...] = ("test", "valid")
+    """The parts that are held out of the training part where they are not given."""
 
     def __init__(
         self, standardise: bool | None = None, channels: str | None = None, binarise: str | None = None, **options: Any
@@ -76,11 +76,6 @@ class OwnArray(ArrayDataModule, ABC):
     def size(self, part: Part, count: int) -> int | None:
         """How many of ``count`` rows to hold out as ``part``; None for a tenth."""
 
-    @property
-    def log_det_jacobian(self) -> float | None:
-        """What to add to a log-likelihood for that of x in its own units, nats; None where x is in these."""
-        return None if self.standardisation is None else self.standardisation.log_det_jacobian
-
     def load(self) -> Corpus:
         given = self.given()
         rows, image_shape = self._rows(given)
@@ -89,9 +84,10 @@ class OwnArray(ArrayDataModule, ABC):
         found = {part: _Values(values[part], labels.get(part)) for part in given}
         self._check_enough(given)
         rest: _Values = found["train"]
-        for part in ("test", "valid"):
+        for part in self.held_out:
             if part not in found:
                 rest, found[part] = hold_out(rest, self.size(part, len(rest)), self.seed, part)
+        found.setdefault("test", found["valid"])
         found["train"] = rest
         self.standardisation = self._standardisation(found, image_shape)
         splits = {part: Split(self._stored(found[part].x, given), found[part].y) for part in PARTS}

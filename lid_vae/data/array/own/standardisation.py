@@ -2,6 +2,7 @@
 
 __all__ = ["Standardisation"]
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,15 @@ class Standardisation:
         """That of the rows of ``x``."""
         deviation, mean = torch.std_mean(x.double(), 0, correction=0)
         return cls(mean, torch.where(deviation > _CONSTANT * mean.abs(), deviation, 1.0))
+
+    @classmethod
+    def described(cls, description: Mapping[str, Sequence[float]]) -> "Standardisation":
+        """What ``describe`` gave of it."""
+        return cls(*(torch.tensor(description[name], dtype=torch.float64) for name in ("mean", "deviation")))
+
+    def describe(self) -> dict[str, list[float]]:
+        """As plain numbers, which travel in a checkpoint."""
+        return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
 
     def apply(self, x: Tensor) -> Float[Tensor, "N D"]:
         """Rows ``x`` in their own units, standardised, in single precision."""

@@ -47,7 +47,7 @@ def build(options: Sequence[str] = ()) -> Any:
     5
     """
     plan = _plan(list(options))
-    return _described(plan, build_data(plan.data))
+    return _described(plan, build_data(plan.data), in_memory=False)
 
 
 def build_model(model: str, x: Any, y: Any, seed: int, options: Mapping[str, Any]) -> VAEModule:
@@ -62,7 +62,7 @@ def build_model(model: str, x: Any, y: Any, seed: int, options: Mapping[str, Any
     plan = _plan(words, data)
     if not isinstance(x, DataModule) and not batch:
         data.batch_size = int(plan.data["batch_size"])
-    return _described(plan, data)
+    return _described(plan, data, in_memory=True)
 
 
 def built_of(module: VAEModule) -> DataModule | None:
@@ -77,8 +77,10 @@ def own_hooks(module: VAEModule) -> list[Hook]:
     return [part for part in made if not isinstance(part, Best | Last | Panels | Callback)]
 
 
-def _described(plan: RunPlan, data: DataModule) -> VAEModule:
+def _described(plan: RunPlan, data: DataModule, in_memory: bool) -> VAEModule:
     module = build_described(plan, plan.members[0], data)
+    if in_memory:
+        module.description["in_memory"] = True
     module.__dict__["_built_of"] = data
     return module
 
