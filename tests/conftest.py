@@ -20,7 +20,6 @@ CHECKED = (
     "map",
     "measure",
     "metrics",
-    "model",
     "noise",
     "objective",
     "picture",
