@@ -14,7 +14,7 @@ from lid_vae.data import Array
 from lid_vae.system.files import read_json
 
 TINY = (
-    "trainer.max_epochs=2",
+    "trainer.max_epochs=1",
     "trainer.check_val_every_n_epoch=1",
     "width=8",
     "samples=4",
@@ -45,7 +45,7 @@ def red(count: int) -> np.ndarray:
 
 def test_vectors_train_alike_from_any_file_and_are_evaluated(programs: Programs) -> None:
     from_npz, from_csv = (
-        programs.train("model=lidgmvae", "data=array", f"data.path=x.{kind}", "categories=3", *more, tiny=TINY)
+        programs.train("model=gmvae", "data=array", f"data.path=x.{kind}", "categories=3", *more, tiny=TINY)
         for kind, more in (("npz", []), ("csv", ["data.labels=kind"]))
     )
     assert measures(from_npz.result) == measures(from_csv.result)
@@ -78,7 +78,6 @@ def test_linear_theory_speaks_of_own_data(programs: Programs) -> None:
             "and data.binarise=fixed exclude each other",
         ),
         ("data.key=z", "holds no array data.key=z"),
-        ("data.standardize=false", "Did you mean data.standardise?"),
         ("categories=5", "categories=5 are more than the 3 classes of array"),
     ],
 )
@@ -98,7 +97,7 @@ def colourful(path: Path) -> tuple[int, int]:
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_colours_train_in_a_stack_and_are_seen(programs: Programs, encoder: str) -> None:
-    for number, image in enumerate(red(60)):
+    for number, image in enumerate(red(40)):
         Path("folder").mkdir(exist_ok=True)
         Image.fromarray(image).save(f"folder/{number}.png")
     colours = ["data=images", "data.path=folder", "data.colour=true", "latent_dimension=3"]
@@ -108,7 +107,7 @@ def test_colours_train_in_a_stack_and_are_seen(programs: Programs, encoder: str)
     assert len(folders) == 2
     for folder in folders:
         reds, blues = colourful(folder / "latents.png")
-        assert reds > 1000 > 10 * blues
+        assert reds > 500 > 10 * blues
     result = read_json(folders[1] / "result.json")
     again = programs.evaluate(folders[1] / "checkpoints" / "best.ckpt")
     torch.testing.assert_close(again.result["ll"], result["ll"], rtol=1e-6, atol=1e-6)

@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "data.md").read_text()
 COMMANDS = commands(PAGE)
 TINY = ("trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1", "width=8", "samples=2", "logger=none")
 # The others are marked slow: their parts are tested by themselves.
-QUICK = ("x.npy", "flowers.csv")
+QUICK = ("x.npy",)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_its_programs_print_what_the_page_says(shown: list[tuple[str, str]]) -> 
 
 
 def test_it_names_commands() -> None:
-    assert len(COMMANDS) >= 7
-    assert {name for name in QUICK if any(name in command for command in COMMANDS)} == set(QUICK)
+    assert len(COMMANDS) >= 8
+    assert all(any(name in command for command in COMMANDS) for name in QUICK)
 
 
 @pytest.mark.parametrize(
