@@ -96,7 +96,8 @@ def draw_images(axis: Axes, images: np.ndarray, columns: int, names: Sequence[st
         top, left = number // columns * (height + 1) + 1, number % columns * (width + 1) + 1
         sheet[top : top + height, left : left + width] = image
         if names is not None:
-            axis.text(left, top, names[number], fontsize=7, va="top", color="#882255")
+            text = axis.text(left, top, names[number], fontsize=7, va="top", color="#882255")
+            text.set_path_effects([OUTLINE] if channels else [])
     axis.imshow(np.ma.masked_invalid(sheet), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     axis.set_axis_off()
 

@@ -24,7 +24,9 @@ def as_array(values: Any, origin: str) -> np.ndarray:
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
+        words = array.dtype == object and array.size > 0 and all(isinstance(value, str) for value in array.flat)
+        return array.astype(str) if words else array  # words of a data frame are objects
     except ValueError as error:
         raise UserError(f"{origin} is no array: {error}. Give examples of equal size.") from error
 
@@ -46,7 +48,8 @@ def read_dataset(
     Raises:
         UserError: where x is not found, or examples are not of equal size.
     """
-    if (names := getattr(dataset, "column_names", None)) is not None and isinstance(names, list | tuple):
+    names = getattr(dataset, "column_names", None)
+    if isinstance(names, list | tuple) and _indexed(dataset):
         kind = f"{type(dataset).__name__} of columns"
         key_x, key_y = _keys(names, x, y, kind)
         return _columns(dataset, key_x), None if key_y is None else _stack(dataset[key_y], key_y)
