@@ -31,6 +31,7 @@ ORDER = (
     {"report", "figure"},
     {"command_line"},
     {"sweep", "__main__"},
+    {"console"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 # What has exact answers of its own stays apart from what it checks.
