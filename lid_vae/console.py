@@ -60,7 +60,7 @@ def _work(words: Sequence[str]) -> str:
     if word in WORKS:
         return word
     if "=" in word:
-        raise UserError(f"{word} is an option, and what is to be done comes before it: {CONSOLE} train {word}")
+        raise UserError(f"{word} is an option. Write the program first: {CONSOLE} train {word}")
     near = difflib.get_close_matches(word, WORKS, n=1)
     hint = f" Did you mean {CONSOLE} {near[0]}?" if near else ""
     raise UserError(f"There is no {CONSOLE} {word}.{hint} Write {', '.join(WORKS[:-1])} or {WORKS[-1]}, or --help.")
