@@ -2,6 +2,6 @@
 
 from setuptools import find_namespace_packages, setup
 
-PACKAGES = find_namespace_packages(include=["lid_vae", "lid_vae.*", "hydra_plugins.*"], exclude=["*.__pycache__"])
+PACKAGES = find_namespace_packages(include=["lid_vae*", "hydra_plugins*"], exclude=["*.__pycache__"])
 
 setup(packages=[*PACKAGES, "lid_vae.conf"])

@@ -1,6 +1,7 @@
 """What ``pip install`` of the wheel gives, where there is no checkout: every program, and the library."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -44,8 +45,8 @@ def copied(folder):
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    """The wheel, made from an sdist and made from the checkout's files; without a network."""
+def source(tmp_path_factory):
+    """A copy of the checkout, with which a wheel can be made without a network."""
     if not find_spec("pip"):
         pytest.skip("pip is not there, which builds the wheel")
     try:
@@ -54,31 +55,50 @@ def wheels(tmp_path_factory):
         setuptools = 0
     if setuptools < SETUPTOOLS:
         pytest.skip(f"setuptools {SETUPTOOLS} or later is not there, and without a network pip cannot bring it")
+    return copied(tmp_path_factory.mktemp("checkout"))
+
+
+def build(source, hook, folder):
+    """What one of setuptools' hooks makes of the sources: the path of an archive."""
+    code = f"from setuptools import build_meta; build_meta.build_{hook}({str(folder)!r})"
+    before = set(folder.iterdir())
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+    (made,) = {*folder.iterdir()} - before
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheels(source, tmp_path_factory):
+    """The wheel, made from an sdist and made from the checkout's files."""
     folder = tmp_path_factory.mktemp("wheels")
-    source = copied(folder)
-    build = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
-    (sdist,) = folder.glob("*.tar.gz")
     made = []
-    for name, what in (("of_the_sdist", sdist), ("of_the_checkout", source)):
+    for name, what in (("of_the_sdist", build(source, "sdist", folder)), ("of_the_checkout", source)):
         pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder / name, what)
         made += (folder / name).glob("*.whl")
     return made
 
 
-@pytest.fixture(scope="module")
-def installed(wheels, tmp_path_factory):
-    """An environment with the wheel and this one's other packages, but no checkout; the folder of its programs."""
-    folder = tmp_path_factory.mktemp("environment")
+def environment(folder, wheel):
+    """An environment with a wheel and this one's other packages, but no checkout; the folder of its programs."""
     venv.create(folder, with_pip=False)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     python = next(programs.glob("python*"))
-    pip("--python", python, "install", "--no-deps", "--no-index", "--no-compile", wheels[0])
+    pip("--python", python, "install", "--no-deps", "--no-index", "--no-compile", wheel)
     (packages,) = folder.rglob("site-packages")
     # As a plain line of a .pth, so that the .pth of an editable install there is not read.
     paths = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     (packages / "dependencies.pth").write_text("\n".join(paths))
     return programs
+
+
+def outside():
+    """Variables of a process that is to find only what is installed."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+@pytest.fixture(scope="module")
+def installed(wheels, tmp_path_factory):
+    return environment(tmp_path_factory.mktemp("environment"), wheels[0])
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +107,10 @@ def run(installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     (folder / "lid_vae").mkdir()
     (folder / "lid_vae" / "__init__.py").write_text("raise ImportError('that of the working directory')")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
     def call(program, *words):
         done = subprocess.run(
-            [installed / program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+            [installed / program, *words], cwd=folder, env=outside(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -119,6 +138,18 @@ def test_the_library(run, installed):
     package, conf = run("python", "-P", "-c", source).split()
     assert Path(package).is_relative_to(installed.parent)
     assert Path(conf) == Path(package).parent / "conf"
+
+
+def test_an_editable_install_uses_the_checkout(source, tmp_path):
+    """Its ``conf/``, and Hydra finds the launchers and the sweeper there."""
+    checkout = shutil.copytree(source, tmp_path / "checkout")
+    (tmp_path / "wheel").mkdir()
+    programs = environment(tmp_path / "environment", build(checkout, "editable", tmp_path / "wheel"))
+    (checkout / "conf" / "model" / "own_model.yaml").write_text("name: own_model\n")
+    done = subprocess.run(
+        [programs / "lid-vae", "train", "--help"], cwd=tmp_path, env=outside(), capture_output=True, text=True
+    )
+    assert "own_model" in done.stdout, done.stderr
 
 
 def test_a_run_its_evaluation_its_table_and_its_status(run):
