@@ -32,6 +32,7 @@ ORDER = (
     {"command_line"},
     {"model"},
     {"sweep", "__main__"},
+    {"console"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 # What has exact answers of its own stays apart from what it checks.

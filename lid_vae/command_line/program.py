@@ -1,8 +1,7 @@
-"""The main function of train.py and evaluate.py."""
+"""The main function of train.py and evaluate.py, which the console program calls too."""
 
 import importlib
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from lid_vae.run.plan import plan_run
 from lid_vae.run.store import CONF, FAILURE, Presets, finished_bound
 from lid_vae.system.files import write_json_atomic
 from lid_vae.system.interruption import Stopped
+from lid_vae.system.invocation import command, prefix, typed_command
 from lid_vae.system.lock import LeftAlone
 
 __all__ = ["Job", "main"]
@@ -47,23 +47,24 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
     number after other signals.
     """
     OmegaConf.register_new_resolver("option", _option, replace=True)
+    OmegaConf.register_new_resolver("command", command, replace=True)
     typed = tuple(sys.argv if argv is None else argv)
     job = Job(kind, typed, os.environ.get(_FULL_ERROR))
     arguments: list[str] = []
     try:
         words, remarks = in_todays_words(typed[1:])
         for remark in remarks:
-            print(f"{kind}.py: {remark}", file=sys.stderr)
+            print(f"{prefix(kind)}: {remark}", file=sys.stderr)
         arguments = rewrite(words)
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         with _process_state((typed[0], *arguments), "1"):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
             sys.stdout.flush()  # where a reader has gone, this is the place to notice it
     except KeyboardInterrupt:
-        print(f"{kind}.py: interrupted.", file=sys.stderr)
+        print(f"{prefix(kind)}: interrupted.", file=sys.stderr)
         raise SystemExit(130) from None
     except Stopped as stopped:
-        print(f"{kind}.py: {stopped}; the same command goes on from there.", file=sys.stderr, flush=True)
+        print(f"{prefix(kind)}: {stopped}; the same command goes on from there.", file=sys.stderr, flush=True)
         raise SystemExit(stopped.status) from None
     except BrokenPipeError:
         # The reader of --help | head has gone. Python would complain once more when it closes the stream.
@@ -201,15 +202,15 @@ class Job:
         params = (node.sweeper or {}).get("params")
         if params:
             print(
-                f"{self.kind}.py: one run only; add -m for the whole sweep over {', '.join(params)}.", file=sys.stderr
+                f"{prefix(self.kind)}: one run only; add -m for the whole sweep over {', '.join(params)}.",
+                file=sys.stderr,
             )
 
 
 def _record_failure(folder: Path, headline: str) -> None:
     """``failed.json`` in a run's folder: the report names the run and its error."""
-    command = shlex.join(["python", *sys.argv])
     try:
-        write_json_atomic(folder / FAILURE, {"error": headline, "version": __version__, "command": command})
+        write_json_atomic(folder / FAILURE, {"error": headline, "version": __version__, "command": typed_command()})
     except UserError as error:
         print(error, file=sys.stderr)  # a full disk, which may be why the run failed
 
@@ -222,7 +223,7 @@ def _option(key: str, *, _root_: DictConfig) -> str:
 
 def _print_paragraph(kind: str, text: str) -> None:
     separator = "\n" if "\n" in text.strip() else " "
-    print(f"{kind}.py: {text}{separator}({_FULL_ERROR}=1 shows the traceback.)", file=sys.stderr, flush=True)
+    print(f"{prefix(kind)}: {text}{separator}({_FULL_ERROR}=1 shows the traceback.)", file=sys.stderr, flush=True)
 
 
 @contextmanager

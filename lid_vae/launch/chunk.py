@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 
 from lid_vae.errors import UserError
 from lid_vae.launch.sweeper import RunFailed
+from lid_vae.system.invocation import import_environment, prefix
 
 __all__ = [
     "Chunk",
@@ -25,7 +25,6 @@ __all__ = [
     "with_threads",
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
 Outcomes = dict[int, float | RunFailed | None]
 """What each job returned, or why it failed, by its number in the sweep."""
 Engine = Callable[[list["Chunk"]], Outcomes]
@@ -99,12 +98,11 @@ def launch_chunks(
     another program's task.
     """
     if not isinstance(task, Planned):
-        raise UserError("These launchers run train.py and evaluate.py alone. Use hydra/launcher=basic.")
+        programs = f"{prefix('train')} and {prefix('evaluate')}"
+        raise UserError(f"These launchers run {programs} alone. Use hydra/launcher=basic.")
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    # Started by its path and not installed, the program is found by this folder alone.
-    paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ.update(import_environment())
     outcomes: Outcomes = {}
     chunks = []
     for number, job in enumerate(jobs, first):

@@ -1,9 +1,11 @@
 """Chunks of a sweep over a Ray cluster, or over this machine as one; fractions of a GPU are Ray's to give."""
 
 import os
+from contextlib import chdir
 
 from lid_vae.errors import UserError
 from lid_vae.launch.chunk import Chunk, Outcomes, default_threads, lost, with_threads
+from lid_vae.system.invocation import ROOT
 
 __all__ = ["run_ray"]
 
@@ -23,13 +25,13 @@ def run_ray(chunks: list[Chunk], address: str | None, cpus: float, gpus: float |
 
     asked = os.environ.get("OMP_NUM_THREADS", "")
     threads = default_threads(1) if asked.isdigit() else max(1, int(cpus))
-    environment = {
-        name: os.environ[name] for name in ("PYTHONPATH", "LID_VAE_DATA", "WANDB_MODE") if name in os.environ
-    }
+    names = ("PYTHONPATH", "PYTHONSAFEPATH", "LID_VAE_DATA", "WANDB_MODE")
+    environment = {name: os.environ[name] for name in names if name in os.environ}
     ours = not ray.is_initialized()
     if ours:
         board = None if address else False
-        ray.init(address=address, runtime_env={"env_vars": environment}, include_dashboard=board)
+        with chdir(ROOT):  # workers import from where this is called, before all else
+            ray.init(address=address, runtime_env={"env_vars": environment}, include_dashboard=board)
     try:
         if gpus is None:
             gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0)) if chunks[0].plan.accelerator != "cpu" else 0.0

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lid_vae.errors import UserError
 from lid_vae.launch.chunk import Chunk, Outcomes, lost, with_threads
+from lid_vae.system.invocation import command
 
 __all__ = ["run_submitit"]
 
@@ -55,7 +56,7 @@ def run_submitit(
                 outcomes |= lost(chunk, f"Job {job.job_id} was lost: {_reason(error)}; its output is in {place}/.")
     except KeyboardInterrupt:
         print(
-            f"The jobs go on ({names}). python -m lid_vae.sweep status {chunks[0].plan.root} tells how far they are.",
+            f"The jobs go on ({names}). {command('status')} {chunks[0].plan.root} tells how far they are.",
             file=sys.stderr,
         )
         raise

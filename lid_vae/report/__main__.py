@@ -12,7 +12,7 @@ from typing import NoReturn
 import hydra
 import yaml
 from hydra.errors import ConfigCompositionException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.command_line.arguments import rewrite, split
 from lid_vae.command_line.explain import explain
@@ -22,10 +22,10 @@ from lid_vae.report.build import build
 from lid_vae.report.output.terminal import discard_output
 from lid_vae.run.plan import check_whole
 from lid_vae.run.store import CONF
+from lid_vae.system.invocation import command, prefix
 
 __all__ = ["main"]
 
-PROGRAM = "python -m lid_vae.report"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Exit status: 0; 1 after an error, told in a paragraph, or, with ``strict=true``, after a problem.
     """
+    OmegaConf.register_new_resolver("command", command, replace=True)
     typed = list(sys.argv[1:] if argv is None else argv)
     before = sys.argv, os.environ.get(FULL_ERROR)
     arguments: list[str] = []
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             return make_tables(words)
         arguments = [full_choice(argument) for argument in rewrite(typed)]
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
-        sys.argv, os.environ[FULL_ERROR] = [PROGRAM, *arguments], "1"
+        sys.argv, os.environ[FULL_ERROR] = [prefix("report"), *arguments], "1"
         try:
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="report")(Job(before[1] == "1"))()
         finally:
@@ -82,7 +83,7 @@ def fail(error: Exception, full_error: bool, text: str | None = None) -> NoRetur
     if text is None:
         traceback.print_exception(error)
     else:
-        print(f"{PROGRAM}: {text}", file=sys.stderr)
+        print(f"{prefix('report')}: {text}", file=sys.stderr)
     raise SystemExit(1) from None
 
 
@@ -118,7 +119,7 @@ def draw(cfg: DictConfig) -> Sequence[str]:
     except BrokenPipeError:  # the files are there, and what went wrong is still to be said
         discard_output()
     for problem in outcome.problems:
-        print(f"{PROGRAM}: {problem}", file=sys.stderr)
+        print(f"{prefix('report')}: {problem}", file=sys.stderr)
     return outcome.problems
 
 

@@ -1,8 +1,6 @@
 """What a result says of its run, and the measures of a split."""
 
 import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.measure import DrawMeasure, Evaluator, Measure, SplitMeasure, Subject
+from lid_vae.system.invocation import typed_command
 from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
 
@@ -39,7 +38,7 @@ def describe_run(
         "version": __version__,
         "torch": torch.__version__,
         "device": _device_name(module.device),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": typed_command(),
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "inverse_lipschitz": map_.certificate() if isinstance(map_, InjectiveMap) else None,
         "certified": module.promise.certified(module.vae),

@@ -40,7 +40,9 @@ __all__ = [
     "without_hydra",
 ]
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+# Beside the package in a checkout, editable installs included; a wheel has it inside (setup.py).
+_INSTALLED = Path(__file__).resolve().parents[1] / "conf"
+CONF = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "conf"
 # What a run that failed in a sweep leaves beside its checkpoints, until it is begun again.
 FAILURE = "failed.json"
 NAMED = ("experiment", "model", "data", "family")

@@ -26,11 +26,11 @@ from pytorch_lightning.plugins.environments import (
 
 from lid_vae.errors import UserError
 from lid_vae.system.devices import DeviceOptions
+from lid_vae.system.invocation import command, import_environment
 from lid_vae.system.processes import process_place
 
 __all__ = ["ProcessGroup", "find_group"]
 
-ROOT = Path(__file__).resolve().parents[2]
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 # Seconds that a process waits for the others (the first may have data to download), and for those that ought to end by
 # themselves.
@@ -148,8 +148,7 @@ class ProcessGroup:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
         _set_place({"LOCAL_RANK": "0", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
-        paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+        environment = {**os.environ, **import_environment()}
         return [
             subprocess.Popen(
                 [sys.executable, "-m", program, str(path), str(os.getpid())],
@@ -201,7 +200,8 @@ def find_group(options: DeviceOptions) -> ProcessGroup:
         if nodes > 1:
             raise UserError(
                 f"trainer.num_nodes={nodes} needs processes on {nodes} machines, and this one is alone. Start the "
-                f"command on all of them at once: srun --nodes={nodes} --ntasks-per-node={devices} python train.py ..."
+                "command on all of them at once: "
+                f"srun --nodes={nodes} --ntasks-per-node={devices} {command('train')} ..."
             )
     elif environment.world_size() != size:
         raise UserError(

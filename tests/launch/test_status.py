@@ -63,7 +63,7 @@ def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     for words, message in (
         ([tmp_path / "no"], "is no folder"),
         ([tmp_path], "holds no run"),
-        ([], "is not understood"),
+        ([], "No folder is named"),
     ):
         with pytest.raises(SystemExit) as end:
             main(["status", *map(str, words)])
