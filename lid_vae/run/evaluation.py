@@ -1,4 +1,4 @@
-"""evaluate.py: a checkpoint measured again, and the sentences that are asked of it."""
+"""evaluate.py: a checkpoint measured again, and the sentences or pictures that are asked of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
+from lid_vae.picture.answer import draw_answer
 from lid_vae.run.build import build_data, build_measures, check_measures
 from lid_vae.run.load import load_model
 from lid_vae.run.plan import check_whole, labels_of
@@ -23,7 +24,6 @@ from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.lightning_defaults import prepare_lightning
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import TextRequest, text_request
-from lid_vae.text.texts import likelihood_of
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["EvaluationPlan", "Loaded", "evaluate", "load_run", "plan_evaluation"]
@@ -104,7 +104,7 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     check_measures(further, module.vae)
     folder = path.resolve().parent.parent if path.resolve().parent.name == "checkpoints" else path.resolve().parent
     if plan.request is not None:
-        _answer(plan.request, module, data, folder / f"texts-{path.stem}-{plan.request.digest()}.txt")
+        _answer(plan, module, data, folder)
     if not plan.measure:
         return None
     result = describe_run(labels_of(config), module.seed, loaded.description["config_hash"], module, data)
@@ -169,12 +169,19 @@ def _written(rules: Mapping[str, Any]) -> list[str]:
     return sorted(f"{name}={value}" for name, value in rules.items())
 
 
-def _answer(request: TextRequest, module: VAEModule, data: DataModule, path: Path) -> None:
-    likelihood_of(module)
-    assert isinstance(data, TextDataModule)
-    page = request.answer(module.eval(), data).page()
-    write_atomic(path, page)
-    print(f"{page}\ntexts       {path}", flush=True)
+def _answer(plan: EvaluationPlan, module: VAEModule, data: DataModule, folder: Path) -> None:
+    """Prints the sentences that ``plan`` asks for, or draws the pictures, and writes them into ``folder``."""
+    request = plan.request
+    assert request is not None
+    name = f"{plan.ckpt.stem}-{request.digest()}"
+    if isinstance(data, TextDataModule):
+        page = request.answer(module.eval(), data).page()
+        path = folder / f"texts-{name}.txt"
+        write_atomic(path, page)
+        print(f"{page}\ntexts       {path}", flush=True)
+    else:
+        path = draw_answer(module.eval(), data, plan.split, request.sample, request.chains, folder / f"drawn-{name}")
+        print(f"drawn       {path}", flush=True)
 
 
 class Loaded(NamedTuple):

@@ -15,9 +15,9 @@ from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
 from lid_vae.symbols import PADDING
 from lid_vae.text.decoding import DRAWN, decoder
-from lid_vae.text.texts import STEPS, Section, Texts, between, decoded, interpolation, prior_diversity, sampled
+from lid_vae.text.texts import Section, Texts, decoded, interpolation, prior_diversity, sampled
 from lid_vae.train.display_name import display_name
-from lid_vae.train.posterior_mean import posterior_mean
+from lid_vae.train.posterior_mean import STEPS, between, posterior_mean
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["TextRequest", "text_request"]

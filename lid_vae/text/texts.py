@@ -16,14 +16,13 @@ from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
 from lid_vae.text.decoding import Decode, decoder
 from lid_vae.train.display_name import display_name
-from lid_vae.train.posterior_mean import posterior_mean
+from lid_vae.train.posterior_mean import between, posterior_mean
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = [
     "Diversity",
     "Section",
     "Texts",
-    "between",
     "decoded",
     "interpolation",
     "likelihood_of",
@@ -38,7 +37,6 @@ DRAWS = 100
 # Shares of the draws that decode to one sentence, from which the model is said to collapse.
 COLLAPSED = 0.95
 SAMPLES, RECONSTRUCTIONS, PAIRS = 10, 10, 3
-STEPS = 7
 
 
 @dataclass(frozen=True)
@@ -157,12 +155,6 @@ def decoded(module: VAEModule, data: TextDataModule, w: Float[Tensor, "R M"], de
     It is cut at the length of the longest of the training split.
     """
     return sentences(data, decode(likelihood_of(module), w, int(data.train.lengths.max())))
-
-
-def between(first: Float[Tensor, " M"], last: Float[Tensor, " M"]) -> Float[Tensor, "steps M"]:
-    """Seven points on the straight line from the latent ``first`` to the latent ``last``, both included."""
-    share = torch.linspace(0, 1, STEPS, device=first.device, dtype=first.dtype).unsqueeze(-1)
-    return first + share * (last - first)
 
 
 def interpolation(first: str, last: str, path: Iterable[str]) -> list[str]:

@@ -167,10 +167,3 @@ def test_refused(finished, options, words):
     before = digest(finished[1].folder)
     assert words in ask(finished, *options).paragraph
     assert digest(finished[1].folder) == before
-
-
-def test_points_have_no_sentences(tmp_path):
-    programs = Programs(tmp_path)
-    run = programs.train("model=gmvae")
-    message = programs.evaluate(run.folder / "checkpoints" / "best.ckpt", "sample=3").paragraph
-    assert "Sentences need a model of sequences, and this is a GMVAE of vectors" in message

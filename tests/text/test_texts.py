@@ -14,8 +14,8 @@ from lid_vae.text import measures as measures_module
 from lid_vae.text.decoding import decoder
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import text_request
-from lid_vae.text.texts import STEPS, Diversity, Section, Texts, prior_diversity, sampled, sentences, take_texts
-from lid_vae.train.posterior_mean import posterior_mean
+from lid_vae.text.texts import Diversity, Section, Texts, prior_diversity, sampled, sentences, take_texts
+from lid_vae.train.posterior_mean import STEPS, posterior_mean
 
 
 @pytest.fixture
