@@ -23,8 +23,8 @@ class Array(OwnArray):
             [N, 3, H, W], whole numbers from 0 to 255 or floating point.
         y: a label for each example, whole numbers or words; None for none.
         valid, test: what becomes of the validation and the test part: a share below 1 of the examples that are left
-            (the test part is held out first) or a number of examples, drawn by the data seed; or a part of its own, x
-            or (x, y).
+            (the test part is held out first) or a number of examples, drawn by the data seed, None for a tenth; or a
+            part of its own, x or (x, y).
         batch_size: examples per training batch.
         seed: the data seed.
         standardise, channels, binarise: those of ``OwnArray``.
@@ -65,6 +65,8 @@ class Array(OwnArray):
         self._sizes: dict[Part, float] = {}
         parts: dict[Part, Any] = {"valid": valid, "test": test}
         for part, held in parts.items():
+            if held is None:
+                continue
             if isinstance(held, Real):
                 size = float(held)
                 if not (size >= 1 and size.is_integer()) and not 0 < size < 1:
@@ -116,15 +118,18 @@ class Array(OwnArray):
             parts["test"] = dataset.get("test", test)
         own_x, own_y = read_dataset(parts["train"], x, y)
         valid, test = (
-            held if isinstance(held, Real) else read_dataset(held, x, y) for held in (parts["valid"], parts["test"])
+            held if held is None or isinstance(held, Real) else read_dataset(held, x, y)
+            for held in (parts["valid"], parts["test"])
         )
         return cls(own_x, own_y, valid=valid, test=test, **options)
 
     def given(self) -> Mapping[Part, Given]:
         return self._given
 
-    def size(self, part: Part, count: int) -> int:
-        held = self._sizes[part]
+    def size(self, part: Part, count: int) -> int | None:
+        held = self._sizes.get(part)
+        if held is None:
+            return None
         # a share that is a whole number but for rounding is that
         return int(held) if held >= 1 else max(1, int(held * count + 1e-9))
 
