@@ -54,7 +54,7 @@ def test_vectors_train_alike_from_any_file_and_are_evaluated(programs: Programs)
     added = Array(X, Y).log_det_jacobian
     assert (result["data"], result["examples"], result["log_det_jacobian"]) == ("array", 9, added)
     assert result["accuracy"] is not None
-    assert f"own units is that of these {added:+.3f} nats" in from_npz.out
+    assert f"{added:+.3f} nats turn a log-likelihood into that in the file's own units" in from_npz.out
     again = programs.evaluate(from_csv.folder / "checkpoints" / "best.ckpt")
     assert again.result["ll"] == result["ll"]
     assert again.result["log_det_jacobian"] == added

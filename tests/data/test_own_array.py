@@ -132,9 +132,10 @@ def test_parts_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("valid", "test", "sizes"), [(0.1, 0.1, [49, 5, 6]), (0.5, 20, [20, 20, 20]), (1, 0.001, [58, 1, 1])]
+    ("valid", "test", "sizes"),
+    [(0.1, 0.1, [49, 5, 6]), (None, None, [54, 6, 6]), (0.5, 20, [20, 20, 20]), (1, 0.001, [58, 1, 1])],
 )
-def test_sizes_in_memory(valid: float, test: float, sizes: list[int]) -> None:
+def test_sizes_in_memory(valid: float | None, test: float | None, sizes: list[int]) -> None:
     module = Array(X, valid=valid, test=test)
     assert [len(getattr(module, part)) for part in PARTS] == sizes
 

@@ -153,9 +153,8 @@ class TestAsking:
         scale, shift = 16.0, 4.0
         plain = VAE.build(points, **SMALL)
         scaled = VAE.build(points * scale + shift, **SMALL)
-        torch.testing.assert_close(
-            scaled.encode(points * scale + shift).mean, plain.encode(points).mean, atol=1e-4, rtol=0
-        )
+        moved = points * scale + shift
+        torch.testing.assert_close(scaled.encode(moved).mean, plain.encode(points).mean, atol=1e-4, rtol=0)
         w = torch.randn(6, 2)
         torch.testing.assert_close(scaled.decode(w), plain.decode(w) * scale + shift, atol=1e-2, rtol=1e-4)
         difference = scaled.log_likelihood(moved) - plain.log_likelihood(points)

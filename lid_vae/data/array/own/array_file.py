@@ -85,8 +85,8 @@ class ArrayFile(OwnArray):
         if self.standardisation is not None:
             print(
                 f"{self.files['train']}: each column has mean 0 and standard deviation 1 over the {len(corpus.train):,}"
-                " training examples; a log-likelihood in the file's own units is that of these "
-                f"{self.standardisation.log_det_jacobian:+.3f} nats (data.standardise=false: as they are)",
+                f" training examples; {self.standardisation.log_det_jacobian:+.3f} nats turn a log-likelihood into that"
+                " in the file's own units (data.standardise=false: as they are)",
                 flush=True,
             )
         return corpus

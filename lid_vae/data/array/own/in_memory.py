@@ -24,7 +24,8 @@ class Array(OwnArray):
         y: a label for each example, whole numbers or words; None for none.
         valid, test: what becomes of the validation and the test part: a share below 1 of the examples that are left
             (the test part is held out first) or a number of examples, drawn by the data seed; or a part of its own, x
-            or (x, y). ``test=None`` leaves the test part out: the validation part stands for it.
+            or (x, y). ``valid=None`` is a tenth, and ``test=None`` leaves the test part out: the validation part stands
+            for it.
         batch_size: examples per training batch.
         seed: the data seed.
         standardise, channels, binarise: those of ``OwnArray``.
@@ -68,6 +69,8 @@ class Array(OwnArray):
             del parts["test"]
             self.held_out = ("valid",)
         for part, held in parts.items():
+            if held is None:
+                continue
             if isinstance(held, Real):
                 size = float(held)
                 if not (size >= 1 and size.is_integer()) and not 0 < size < 1:
@@ -127,8 +130,10 @@ class Array(OwnArray):
     def given(self) -> Mapping[Part, Given]:
         return self._given
 
-    def size(self, part: Part, count: int) -> int:
-        held = self._sizes[part]
+    def size(self, part: Part, count: int) -> int | None:
+        held = self._sizes.get(part)
+        if held is None:
+            return None
         # a share that is a whole number but for rounding is that
         return int(held) if held >= 1 else max(1, int(held * count + 1e-9))
 
