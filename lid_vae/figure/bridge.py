@@ -81,7 +81,7 @@ def brenier_vae(
     features = x.shape[1]
 
     def make_map() -> Map:
-        return composed_brenier(latent, features, width, 1, strong_convexity_floor=strong_convexity_floor)
+        return composed_brenier(latent, features, width, 1, lift="pca", strong_convexity_floor=strong_convexity_floor)
 
     vae = _build(make_map, lambda: MLPEncoder((features,), width, 1), latent, seed)
     map_ = vae.likelihood.map

@@ -1,5 +1,7 @@
 """Anchored maps: any network, injective by the few directions of its output in which it is held to a bijection."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,7 +15,9 @@ from lid_vae.map.base import (
     MakeMap,
     Map,
     check_constant,
+    check_features,
     refuse_learned,
+    refuse_unaligned,
 )
 from lid_vae.map.convex.positive import inverse_softplus, positive
 from lid_vae.map.lift import DenseLift, Lift, LiftName, make_lift, pca_lift
@@ -98,6 +102,7 @@ class AnchoredMap(AdjustableMap):
         self.in_features, self.out_features, self.injective_features = network.in_features, network.out_features, anchor
         self.hidden_layers = network.hidden_layers + (0 if bijection is None else bijection.hidden_layers)
         self.floor, self.learned, self.align_lift = scale_floor, inverse_lipschitz is None, align_lift
+        self.unaligned = align_lift
         if inverse_lipschitz is None:
             self.raw_scale = nn.Parameter(inverse_softplus(torch.tensor(float(scale - scale_floor))))
         else:
@@ -113,6 +118,9 @@ class AnchoredMap(AdjustableMap):
         )
 
     def forward(self, u: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch D"]:
+        check_features(u, self.in_features, type(self).__name__)
+        if self.unaligned:
+            refuse_unaligned(type(self).__name__)
         anchor, network = self.lift.in_features, self.network
         v = u[..., :anchor]
         wanted = self.scale() * (v if self.bijection is None else self.bijection(v)) + self.anchor_bias
@@ -136,6 +144,7 @@ class AnchoredMap(AdjustableMap):
 
     @torch.no_grad()
     def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
+        check_features(x, self.out_features, f"The inverse of {type(self).__name__}")
         k = (self.lift.transposed(x) - self.anchor_bias) / self.scale()
         return k if self.bijection is None else self.bijection.inverse(k, tolerance)
 
@@ -145,13 +154,20 @@ class AnchoredMap(AdjustableMap):
         self.anchor_bias.copy_(self.lift.transposed(bias.to(self.anchor_bias.dtype)))
 
     @torch.no_grad()
-    def align(self, data: Float[Tensor, "N D"]) -> None:
-        """The directions of the lift, and what the network takes, from ``data``, the training split."""
+    def align(self, data: Float[Tensor, "N D"] | None) -> None:
+        """The directions of the lift, and what the network takes, from ``data``; None leaves them random."""
+        self.unaligned = False
         if isinstance(self.network, Aligned):
             self.network.align(data)
-        if self.align_lift:
+        if isinstance(self.bijection, Aligned):
+            self.bijection.align(None)  # of the latent, whose directions are not those of the data
+        if self.align_lift and data is not None:
             assert isinstance(self.lift, DenseLift)
             self.lift.weight.copy_(pca_lift(self.lift.in_features, data).weight)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.unaligned = False  # the lift is loaded
+        super()._load_from_state_dict(*args, **kwargs)
 
 
 def anchored(
@@ -159,7 +175,7 @@ def anchored(
     out_features: int,
     network: MakeMap,
     anchor: int | None = None,
-    lift: LiftName = "pca",
+    lift: LiftName = "random",
     bijection: MakeMap | None = None,
     scale: float = 1.0,
     scale_floor: float = 0.01,
@@ -172,7 +188,7 @@ def anchored(
         network: makes h: (in_features=, out_features=) -> map.
         anchor: M, how many inputs are anchored, the first of them; None for all. For sequences the dimension of w:
             the history that h reads beside it need not be identified.
-        lift: "pad", "random", "spread", or "pca": random until ``align`` takes its directions from the data.
+        lift: "pad", "random", "spread", or "pca": its directions are those of the data, which ``align`` needs first.
         bijection: makes k likewise; None for the identity.
         scale, scale_floor, inverse_lipschitz: those of ``AnchoredMap``.
 

@@ -18,7 +18,9 @@ __all__ = [
     "MakeMap",
     "Map",
     "check_constant",
+    "check_features",
     "refuse_learned",
+    "refuse_unaligned",
 ]
 
 
@@ -49,8 +51,8 @@ class Map(nn.Module, ABC):
 class Aligned(Protocol):
     """A map that takes something from the training data before training, such as the directions of its lift."""
 
-    def align(self, data: Float[Tensor, "N D"]) -> None:
-        """Take it from ``data``, the training split."""
+    def align(self, data: Float[Tensor, "N D"] | None) -> None:
+        """Take it from ``data``, the training split; None, of data that are no vectors, leaves it random."""
 
 
 MakeMap = Callable[..., Map]
@@ -97,6 +99,22 @@ class AdjustableMap(InjectiveMap, ABC):
 
         Raises ``UserError`` where it is not positive, or where the constant is learned.
         """
+
+
+def check_features(u: Float[Tensor, "*batch M"], features: int, where: str) -> None:
+    """Refuses by ``UserError`` vectors ``u`` that do not have so many ``features``, ``where`` a map takes them."""
+    if u.shape[-1] != features:
+        raise UserError(
+            f"{where} takes vectors of {features} numbers along the last axis, and got the shape {list(u.shape)}."
+        )
+
+
+def refuse_unaligned(kind: str) -> None:
+    """Raises ``UserError`` for a map of that ``kind`` whose lift has not seen the data that it is to follow."""
+    raise UserError(
+        f'The {kind} has lift="pca", whose directions come from the training data: call align(x) with x [N, D] before '
+        'the map is used, or build it with lift="random", "spread" or "pad".'
+    )
 
 
 def check_constant(value: float) -> float:

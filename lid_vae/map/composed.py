@@ -11,7 +11,14 @@ import torch
 from torch import nn
 
 from lid_vae.errors import UserError
-from lid_vae.map.base import AdjustableMap, DimensionError, check_constant, refuse_learned
+from lid_vae.map.base import (
+    AdjustableMap,
+    DimensionError,
+    check_constant,
+    check_features,
+    refuse_learned,
+    refuse_unaligned,
+)
 from lid_vae.map.convex.brenier import BrenierMap
 from lid_vae.map.convex.gradient_network import GradientNetwork
 from lid_vae.map.convex.monotone import MonotoneMap
@@ -35,7 +42,8 @@ class ComposedMap(AdjustableMap):
     Args:
         maps: monotone maps, each of its own dimension.
         lifts: one between each two of them.
-        align_last: ``align`` sets the last lift to the principal directions of the data.
+        align_last: ``align`` sets the last lift to the principal directions of the data; before that, or before
+            weights are loaded, the map refuses to be used.
         couplings: the number of a map, from 0, with the couplings before it.
 
     Raises:
@@ -70,7 +78,7 @@ class ComposedMap(AdjustableMap):
                     f"Couplings of {shears.features} dimensions cannot stand before map {k}: the maps from 0 on have "
                     f"{', '.join(map(str, actives))} active directions."
                 )
-        self.align_last = align_last
+        self.align_last = self.unaligned = align_last and bool(lifts)
         self.maps, self.lifts = nn.ModuleList(maps), nn.ModuleList(lifts)
         self.couplings = nn.ModuleDict({str(k): shears for k, shears in sorted((couplings or {}).items())})
         self.in_features, self.out_features = maps[0].in_features, maps[-1].out_features
@@ -94,6 +102,9 @@ class ComposedMap(AdjustableMap):
         return couplings
 
     def forward(self, u: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
+        check_features(u, self.in_features, type(self).__name__)
+        if self.unaligned:
+            refuse_unaligned(type(self).__name__)
         for k, ((map_, lift), mu) in enumerate(zip(self.stages(), self._shares(), strict=True)):
             couplings = self.couplings_before(k)
             u = map_(u if couplings is None else couplings(u), lift, mu)
@@ -113,6 +124,7 @@ class ComposedMap(AdjustableMap):
             map_.given_strong_convexity.fill_(share)
 
     def inverse(self, x: Float[Tensor, "*batch D"], tolerance: float = 1e-9) -> Float[Tensor, "*batch M"]:
+        check_features(x, self.out_features, f"The inverse of {type(self).__name__}")
         stages = list(enumerate(zip(self.stages(), self._shares(), strict=True)))
         for k, ((map_, lift), mu) in reversed(stages):
             x = map_.inverse(x, tolerance, mu)
@@ -125,12 +137,17 @@ class ComposedMap(AdjustableMap):
     def initialise_bias(self, bias: Float[Tensor, " D"]) -> None:
         self.stages()[-1][0].initialise_bias(bias)
 
-    def align(self, data: Float[Tensor, "N D"]) -> None:
-        """The directions of the last lift, where they are to come from ``data``, the training split."""
-        if self.align_last and self.lifts:
+    def align(self, data: Float[Tensor, "N D"] | None) -> None:
+        """The directions of the last lift, where they are to come from ``data``; None leaves them random."""
+        self.unaligned = False
+        if self.align_last and data is not None:
             lift = self.lifts[-1]
             assert isinstance(lift, DenseLift)
             lift.weight.copy_(pca_lift(lift.in_features, data).weight)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.unaligned = False  # the lifts are loaded
+        super()._load_from_state_dict(*args, **kwargs)
 
     def _given(self) -> bool:
         return not any(map_.learned for map_, _ in self.stages())
@@ -174,7 +191,7 @@ def compose(
     width: int,
     hidden_layers: int,
     depth: int = 2,
-    lift: LiftName = "pca",
+    lift: LiftName = "random",
     strong_convexity: float = 1.0,
     inverse_lipschitz: float | None = None,
     shears: int = 0,
@@ -194,8 +211,8 @@ def compose(
         width: units of a hidden layer.
         hidden_layers: those of each map.
         depth: how many maps.
-        lift: "pad" (the paper's), "random", "spread", or "pca": the last lift takes its directions from the data in
-            ``align``, and is random until then, as are the lifts before the last.
+        lift: "pad" (the paper's), "random", "spread", or "pca": the last lift takes its directions from the data, which
+            ``align`` has to be given first; the lifts before the last are random.
         strong_convexity: where mu of the last map starts (the others start at 1).
         inverse_lipschitz: L gives the constant of the whole instead (IL-LIDVAE, Kinoshita et al. 2023): every map has
             mu = L^(1/depth), couplings made up for, and no mu is learned.

@@ -83,12 +83,11 @@ def build_module(
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(parts, prior.categories, data)
-        if isinstance(data, ArrayDataModule):
-            array = data.training_array()
-            if isinstance(likelihood.map, Aligned):
-                likelihood.map.align(array)
-            if isinstance(prior, AggregatePrior):
-                prior.initialise(array, seed)
+        array = data.training_array() if isinstance(data, ArrayDataModule) else None
+        if isinstance(likelihood.map, Aligned):
+            likelihood.map.align(array)
+        if isinstance(prior, AggregatePrior) and array is not None:
+            prior.initialise(array, seed)
         with torch.no_grad():
             w = prior().sample(INITIAL_DRAWS, generator(seed, "initialise bias"))
         likelihood.eval().initialise(data.mean(), w)  # without dropout

@@ -78,6 +78,7 @@ def make(
         map_ = anchored(
             in_features, out_features, NETWORKS[network], lift=lift, bijection=BIJECTIONS[bijection], **options
         )
+        map_.align(torch.randn(20, out_features))
     return randomise(map_, key, spread)
 
 
@@ -289,3 +290,19 @@ def test_the_classical_decoder_is_a_network_of_it() -> None:
     map_ = anchored(3, 9, partial(counterpart_mlp, width=5, hidden_layers=2, depth=2), anchor=2)
     assert (map_.hidden_layers, type(map_.network)) == (4, MLP)
     assert isinstance(make(bijection="polar").bijection, ComposedMap)
+
+
+def test_directions_of_data_are_not_made_up() -> None:
+    waiting = anchored(2, 6, NETWORKS["mlp"], lift="pca")
+    with pytest.raises(UserError, match=r'lift="pca", whose directions come from the training data: call align'):
+        waiting(torch.zeros(3, 2))
+    waiting.load_state_dict(anchored(2, 6, NETWORKS["mlp"], lift="pca").state_dict())
+    assert waiting(torch.zeros(3, 2)).shape == (3, 6)
+
+
+def test_vectors_that_do_not_fit() -> None:
+    map_ = make()
+    with pytest.raises(UserError, match=r"AnchoredMap takes vectors of 2 numbers along the last axis"):
+        map_(torch.zeros(4, 3, dtype=torch.float64))
+    with pytest.raises(UserError, match=r"The inverse of AnchoredMap takes vectors of 6 numbers"):
+        map_.inverse(torch.zeros(4, 5, dtype=torch.float64))

@@ -28,7 +28,9 @@ makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def compose(make, in_features: int = 2, out_features: int = 6, depth: int = 2, hidden_layers: int = 2, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return make(in_features, out_features, 5, hidden_layers, depth, **options).double()
+        map_ = make(in_features, out_features, 5, hidden_layers, depth, **options).double()
+        map_.align(torch.randn(20, out_features).double())
+        return map_
 
 
 @given(
@@ -213,3 +215,26 @@ def test_parts_that_do_not_meet_are_refused() -> None:
 def test_an_unknown_lift_is_refused() -> None:
     with pytest.raises(UserError, match=r"lift=bogus is not known. Use one of pad, random, pca, spread"):
         composed_brenier(2, 4, 3, 1, lift="bogus")
+
+
+def test_directions_of_data_are_not_made_up() -> None:
+    """lift="pca" waits for the data, or for weights that have seen them."""
+    with torch.random.fork_rng(devices=[]):
+        waiting = composed_brenier(2, 6, 5, 1, lift="pca")
+        with pytest.raises(UserError, match=r'lift="pca", whose directions come from the training data: call align'):
+            waiting(torch.randn(3, 2))
+        aligned = composed_brenier(2, 6, 5, 1, lift="pca")
+        aligned.align(torch.randn(20, 6))
+        waiting.load_state_dict(aligned.state_dict())
+        u = torch.randn(3, 2)
+        assert torch.equal(waiting(u), aligned(u))
+        assert composed_brenier(2, 6, 5, 1)(u).shape == (3, 6)
+
+
+@makers
+def test_vectors_that_do_not_fit(make) -> None:
+    map_ = compose(make)
+    with pytest.raises(UserError, match=r"takes vectors of 2 numbers along the last axis, and got the shape \[4, 3\]"):
+        map_(torch.zeros(4, 3).double())
+    with pytest.raises(UserError, match=r"The inverse of ComposedMap takes vectors of 6 numbers"):
+        map_.inverse(torch.zeros(4, 5).double())
