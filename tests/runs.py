@@ -7,11 +7,15 @@ import logging
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from PIL import Image
 
 from lid_vae.command_line import main
+from lid_vae.system.files import write_atomic
 
 __all__ = ["MEASURES", "TINY", "Outcome", "Programs", "digest", "measures", "read_metrics", "without_reader"]
 
@@ -40,6 +44,15 @@ MEASURES = (
     "inverse_lipschitz",
     "separation",
 )
+
+
+def _dot() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, format="png")
+    return file.getvalue()
+
+
+DOT = _dot()
 
 
 class Outcome:
@@ -75,10 +88,13 @@ class Outcome:
 
 
 class Programs:
-    """``train.py`` and ``evaluate.py`` as a user starts them; runs are tiny and lie below ``folder``."""
+    """``train.py`` and ``evaluate.py`` as a user starts them; runs are tiny and lie below ``folder``.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    The picture of a run is a dot, as a quarter of a tiny run is drawing, unless ``pictures``.
+    """
+
+    def __init__(self, folder: Path, pictures: bool = False) -> None:
+        self.folder, self.pictures = folder, pictures
 
     def train(self, *options: str, tiny: tuple[str, ...] = TINY) -> Outcome:
         return self.start("train", *tiny, f"paths.runs={self.folder / 'runs'}", *options)
@@ -92,13 +108,18 @@ class Programs:
         out, err = io.StringIO(), io.StringIO()
         status = 0
         try:
-            with redirect_stdout(out), redirect_stderr(err):
+            with redirect_stdout(out), redirect_stderr(err), nullcontext() if self.pictures else dots():
                 main(kind, [f"{kind}.py", *arguments])  # type: ignore[arg-type]
         except SystemExit as stop:
             status = int(stop.code or 0)
         finally:
             root.handlers[:], root.level = handlers, level
         return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def dots() -> Any:
+    """Within it, pictures of runs are a file of one dot."""
+    return mock.patch("lid_vae.picture.page.draw_run", lambda module, data, path: write_atomic(path, DOT) or path)
 
 
 def measures(result: dict[str, Any]) -> dict[str, Any]:

@@ -149,7 +149,14 @@ def test_a_folder_without_leave(programs, tmp_path):
     assert "Access is refused" in programs.train(f"paths.runs={tmp_path / 'closed'}").paragraph
 
 
-@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "metrics.csv", "result.json", "latents.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "result.json",
+        "last.ckpt",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("best.ckpt", "metrics.csv", "latents.png")),
+    ],
+)
 def test_a_full_disk(programs, monkeypatch, name):
     """While that file is written; once there is room again, the same command ends as if nothing had been."""
     finished = programs.train("seed=1")

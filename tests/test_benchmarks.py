@@ -36,7 +36,7 @@ SMALLEST = {
     "text_step --memory": "--threads 1 --width 8 --batch 2 --memory 1 --vocabularies 50 --lengths 5",
     "workers": f"--threads 1 --options 'model=gmvae {TINY}' --seeds 1 --workers 1",
 }
-QUICK = {"coverage", "lines", "seeds", "step_cost", "text_step"}
+QUICK = {"seeds"}
 NO_BENCHMARKS = {"bench", "collapse_figure"}  # what they share; a figure of trained models, below
 
 

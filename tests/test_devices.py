@@ -73,7 +73,16 @@ def assert_only_a_logged_step_reads_a_number(made: Ensemble, batch: Batch) -> No
 
 
 @pytest.mark.parametrize("inference", STEPS, ids=["amortized", "semi_amortized"])
-@pytest.mark.parametrize(("model", "data"), [("model=lidgmvae", "pinwheel"), *((model, "digits") for model in MODELS)])
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        ("model=lidgmvae", "pinwheel"),
+        *(
+            pytest.param(model, "digits", marks=[] if k % 3 == 0 else pytest.mark.slow)
+            for k, model in enumerate(MODELS)
+        ),
+    ],
+)
 def test_a_step_of_one_run(model, data, inference, monkeypatch):
     assert_only_a_logged_step_reads_a_number(*training(f"{model} {inference}", data, 1, monkeypatch))
 

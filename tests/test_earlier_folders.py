@@ -30,15 +30,21 @@ EVALUATED = 1e-5
 MARK = 12345.0
 
 
-def told(part, pattern):
-    """Every command of which such files of a part tell, with these files."""
+def told(part, pattern, quick=2):
+    """Every command of which such files of a part tell, with these files; all but some ``quick`` ones are slow."""
     commands = {}
     for revision in REVISIONS:
         for path in sorted((revision / part).rglob(pattern)):
             commands.setdefault((revision, json.loads(path.read_text())["command"]), []).append(path)
     return [
-        pytest.param(revision / part, command, paths, id=f"{revision.name}-{paths[0].parents[1].name}")
-        for (revision, command), paths in commands.items()
+        pytest.param(
+            revision / part,
+            command,
+            paths,
+            id=f"{revision.name}-{paths[0].parents[1].name}",
+            marks=[] if number < quick else pytest.mark.slow,
+        )
+        for number, ((revision, command), paths) in enumerate(commands.items())
     ]
 
 
@@ -77,7 +83,7 @@ def differences(found, expected, tolerance, name=""):
     return [] if found == expected else [f"{name.lstrip('.')} is {found}, not {expected}"]
 
 
-@pytest.mark.parametrize(("part", "command", "results"), told("finished", "result.json"))
+@pytest.mark.parametrize(("part", "command", "results"), told("finished", "result.json", quick=8))
 def test_what_is_finished_is_skipped(programs, part, command, results):
     runs = Path("runs")
     shutil.copytree(part, runs)
@@ -89,7 +95,7 @@ def test_what_is_finished_is_skipped(programs, part, command, results):
     assert runs_in(runs) == before
 
 
-@pytest.mark.parametrize(("part", "command", "results"), told("uninterrupted", "result.json"))
+@pytest.mark.parametrize(("part", "command", "results"), told("uninterrupted", "result.json", quick=3))
 def test_what_was_interrupted_goes_on(programs, part, command, results):
     runs = Path("runs")
     folders = [result.parent.relative_to(part) for result in results]
@@ -123,7 +129,7 @@ def mark(folder):
         writer.writerows(rows)
 
 
-@pytest.mark.parametrize(("part", "command", "evaluations"), told("finished", "evaluation-*.json"))
+@pytest.mark.parametrize(("part", "command", "evaluations"), told("finished", "evaluation-*.json", quick=3))
 def test_a_checkpoint_has_the_same_numbers(programs, part, command, evaluations):
     (evaluation,) = evaluations
     folder = evaluation.parent.relative_to(part)

@@ -33,7 +33,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     monkeypatch.chdir(tmp_path)
     np.savez("x.npz", x=X, y=Y)
     np.savetxt("x.csv", np.c_[X, Y], delimiter=",", header="a,b,c,kind", comments="")
-    return Programs(tmp_path)
+    return Programs(tmp_path, pictures=True)
 
 
 def red(count: int) -> np.ndarray:

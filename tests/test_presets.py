@@ -58,7 +58,9 @@ def test_switched_on_is_not(programs, plain, model):
 
 
 @pytest.mark.parametrize("inference", ["semi_amortized", "aggressive"])
-@pytest.mark.parametrize("model", ["vae", "lidvae", "lidgmvae", "lidmvae"])
+@pytest.mark.parametrize(
+    "model", ["lidgmvae", *(pytest.param(model, marks=pytest.mark.slow) for model in ("vae", "lidvae", "lidmvae"))]
+)
 def test_strategies_combine_with_every_model(programs, inference, model):
     options = ["inference.most=2", "inference.window=1"] if inference == "aggressive" else ["inference.steps=1"]
     result = programs.train(f"model={model}", f"inference={inference}", *options, "trainer.max_epochs=1").result

@@ -78,7 +78,14 @@ def stop_at(monkeypatch, where, error):
         monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", save_checkpoint)
 
 
-@pytest.mark.parametrize("where", [0, 2, "first of an epoch", "best.ckpt", "last.ckpt", "evaluation"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        2,
+        "last.ckpt",
+        *(pytest.param(w, marks=pytest.mark.slow) for w in (0, "first of an epoch", "best.ckpt", "evaluation")),
+    ],
+)
 def test_a_run_goes_on_where_it_was(programs, uninterrupted, where):
     per_epoch = uninterrupted.result["steps"] // 4
     assert per_epoch * 4 == uninterrupted.result["steps"]
@@ -107,7 +114,7 @@ def test_a_run_validated_every_other_epoch(programs, tmp_path):
     same(programs.train(*options), reference)
 
 
-@pytest.mark.parametrize("place", ["before", "at"])
+@pytest.mark.parametrize("place", ["before", pytest.param("at", marks=pytest.mark.slow)])
 def test_a_restart_comes_as_it_would_have(programs, tmp_path, place):
     options = ("model=pretrained_vae", "objective.beta.share=0.5", "trainer.max_epochs=4")
     reference = Programs(tmp_path / "reference").train(*options)

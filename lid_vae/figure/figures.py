@@ -217,6 +217,7 @@ class Bridge:
         return Outcome(as_text(numbers), _write(folder / "bridge", drawing.draw_bridge(numbers), numbers))
 
     def _compare(self, case: str, x: Tensor, seed: int) -> list[Number]:
+        fit(x, self.latent)  # what PPCA refuses is refused before a VAE is trained
         linear = bridge.linear_vae(x.shape[1], self.latent, seed)
         fitted = {"linear decoder": bridge.fit_linear(linear, x)}
         for floor in self.strong_convexity_floors:

@@ -133,12 +133,16 @@ class Presets:
         """
         chosen = [f"{group}={choices[group]}" for group in NAMED if choices.get(group) is not None]
         # The jobs of a sweep ask for the same one, and each would take a tenth of a second.
-        return copy.deepcopy(_composed(self, tuple(chosen)))
+        places = tuple(str(element.path) for element in self.loader.get_search_path().get_path())
+        key = places, tuple(chosen), self.overrides
+        if key not in _COMPOSED:
+            words = [*chosen, *self.overrides]
+            _COMPOSED[key] = resolve(self.loader.load_configuration("train", words, RunMode.RUN))
+        return copy.deepcopy(_COMPOSED[key])
 
 
-@lru_cache(maxsize=64)
-def _composed(presets: Presets, overrides: tuple[str, ...]) -> dict[str, Any]:
-    return resolve(presets.loader.load_configuration("train", [*overrides, *presets.overrides], RunMode.RUN))
+_COMPOSED: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], dict[str, Any]] = {}
+# By where presets lie and what is chosen of them, in this process.
 
 
 @lru_cache(maxsize=1)

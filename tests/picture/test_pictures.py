@@ -295,5 +295,5 @@ def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, mod
         return draw_page(pictured)
 
     monkeypatch.setattr("lid_vae.picture.page.draw_page", draw)
-    Programs(tmp_path).train(f"model={model}", "trainer.max_epochs=1")
+    Programs(tmp_path, pictures=True).train(f"model={model}", "trainer.max_epochs=1")
     assert [title.partition(" on ")[0] for title in titles] == [name]

@@ -185,9 +185,9 @@ def test_the_command_and_where_it_writes(table, tmp_path, capsys):
     ("words", "file"),
     [
         (["--help"], None),
-        (["--cfg", "job"], None),
+        pytest.param(["--cfg", "job"], None, marks=pytest.mark.slow),
         (["<folder>"], "report/report.html"),
-        (["figure=theorem_1", "output=<folder>"], "theorem-1.pdf"),
+        pytest.param(["figure=theorem_1", "output=<folder>"], "theorem-1.pdf", marks=pytest.mark.slow),
     ],
 )
 def test_the_command_ends_quietly_where_its_reader_has_gone(table, words, file):
