@@ -142,7 +142,7 @@ def identifiability(
     >>> vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(LinearMap(2, 3)), posterior)
     >>> found = identifiability(vae, starts=8, steps=20)
     >>> least = torch.linalg.svdvals(vae.likelihood.map.layer.weight.detach())[-1]
-    >>> found["arrows"]["z_to_x"]["known"], abs(found["ratio"] - float(least)) < 1e-3
+    >>> found["arrows"].get("z_to_x").get("known"), abs(found["ratio"] - float(least)) < 1e-3
     ('probe', True)
     """
     vae = vae if isinstance(vae, Autoencoder) else vae.vae

@@ -1,0 +1,61 @@
+"""The examples that the guide names end as it says, and the guide builds, every link of it whole."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "collapse.md").read_text()
+
+
+def run(name: str) -> str:
+    done = subprocess.run([sys.executable, str(ROOT / "examples" / name)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def without_numbers(text: str) -> str:
+    """On one line, digits after the point left out: they differ between machines."""
+    return re.sub(r"\d+\.\d+(e-\d+)?", "#", " ".join(text.split()))
+
+
+@pytest.mark.slow
+def test_the_tutorials_collapse_is_found_and_cured():
+    said = without_numbers(run("collapse_found_and_cured.py"))
+    shown = re.findall(r"\n\n((?:    (?:Collapsed|Not collapsed)[^\n]*\n)(?:    [^\n]*\n)*)", PAGE)
+    assert len(shown) == 2
+    for text in shown:
+        assert without_numbers(text) in said
+
+
+@pytest.mark.slow
+def test_an_identifiable_decoder_in_ones_own_vae():
+    said = run("brenier_decoder.py")
+    assert said.startswith("Not collapsed")
+    constant = float(re.search(r">= ([\d.]+) \|z", said)[1])
+    assert constant > 0.01
+    assert float(re.search(r"off by ([\d.e+-]+)", said)[1]) < 1e-4
+
+
+@pytest.mark.slow
+def test_the_site_is_whole(tmp_path):
+    """In a copy: the builder writes beside its pages."""
+    if shutil.which("zensical") is None:
+        pytest.skip("no builder of the guide here: pip install -e '.[docs]'")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True).stdout.split("\0")
+    if not any(names):
+        pytest.skip("no checkout")
+    for name in filter(None, names):
+        if name.startswith(("docs/", "benchmarks/reports/", "lid_vae/", "data/")) or "/" not in name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tmp_path / name)
+    done = subprocess.run([sys.executable, "docs/build.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    api = (tmp_path / "site" / "docs" / "api.html").read_text()
+    assert "log_likelihood" in api
+    (tmp_path / "docs" / "text.md").write_text("[dead](nowhere.md)")
+    assert subprocess.run([sys.executable, "docs/build.py"], cwd=tmp_path, capture_output=True).returncode != 0
