@@ -1,5 +1,6 @@
 """The examples that the guide names end as it says, and the guide builds, every link of it whole."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -39,6 +40,33 @@ def test_an_identifiable_decoder_in_ones_own_vae():
     constant = float(re.search(r">= ([\d.]+) \|z", said)[1])
     assert constant > 0.01
     assert float(re.search(r"off by ([\d.e+-]+)", said)[1]) < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["pythae", "diffusers"])
+def test_models_of_other_packages_are_diagnosed(package):
+    pytest.importorskip(package)
+    assert "z  mutual information" in run(f"diagnose_{package}.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["collapse_found_and_cured", "lidgmvae_on_digits"])
+def test_notebooks_run(name, tmp_path):
+    pytest.importorskip("ipykernel")
+    program = f"""
+import nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read({str(ROOT / "examples" / f"{name}.ipynb")!r}, 4)
+assert not any(cell.get("outputs") for cell in notebook.cells)
+NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+print("\\n".join(str(out.get("text", "")) for cell in notebook.cells for out in cell.get("outputs", ())))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Not collapsed" in done.stdout
 
 
 @pytest.mark.slow
