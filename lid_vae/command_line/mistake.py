@@ -2,10 +2,13 @@
 
 import difflib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,7 +23,8 @@ from lid_vae.run.store import own_presets
 
 __all__ = ["find_mistake", "find_odd_value"]
 
-_OTHER_CONFIGURATION = ("--config-", "-cp", "-cn", "-cd")
+_OTHER_CONFIGURATION = ("--config-path", "--config-name", "-cp", "-cn")
+_FURTHER_CONFIGURATION = ("--config-dir", "-cd")
 
 
 def find_mistake(kind: str, conf: Path, arguments: Sequence[str]) -> str | None:
@@ -32,10 +36,32 @@ def find_mistake(kind: str, conf: Path, arguments: Sequence[str]) -> str | None:
     if any(flag.startswith(_OTHER_CONFIGURATION) for flag in flags):
         return None  # the user's own configuration, which is not ours to know
     try:
-        with initialize_config_dir(str(conf), version_base="1.3"):
+        with _composing(conf, _further(flags)):
             return _Options(kind).find_mistake(overrides, is_multirun(flags, overrides))
     except (HydraException, OmegaConfBaseException, OSError):
         return None  # the configuration itself is broken: Hydra's own message is the better one
+
+
+def _further(flags: Sequence[str]) -> Path | None:
+    """The folder of a user's own choices, beside this program's."""
+    for flag, following in zip(flags, [*flags, ""][1:], strict=True):
+        name, equals, value = flag.partition("=")
+        if name in _FURTHER_CONFIGURATION:
+            return Path(value if equals else following)
+    return None
+
+
+@contextmanager
+def _composing(conf: Path, further: Path | None) -> Iterator[None]:
+    """Hydra ready to compose what lies in ``conf`` and, where it is given, in a ``further`` folder."""
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        if further is not None:
+            hydra = GlobalHydra.instance()
+            path = create_config_search_path(str(conf))
+            path.prepend("command-line", f"file://{further.absolute()}", anchor="schema")
+            hydra.clear()
+            Hydra.create_main_hydra2("app", path)
+        yield
 
 
 def find_odd_value(kind: str, overrides: Sequence[str]) -> str | None:

@@ -71,3 +71,18 @@ def test_parts_of_this_program_are_not_announced():
     config = {"map": {"_target_": "lid_vae.map.MLP"}, "optimizer": {"_target_": "torch.optim.Adam"}}
     assert own_packages(config) == {}
     assert own_packages({**config, "encoder": {"_target_": "mine.Encoder"}}) == {"mine.Encoder": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["map=wyde"], "Did you mean map=wide?"),
+        (["map=wide", "map.dept=3"], "Did you mean map.depth?"),
+        (["map=wide", "widht=3"], "Did you mean width?"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--config-dir", "-cd"])
+def test_own_choices_have_the_help_of_built_in_ones(tmp_path, words, hint, flag):
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "wide.yaml").write_text("_target_: myparts.wide\n_partial_: true\ndepth: 1\n")
+    assert hint in Programs(tmp_path).train(flag, str(tmp_path), "model=gmvae", *words).paragraph

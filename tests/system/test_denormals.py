@@ -37,13 +37,13 @@ def test_normal_numbers_are_as_they_were():
 @pytest.mark.parametrize("sweep", [(), ("-m", "seed=0-1")])
 def test_a_run_flushes_them(tmp_path, monkeypatch, sweep):
     seen = []
-    original = fit.build_module
+    original = fit.build_described
 
     def build(*arguments):
         seen.append(smallest())
         return original(*arguments)
 
-    monkeypatch.setattr(fit, "build_module", build)
+    monkeypatch.setattr(fit, "build_described", build)
     outcome = Programs(tmp_path).train(*sweep)
     assert outcome.status == 0, outcome.err
     assert set(seen) == {0.0}
