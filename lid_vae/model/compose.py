@@ -56,13 +56,36 @@ def build_model(model: str, x: Any, y: Any, seed: int, options: Mapping[str, Any
     ``options`` are by name. Raises ``UserError`` where they do not fit, or do not exist.
     """
     batch = {key: options[key] for key in ("batch_size",) if options.get(key) is not None}
-    data = data_of(x, y, train_seed=seed, **batch) if not isinstance(x, DataModule) else data_of(x, y)
+    data = _in_memory(x, y, options.get("data"), {"train_seed": seed, **batch})
     words = [f"model={model}", f"data={preset_of(data)}", f"seed={seed}"]
-    words += [word for name, value in options.items() if name != "batch_size" for word in _words(name, value)]
+    others = {key: value for key, value in options.items() if key not in ("batch_size", "data")}
+    words += [word for key, value in others.items() for word in _words(key, value)]
     plan = _plan(words, data)
     if not isinstance(x, DataModule) and not batch:
         data.batch_size = int(plan.data["batch_size"])
     return _described(plan, data, in_memory=True)
+
+
+def _in_memory(x: Any, y: Any, asked: Any, options: Mapping[str, Any]) -> DataModule:
+    """``x`` and ``y`` as a data module by ``options`` and what is ``asked`` as ``data=``.
+
+    Raises ``UserError`` for a name, for options that do not exist, and where a data module has its own.
+    """
+    if asked is not None and (not isinstance(asked, Mapping) or isinstance(x, DataModule)):
+        raise UserError(
+            f"data={asked!r} goes with x in memory, and takes options of lid_vae.data.Array: "
+            'data={"binarise": "dynamic"}. Data by name: lid_vae.build(["data=digits"]).'
+        )
+    if isinstance(x, DataModule):
+        return data_of(x, y)
+    try:
+        return data_of(x, y, **{**options, **(asked or {})})
+    except TypeError as error:
+        if not asked:
+            raise
+        raise UserError(
+            f"data={dict(asked)} is not understood: {error}. See lid_vae.data.Array for its options."
+        ) from error
 
 
 def built_of(module: VAEModule) -> DataModule | None:

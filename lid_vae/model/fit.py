@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.log.progress import progress as progress_bar
@@ -118,7 +119,15 @@ def _data(model: VAEModule, x: Any, y: Any, valid: Any, batch_size: int | None) 
         else:
             rows = form.shaped(form.rows(x)).cpu()
             held = None if valid is None else form.shaped(form.rows(valid)).cpu()
-            data = data_of(rows, y, held, standardise=False, **options)
+            data = data_of(rows, y, held, standardise=False, **options, **_binarisation(built_of(model)))
     if batch_size is not None:
         data.batch_size = batch_size
     return data
+
+
+def _binarisation(data: DataModule | None) -> dict[str, str]:
+    """As that of the ``data`` that the model was built of."""
+    found = data.binarisation if isinstance(data, ArrayDataModule) else None
+    if found is None or not found.binary:
+        return {}
+    return {"binarise": "dynamic" if found.anew else "fixed"}

@@ -53,7 +53,8 @@ class Variant(Asked, Training):
             seed: of the weights, and of the order and noise of training.
             options: those of ``train.py``, by the same names: ``categories=10``, ``latent_dimension=8``,
                 ``likelihood="bernoulli"``, ``width=256``, ``map="polar"``, ``inference="semi_amortized"``; one below
-                another as a dictionary, ``optimizer={"lr": 0.003}``, or ``**{"map.depth": 3}``.
+                another as a dictionary, ``optimizer={"lr": 0.003}``, or ``**{"map.depth": 3}``;
+                ``data={"binarise": "dynamic"}`` are those of ``lid_vae.data.Array``.
 
         Raises:
             UserError: for an option that does not exist, and where parts and data do not fit.

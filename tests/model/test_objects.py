@@ -10,6 +10,7 @@ import lid_vae
 from lid_vae import GMVAE, LIDGMVAE, LIDVAE, SVAE, VAE, UserError
 from lid_vae.data import Digits
 from lid_vae.map.base import InjectiveMap
+from lid_vae.model.compose import built_of
 
 SMALL = {"width": 8, "latent_dimension": 2, "hidden_layers": 1}
 QUIET = {"max_epochs": 2, "progress": False}
@@ -330,6 +331,22 @@ def test_bernoulli_values_out_of_range(mixture):
 def test_bytes_are_grey_levels(pictures):
     model = VAE.build((pictures * 255).to(torch.uint8), likelihood="bernoulli", **SMALL)
     torch.testing.assert_close(model.encode((pictures * 255).to(torch.uint8)).mean, model.encode(pictures).mean)
+
+
+def test_options_of_the_data():
+    grey = torch.rand(80, 6, 4, generator=torch.Generator().manual_seed(3))
+    model = VAE.build(grey, likelihood="bernoulli", data={"binarise": "dynamic"}, **SMALL)
+    assert built_of(model).binary
+    again = VAE.build(grey, likelihood="bernoulli", data={"binarise": "dynamic"}, **SMALL)
+    for one, x in ((model, grey), (again, None)):
+        one.fit(x, **QUIET)
+    assert torch.equal(model.encode(grey).mean, again.encode(grey).mean)
+    assert not built_of(VAE.build(grey, likelihood="bernoulli", **SMALL)).binary
+    kept = VAE.build(grey.flatten(1), data={"standardise": False}, **SMALL)
+    assert kept.description["standardisation"] is None
+    for asked, message in (("digits", "goes with x in memory"), ({"binarize": True}, "is not understood")):
+        with pytest.raises(UserError, match=message):
+            VAE.build(grey, data=asked, **SMALL)
 
 
 def test_data_that_are_none():
