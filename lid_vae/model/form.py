@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from lid_vae.data.array.own.datasets import read_dataset
 from lid_vae.data.array.own.standardisation import Standardisation
 from lid_vae.data.text.vocabulary import Vocabulary, make_vocabulary
 from lid_vae.diagnosis.batches import batches_of
@@ -56,6 +57,10 @@ class Form:
             return pad_sequence(ids, batch_first=True, padding_value=PADDING).to(self.device)
         if isinstance(x, str):
             raise UserError("One sentence was given; give a list of sentences.")
+        if hasattr(x, "column_names"):  # a table of Hugging Face's
+            x = read_dataset(x)[0]
+        elif hasattr(x, "to_numpy"):  # a data frame
+            x = x.to_numpy()
         batches = list(batches_of(x, 10_000, "test", self.device, None))
         if self.symbols is not None:
             if any(batch.is_floating_point() for batch in batches):

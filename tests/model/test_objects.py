@@ -349,6 +349,40 @@ def test_options_of_the_data():
             VAE.build(grey, data=asked, **SMALL)
 
 
+class Table:
+    """As Hugging Face's: columns by name."""
+
+    def __init__(self, **columns):
+        self.columns, self.column_names = columns, list(columns)
+
+    def __len__(self):
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name):
+        return self.columns[name]
+
+
+class Frame:
+    """As pandas': what becomes an array when asked to."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __array__(self, dtype=None, copy=None):
+        return self.x
+
+    def to_numpy(self):
+        return self.x
+
+
+def test_tables_and_frames(points):
+    x = points.numpy()
+    for given in (Table(x=x.tolist(), label=[k % 3 for k in range(200)]), Frame(x)):
+        model = VAE.build(given, **SMALL)
+        torch.testing.assert_close(model.encode(given).mean, model.encode(points).mean)
+        assert model.labels == (3 if isinstance(given, Table) else None)
+
+
 def test_data_that_are_none():
     for x, message in ((None, "is no data"), ("digits", r"lid_vae\.build\(\[\"data=digits\"\]\)")):
         with pytest.raises(UserError, match=message):
