@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "collapse.md").read_text()
 
 
-def run(name: str) -> str:
-    done = subprocess.run([sys.executable, str(ROOT / "examples" / name)], capture_output=True, text=True, timeout=300)
+def run(name: str, *words: str) -> str:
+    command = [sys.executable, str(ROOT / "examples" / name), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -40,6 +41,14 @@ def test_an_identifiable_decoder_in_ones_own_vae():
     constant = float(re.search(r">= ([\d.]+) \|z", said)[1])
     assert constant > 0.01
     assert float(re.search(r"off by ([\d.e+-]+)", said)[1]) < 1e-4
+
+
+@pytest.mark.slow
+def test_the_polar_map_comes_nearest_to_a_whirl(tmp_path):
+    said = run("grid_of_maps.py", "--steps", "300", "--output", str(tmp_path / "grid.png"))
+    brenier, shears, polar = map(float, re.findall(r"off by ([\d.]+)", said))
+    assert polar < shears < brenier
+    assert (tmp_path / "grid.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
