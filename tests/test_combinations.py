@@ -188,7 +188,8 @@ def user_error(error: BaseException | None) -> UserError:
 
 ALLOWED = [row for row in all_combinations() if not refusals(row)]
 REFUSED = [row for row in all_combinations() if refusals(row)]
-CHOICES = [*covering(ALLOWED, 1), *covering(REFUSED, 1)]
+KINDS = {tuple(refusals(row)): row for row in reversed(REFUSED) if len(refusals(row)) == 1}
+CHOICES = list(dict.fromkeys([*covering(ALLOWED, 1), *covering(REFUSED, 1), *KINDS.values()]))
 TRIPLES = [*covering(ALLOWED, 3), *covering(REFUSED, 3)]
 
 
