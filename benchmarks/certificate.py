@@ -7,6 +7,7 @@ the best row without a certificate, by its mean LL, is the baseline that others 
 """
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -21,10 +22,15 @@ from lid_vae.run.build import build_data
 
 READ = {
     "ll": lambda result: result["ll"]["mean"],
+    "elbo": lambda result: result["elbo"],
+    "validation_elbo": lambda result: result["validation"]["elbo"],
+    "au": lambda result: result["latent"]["z"]["au"],
     "kl": lambda result: result["latent"]["z"]["kl"],
     "mi": lambda result: result["latent"]["z"]["mi"],
     "accuracy": lambda result: result["accuracy"],
     "constant": lambda result: result.get("inverse_lipschitz"),
+    "learning_rate": lambda result: result.get("learning_rate"),
+    "ms": lambda result: 1e3 * result["seconds_per_step"] / result["seeds_together"],
 }
 
 
@@ -85,6 +91,16 @@ def lines(rows: Sequence[Row], truth: float | None) -> list[str]:
     return table(header, cells)
 
 
+def write(rows: Sequence[Row], path: Path) -> None:
+    """A line for each run; ``ms`` is of one seed's step."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "seed", *READ])
+        for row in rows:
+            for seed in row.seeds:
+                writer.writerow([row.label, seed, *(number(row.results[seed]) for number in READ.values())])
+
+
 def plot(rows: Sequence[Row], truth: float | None, path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -111,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of finished runs, of one experiment")
     parser.add_argument("--plot", type=Path, help="also draw the curve into this file")
+    parser.add_argument("--csv", type=Path, help="also write every run into this file")
     options = parser.parse_args()
     for found in read([options.folder]).tables:
         rows = [row for row in found.rows if row.results]
@@ -118,6 +135,8 @@ def main() -> None:
         if truth is not None:
             print(f"True density on the test points: {truth:.4f} nats.\n")
         print("\n".join(lines(rows, truth)))
+        if options.csv:
+            write(rows, options.csv)
         if options.plot:
             plot(rows, truth, options.plot)
 
