@@ -40,6 +40,11 @@ def values(row: Row, name: str, seeds: Sequence[int] | None = None) -> list[floa
     return [] if None in found else found
 
 
+def by_constant(rows: Sequence[Row]) -> list[Row]:
+    """Rows without a certificate, in their order, then the others, the greatest mean constant first."""
+    return sorted(rows, key=lambda row: -mean(values(row, "constant") or [float("inf")]))
+
+
 def true_density(row: Row) -> float | None:
     """Mean log-density of the row's test points under the law that they come from; None of data without one."""
     data = build_data((row.config or {})["data"])
@@ -130,7 +135,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="also write every run into this file")
     options = parser.parse_args()
     for found in read([options.folder]).tables:
-        rows = [row for row in found.rows if row.results]
+        rows = by_constant([row for row in found.rows if row.results])
         truth = true_density(rows[0])
         if truth is not None:
             print(f"True density on the test points: {truth:.4f} nats.\n")
