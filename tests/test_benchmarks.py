@@ -37,7 +37,7 @@ SMALLEST = {
     "workers": f"--threads 1 --options 'model=gmvae {TINY}' --seeds 1 --workers 1",
 }
 QUICK = {"seeds"}
-NO_BENCHMARKS = {"bench", "collapse_figure"}  # what they share; a figure of trained models, below
+NO_BENCHMARKS = {"bench", "collapse_figure", "certificate"}  # what they share; figures of trained models, below
 
 
 def run(name: str, words: str, folder: Path) -> str:
@@ -102,6 +102,19 @@ def test_the_figure_of_collapse_is_drawn(tmp_path: Path) -> None:
     best = [programs.train(f"model={model}").folder / "checkpoints" / "best.ckpt" for model in ("gmvae", "lidgmvae")]
     run("collapse_figure", shlex.join([*map(str, best), "figure.png"]), tmp_path)
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_certificate_stands_beside_the_likelihood(tmp_path: Path) -> None:
+    programs = Programs(tmp_path)
+    for options in (["model=gmvae"], ["model=polar_lidgmvae"], ["model=polar_lidgmvae", "map.shear_bound=0.25"]):
+        programs.train(*options, "-m", "seed=0-1")
+    (rows,) = check(run("certificate", "runs/default --plot figure.png --csv runs.csv", tmp_path))
+    assert [row[1] for row in rows] == ["2"] * 3
+    assert (rows[0][4], rows[0][-1]) == ("", "")
+    assert all(row[4] and float(row[-1]) > 0 for row in rows[1:])
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 7
 
 
 def test_every_benchmark_is_run_here() -> None:

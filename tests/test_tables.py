@@ -53,6 +53,22 @@ def test_the_models_of_a_table_share_all_that_is_not_their_own(table):
     assert own["beta_vae"].objective.beta == 0.2
 
 
+def test_maps_stand_beside_the_classical_models_at_one_budget():
+    """As in the other tables, but for the depth of polar maps, whose couplings are layers as well."""
+    models = configure("experiment=table2_pinwheel_maps").sweeper.params["model"].split(",")
+    assert models == [*MODELS, "polar_lidgmvae"]
+    configs = {model: configure("experiment=table2_pinwheel_maps", f"model={model}") for model in models}
+    shared = [{k: v for k, v in config.items() if k not in OWN} for config in configs.values()]
+    assert all(other == shared[0] for other in shared)
+    assert (shared[0]["trainer"]["max_epochs"], shared[0]["hidden_layers"]) == (80, 1)
+    assert [config.map.depth for config in configs.values()] == [4] * 5 + [3]
+    assert all(config.optimizer.lr == config.learning_rates[model] for model, config in configs.items())
+    brenier, polar = (dict(configs[model].map) for model in ("lidgmvae", "polar_lidgmvae"))
+    assert {key for key in brenier if brenier[key] != polar[key]} == {"depth", "shears"}
+    assert configs["polar_lidgmvae"].model == configs["lidgmvae"].model
+    assert polar["shear_bound"] == 1
+
+
 @pytest.mark.parametrize("table", ["table_text_synthetic", "table_text_ptb", "table_text_yahoo", "table_text_yelp"])
 def test_the_models_of_a_table_of_text_share_all_that_is_not_their_own(table):
     models = configure(f"experiment={table}").sweeper.params["model"].split(",")
@@ -73,15 +89,14 @@ def test_the_models_of_a_table_of_text_share_all_that_is_not_their_own(table):
         assert config.optimizer.lr == configs[model].learning_rates[model]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", [*TABLES, "table2_pinwheel_maps"])
 def test_a_search_is_the_table_on_the_common_grid_and_on_seeds_of_its_own(table):
-    search = configure(f"experiment={table}_search")
+    search, plain = configure(f"experiment={table}_search"), configure(f"experiment={table}")
     assert search.sweeper.params == {
         "seed": "100-101",
-        "model": ",".join(MODELS),
+        "model": plain.sweeper.params["model"],
         "optimizer.lr": "0.001,0.003,0.01,0.03",
     }
-    plain = configure(f"experiment={table}")
     assert {k: v for k, v in search.items() if k not in ("sweeper", "choices", "samples")} == {
         k: v for k, v in plain.items() if k not in ("sweeper", "choices", "samples")
     }

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.slow
 
 
 def pip(*words):
-    done = subprocess.run([sys.executable, "-m", "pip", *map(str, words)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", *map(str, words)]
+    # A PYTHONPATH that leads to a checkout would be where its package is found to be installed.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=outside())
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -18,6 +18,7 @@ NAMES = {
     "lidvae": "LIDVAE",
     "linear_language_model": "linear language model",
     "linear_svae": "linear SVAE",
+    "polar_lidgmvae": "polar LIDGMVAE",
     "pretrained_vae": "pretrained VAE",
     "sa_vae": "SA-VAE",
     "svae": "SVAE",
