@@ -20,6 +20,7 @@ SMALLEST = {
     "coverage": "--threads 1 --replicates 20 --examples 50 --samples 4",
     "curve_cost": "--threads 1 --runs 'digits, gmvae' --options 'trainer.max_epochs=1 width=8 data.train_size=200'",
     "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
+    "diagnose": "--threads 1 --examples 50 --latents 2 --width 8 --pixels 9 --samples 4 --rounds 1",
     "docstrings": "",
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
     "kills": "--threads 1 --kills 1 --epochs 5 --seed 57",  # whose first moment comes early
