@@ -1,6 +1,7 @@
 """From an exception to one paragraph: what is wrong, where, and how to mend it."""
 
 import errno
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,11 @@ from lid_vae.system.files import explain_os_error
 
 __all__ = ["explain"]
 
+_ALLOCATION = re.compile(
+    r"DefaultCPUAllocator|Storage size calculation overflowed|Maximum allowed dimension exceeded|array is too big|"
+    r"numel: integer multiplication overflow"
+)
+
 
 def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = None) -> str | None:
     """The paragraph for an ``error`` that a user can mend; None for any other, which deserves its traceback.
@@ -27,6 +33,8 @@ def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = 
             return str(link) if config is None else in_options(link, config)
         if isinstance(link, RunFailed):
             return str(link)
+    if (spent := _memory(error)) is not None:
+        return spent
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error, kind, config)
     # Before OSError: Hydra's error for a missing configuration file is one.
@@ -42,6 +50,20 @@ def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = 
     return None
 
 
+def _memory(error: BaseException) -> str | None:
+    """What is said of an allocation that failed: by NumPy, by torch on a CPU or a GPU, or for want of a number."""
+    for link in _causes(error):
+        text = _one_line(link)
+        if isinstance(link, MemoryError) or type(link).__name__ == "OutOfMemoryError" or _ALLOCATION.search(text):
+            asked = re.search(r"allocate ([\d.]+ ?\w+)", text)
+            amount = f"{asked[1]} at once" if asked else "more than there is"
+            return (
+                f"The memory does not suffice: {amount} was asked for. Use smaller numbers: data.batch_size, samples, "
+                "width or sizes under data."
+            )
+    return None
+
+
 def _causes(error: BaseException | None) -> list[BaseException]:
     """The error and what it was raised from, outermost first."""
     links = []
@@ -53,7 +75,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 def _explain_instantiation(error: InstantiationException, kind: str, config: Mapping[str, Any] | None) -> str | None:
     root = _causes(error)[-1]
-    if root is error:
+    if root is error or isinstance(root, ImportError):
         return _one_line(error)
     known = explain(root, kind, config)
     if known is not None:

@@ -28,6 +28,7 @@ from lid_vae.run.build import (
     build_loggers,
     build_trainer,
 )
+from lid_vae.run.check.recipes import check_recipes
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current_checkpoint
 from lid_vae.run.permitted import own_packages
@@ -81,6 +82,7 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
             else:
                 outcomes[member.seed] = entry
         if left:
+            check_recipes(plan.options, plan.overrides)
             _say_own_parts(plan)
             data = build_data(plan.data)
             for entries in _groups(plan, left, data, group):

@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lid_vae.errors import UserError
+from lid_vae.run.check.kinds import check_kinds
 from lid_vae.run.names import current
-from lid_vae.run.store import Presets, locate, without_hydra
+from lid_vae.run.store import CONF, Presets, locate, without_hydra
 from lid_vae.system.devices import DeviceOptions
 
 __all__ = [
@@ -238,6 +239,7 @@ def check_options(cfg: DictConfig) -> None:
         raise UserError(f"The option {name} has no value. Give it one: {name}=<value>.")
     for name, least in LEAST.items():
         check_whole(name, OmegaConf.select(cfg, name), least)
+    check_kinds(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), CONF)  # type: ignore[arg-type]
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
     if cfg.retry not in (None, "failed"):
