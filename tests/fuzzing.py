@@ -127,7 +127,7 @@ def tiny(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def play(command: tuple[str, ...], folder: Path, *, train: bool) -> Ending:
-    """How the program ends on ``command``, its runs below ``folder``; without ``train`` it ends where training begins."""
+    """How the program ends on ``command``, its runs below ``folder``; without ``train`` where training begins."""
     programs = Programs(folder)
     try:
         with warnings.catch_warnings(record=True) as warned, _time_limit(), _stopped(train):

@@ -22,6 +22,7 @@ SMALLEST = {
     "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
     "docstrings": "",
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
+    "fuzz": "--threads 1 --cases 3",
     "kills": "--threads 1 --kills 1 --epochs 5 --seed 57",  # whose first moment comes early
     "launchers": "--jobs 2 --rounds 1 --launchers basic",
     "lines": "",

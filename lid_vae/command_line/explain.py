@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from hydra.errors import CompactHydraException, InstantiationException
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from lid_vae.command_line.options import in_options
 from lid_vae.errors import UserError
@@ -93,6 +93,8 @@ def _explain_configuration(error: BaseException) -> str:
         key = getattr(link, "full_key", None)
         if isinstance(link, MissingMandatoryValue) and key:
             return f"The option {key} has no value. Give it one: {key}=<value>."
+        if isinstance(link, InterpolationResolutionError) and key:
+            return f"{key} refers to what is not there: {str(link).splitlines()[0]}. Correct it: {key}=<value>."
     lines = dict.fromkeys(_one_line(link) for link in links if str(link).strip())
     return " ".join(line if line.endswith((".", "?", "!")) else line + "." for line in lines)
 

@@ -15,6 +15,8 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
+from lid_vae.check.kinds import spelled
+from lid_vae.check.memory import within_memory
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
@@ -29,8 +31,6 @@ from lid_vae.objective.base import Objective
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import Posterior
 from lid_vae.prior.base import AggregatePrior, Prior
-from lid_vae.run.check.kinds import spelled
-from lid_vae.run.check.memory import within_memory
 from lid_vae.run.names import current
 from lid_vae.run.permitted import NEVER
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
@@ -236,7 +236,9 @@ def _building(name: str, recipe: Mapping[str, Any]) -> Iterator[None]:
         yield
     except (UserError, InstantiationException, torch.OutOfMemoryError):
         raise
-    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise
         options = ", ".join(
             f"{name}.{key}={spelled(value)}"
             for key, value in recipe.items()
@@ -249,7 +251,7 @@ def _building(name: str, recipe: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _part(name: str, recipe: Mapping[str, Any], part: Any, kind: type) -> Any:
-    """The ``part`` that ``recipe`` made for the node ``name``. Raises ``UserError`` where it is none of its ``kind``."""
+    """The ``part`` that ``recipe`` made for the node ``name``. Raises ``UserError`` where it is of no such ``kind``."""
     package = type(part).__module__.partition(".")[0]
     if not isinstance(part, kind) and package in NEVER:  # parts of users' own have to serve, whatever they are
         raise UserError(

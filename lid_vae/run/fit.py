@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 
+from lid_vae.check.recipes import check_recipes
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
@@ -28,7 +29,6 @@ from lid_vae.run.build import (
     build_loggers,
     build_trainer,
 )
-from lid_vae.run.check.recipes import check_recipes
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current_checkpoint
 from lid_vae.run.permitted import own_packages
@@ -85,6 +85,7 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
             check_recipes(plan.options, plan.overrides)
             _say_own_parts(plan)
             data = build_data(plan.data)
+            _check_sizes(data)
             for entries in _groups(plan, left, data, group):
                 started = group.external or group.size == 1
                 own = group if started else find_group(plan.devices)  # each run starts its own processes
@@ -279,6 +280,16 @@ class _Position(AtomicCheckpointIO):
         states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
         own = self.training.state_dict()  # the members have loaded theirs
         return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
+
+
+def _check_sizes(data: DataModule) -> None:
+    """Refuses by ``UserError`` splits of which no measure could have an error."""
+    for part, split in (("valid", data.valid), ("test", data.test)):
+        if len(split) < 2:
+            raise UserError(
+                f"The {part} split of {data.name} has {len(split)} examples, and measures need two at least. Use "
+                f"data.{part}_size=2 or more, or more data."
+            )
 
 
 def _say_own_parts(plan: RunPlan) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from lid_vae.check.kinds import check_kinds, spelled
 from lid_vae.errors import UserError
-from lid_vae.run.check.kinds import check_kinds
 from lid_vae.run.names import current
 from lid_vae.run.store import CONF, Presets, locate, without_hydra
 from lid_vae.system.devices import DeviceOptions
@@ -266,7 +266,9 @@ def compile_mode(value: object) -> str | None:
 def check_whole(name: str, value: object, least: int) -> None:
     """Refuses by ``UserError`` a ``value`` of the option ``name`` that is no whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
+        raise UserError(
+            f"{name}={spelled(value)} must be a whole number, at least {least}. Use {name}={least} or more."
+        )
 
 
 def validation_interval(epochs: int, interval: int) -> int:

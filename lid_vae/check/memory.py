@@ -34,14 +34,14 @@ def machine_memory() -> int:
 
 
 def check_room(what: str, size: int, mend: str) -> None:
-    """Raises ``UserError`` where ``what``, of ``size`` bytes, exceeds the machine's memory; ``mend`` says what to do."""
+    """Raises ``UserError`` where ``what``, of ``size`` bytes, exceeds the memory; ``mend`` says what to do."""
     there = machine_memory()
     if size > there:
         raise UserError(f"{what} would take {in_bytes(size)}, and this machine has {in_bytes(there)}. {mend}")
 
 
 def in_bytes(size: int) -> str:
-    """A number of bytes as one says it: 24 GiB."""
+    """A ``size`` in bytes as one says it: 24 GiB."""
     number, unit = float(size), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
         if number < 1024:
@@ -52,7 +52,7 @@ def in_bytes(size: int) -> str:
 
 @contextmanager
 def within_memory(mend: str) -> Iterator[None]:
-    """What torch makes within, all together, has to fit into the machine's memory: else ``UserError``, with ``mend``."""
+    """What torch makes within has to fit, all together, into the memory: else ``UserError``, with ``mend``."""
     with _Counted(mend):
         yield
 

@@ -47,24 +47,30 @@ ELSEWHERE = re.compile(
 )
 # Numbers that may be without bound.
 UNBOUNDED = re.compile(r".*(clip|bound|delta|patience)|trainer\..*")
-# Nodes that every run has.
-REQUIRED = ("callbacks", "data", "encoder", "ensemble", "optimizer", "paths", "trainer")
+# Nodes that every run has, or every evaluation.
+REQUIRED = {
+    "train": ("callbacks", "data", "encoder", "ensemble", "optimizer", "paths", "trainer"),
+    "evaluate": ("beam", "data", "nucleus", "paths"),
+}
+FOREIGN = (("hydra",), ("experiment",), ("figure",))
+# Numbers that nothing can do without, of parts whose signatures do not say so.
+NEEDED = ("optimizer.lr", "validation_samples")
 LARGEST = 3.4028e38  # of 32 bits
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
-def check_kinds(config: Mapping[str, Any], conf: Path) -> None:
+def check_kinds(config: Mapping[str, Any], conf: Path, program: str = "train") -> None:
     """Raises ``UserError`` for the first option of a resolved ``config`` that is not of its kind.
 
-    Its kind is that of its defaults in the folder ``conf``. Options that have none there, or null among them, may be
-    anything here; so may null: what an option is for may do without it.
+    Its kind is that of its defaults in the folder ``conf``, for the ``program`` train or evaluate. Options that have
+    none there, or null among them, may be anything here; so may null: what an option is for may do without it.
     """
-    known = _defaults(conf)
-    for name in REQUIRED:
+    known = _defaults(conf, program)
+    for name in REQUIRED[program]:
         if not isinstance(config.get(name), Mapping):
             below = ", ".join(sorted(path for path in known if path.startswith(f"{name}.") and path.count(".") == 1))
             raise UserError(
-                f"{name}={spelled(config.get(name))} takes away options that every run has. Give values to single "
+                f"{name}={spelled(config.get(name))} takes away options that are needed. Give values to single "
                 f"ones: {below}."
             )
     # Those at the top first: many below take their values from there.
@@ -74,7 +80,9 @@ def check_kinds(config: Mapping[str, Any], conf: Path) -> None:
 
 def spelled(value: object) -> str:
     """A ``value`` as one types it."""
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if _scalar(value) else str(value)  # type: ignore[call-overload,no-any-return]
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check(path: str, value: Any, known: Mapping[str, tuple[Any, ...]]) -> None:
@@ -88,6 +96,8 @@ def _check(path: str, value: Any, known: Mapping[str, tuple[Any, ...]]) -> None:
     if isinstance(value, float) and not isinf(value) and abs(value) > LARGEST:
         raise UserError(f"{path}={value} is beyond what 32 bits hold. Write a number below {LARGEST:.1e}.")
     defaults = _of(path, known)
+    if value is None and path in NEEDED:
+        raise UserError(f"{path}=null is not a number, which is what belongs there. Write one: {path}={defaults[0]}.")
     if value is None or not defaults or None in defaults:
         return
     usual = defaults[0]
@@ -113,10 +123,6 @@ def _check(path: str, value: Any, known: Mapping[str, tuple[Any, ...]]) -> None:
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _scalar(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _of(path: str, known: Mapping[str, tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -148,13 +154,14 @@ def _own(node: Mapping[str, Any]) -> bool:
 
 
 @lru_cache
-def _defaults(conf: Path) -> dict[str, tuple[Any, ...]]:
+def _defaults(conf: Path, program: str) -> dict[str, tuple[Any, ...]]:
     """Of each option all defaults that files of ``conf`` give it."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(conf.rglob("*.yaml")):
         place = file.relative_to(conf).parent
-        if place.parts[:1] in (("hydra",), ("experiment",), ("figure",)) or file.name in ("evaluate.yaml", "report.yaml"):
+        top = not place.parts and file.stem != program
+        if top or place.parts[:1] in FOREIGN or (program == "evaluate" and place.parts not in ((), ("measures",))):
             continue
         text = file.read_text()
         whole = not place.parts or "@package _global_" in text

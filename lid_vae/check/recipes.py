@@ -1,14 +1,15 @@
 """Recipes that can be called: what they name is there, and what they give it is of the kinds that it takes."""
 
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import Parameter, isclass, signature
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from hydra.utils import get_object
+from hydra._internal.utils import _locate
 
+from lid_vae.check.kinds import ELSEWHERE, spelled
 from lid_vae.errors import UserError
-from lid_vae.run.check.kinds import ELSEWHERE, spelled
 
 __all__ = ["check_recipes"]
 
@@ -66,9 +67,9 @@ def _recipes(node: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 def _called(path: str, target: object) -> Callable[..., Any]:
     found: Any = None
     try:
-        found = get_object(target) if isinstance(target, str) else None
+        found = _locate(target) if isinstance(target, str) else None
     except Exception as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = re.sub(r"\.? *(Are you sure .*)?$", ".", " ".join(str(error).split()), count=1)
         raise UserError(
             f"{path}._target_={target} cannot be found: {reason} Name a class or a function as Python imports it, or "
             "leave it as its group says."
@@ -82,31 +83,41 @@ def _called(path: str, target: object) -> Callable[..., Any]:
 
 
 def _check_arguments(path: str, recipe: Mapping[str, Any], called: Callable[..., Any], given: set[str]) -> None:
-    hints = _hints(called)
+    hints, closed = _hints(called)
     for name, value in recipe.items():
         option = f"{path}.{name}"
+        shown = "{...}" if isinstance(value, Mapping) else spelled(value)
         if value is not None and ELSEWHERE.fullmatch(option):
             continue
+        if closed and name not in hints and name not in FLAGS:
+            raise UserError(
+                f"{option}={shown} is no option of {called.__name__}. Leave it out, or choose another "
+                f"{path.partition('.')[0]}, whose option it is: {path.partition('.')[0]}=<choice>."
+            )
         if name in hints and name not in FLAGS and not _fits(hints[name], value):
             if option not in given and name in given:
                 option = name
-            shown = "{...}" if isinstance(value, Mapping) else spelled(value)
             raise UserError(f"{option}={shown} does not fit: {_described(hints[name])} belongs there.")
 
 
-def _hints(called: Callable[..., Any]) -> dict[str, Any]:
-    """The types of all named arguments; of a class that passes some on to its base those of this as well."""
-    makers = [kind.__init__ for kind in called.__mro__ if "__init__" in vars(kind)] if isclass(called) else [called]
+def _hints(called: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
+    """The types of all named arguments, of a class that passes some on to its base those of this as well.
+
+    And whether these are all that there are.
+    """
+    makers = (
+        [vars(kind)["__init__"] for kind in called.__mro__ if "__init__" in vars(kind)] if isclass(called) else [called]
+    )
     found: dict[str, Any] = {}
     for maker in makers:
         try:
             parameters, hints = signature(maker).parameters.values(), get_type_hints(maker)
         except (NameError, TypeError, ValueError):
-            break  # written in another language, or with names that are imported for type checkers alone
+            return found, False  # written in another language, or with names that are imported for type checkers alone
         found = {**{p.name: hints.get(p.name, Any) for p in parameters if p.kind is not Parameter.VAR_KEYWORD}, **found}
         if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return found
+            return found, bool(found)
+    return found, False
 
 
 def _fits(hint: Any, value: Any) -> bool:
