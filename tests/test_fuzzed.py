@@ -110,3 +110,25 @@ def test_refused_flags(tmp_path: Path, flags: str, words: str) -> None:
 )
 def test_refused_evaluations(tmp_path: Path, options: str, words: str) -> None:
     assert words in Programs(tmp_path).start("evaluate", *options.split()).paragraph
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\x80", b"[" * 100_000, b"[1, 2]", b"a: {b", b"a: &a [*a]", b"3"])
+def test_damaged_files_of_a_run_are_told(tmp_path: Path, content: bytes) -> None:
+    """And left alone: a configuration that cannot be read; a result that is none is made again, as it always was."""
+    programs = Programs(tmp_path)
+    once = ("trainer.max_epochs=1", "seed=0")
+    run = programs.train(*once)
+    config = run.folder / "config.yaml"
+    whole, finished = config.read_bytes(), (run.folder / "result.json").read_bytes()
+    config.write_bytes(content)
+    ending = programs.train(*once)
+    if content:
+        assert "config.yaml is no configuration of a run" in ending.paragraph
+    assert config.read_bytes() == content
+    config.write_bytes(whole)
+    (run.folder / "result.json").write_bytes(content)
+    assert "Traceback" not in programs.train(*once).err
+    edited = finished.replace(b'"elbo"', b'"elbow"')
+    (run.folder / "result.json").write_bytes(edited)
+    assert "has no bound of the validation split" in programs.train(*once).paragraph
+    assert (run.folder / "result.json").read_bytes() == edited
