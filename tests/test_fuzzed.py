@@ -35,6 +35,28 @@ def test_any_options_are_built_or_refused(command: tuple[str, ...]) -> None:
     check_refused(command)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "seed=[0,1]",
+        "seed=[0,1] data.seed=${seed}",
+        "gradient_clip=null",
+        "map=polar map.shears=1 map.shear_bound=null",
+        "map.curvature=1 optimizer.lr=1",
+        "objective=cyclical_annealing",
+        "inference=semi_amortized inference.clip=null",
+        "measures=[distortion,ais]",
+        "callbacks=early_stopping callbacks.early_stopping.min_delta=0",
+        "trainer.precision=32 trainer.log_every_n_steps=null",
+        "data.train_size=100",
+        "logger=default",
+    ],
+)
+def test_what_is_right_is_built(options: str) -> None:
+    ending = played(tuple(options.split()), train=False)
+    assert ending.kind == "works", ending.text
+
+
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(commands())

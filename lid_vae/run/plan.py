@@ -239,7 +239,9 @@ def check_options(cfg: DictConfig) -> None:
         raise UserError(f"The option {name} has no value. Give it one: {name}=<value>.")
     for name, least in LEAST.items():
         check_whole(name, OmegaConf.select(cfg, name), least)
-    check_kinds(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), CONF)  # type: ignore[arg-type]
+    seed = OmegaConf.select(cfg, "seed")
+    one = _stored(cfg, seed[0] if OmegaConf.is_list(seed) and len(seed) else seed, Path())  # what follows the seed too
+    check_kinds(one, CONF)
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
     if cfg.retry not in (None, "failed"):
@@ -276,11 +278,13 @@ def validation_interval(epochs: int, interval: int) -> int:
     return max(k for k in range(1, max(min(epochs, interval), 1) + 1) if epochs % k == 0)
 
 
-def _stored(cfg: DictConfig, seed: int, folder: Path) -> dict[str, Any]:
+def _stored(cfg: DictConfig, seed: Any, folder: Path) -> dict[str, Any]:
     """The configuration of one seed, as plain values."""
     own = copy.deepcopy(cfg)
     with read_write(own), open_dict(own):
-        own.seed, own.paths.run = seed, str(folder)
+        own.seed = seed
+        if own.paths is not None:
+            own.paths.run = str(folder)
     stored = OmegaConf.to_container(own, resolve=True, enum_to_str=True)
     assert isinstance(stored, dict)
     return {str(key): value for key, value in stored.items()}
