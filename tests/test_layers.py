@@ -26,6 +26,7 @@ ORDER = (
     {"train"},
     {"picture", "text"},
     {"log", "diagnosis"},
+    {"check"},
     {"run"},
     {"launch"},
     {"report", "figure"},

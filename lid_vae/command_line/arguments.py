@@ -24,7 +24,7 @@ from lid_vae import seed_range
 from lid_vae.errors import UserError
 from lid_vae.run.names import OPTIONS, PRESETS
 
-__all__ = ["in_todays_words", "is_multirun", "rewrite", "split"]
+__all__ = ["check_flags", "in_todays_words", "is_multirun", "rewrite", "split"]
 
 # Hydra's flags, and how many words follow each ("?": one, where it is not an override).
 _FLAGS: dict[str, int | str] = {
@@ -34,6 +34,9 @@ _FLAGS: dict[str, int | str] = {
     **dict.fromkeys(["--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"], 1),
     **dict.fromkeys(["--info", "-i"], "?"),
 }
+# What the program is to do: one of them.
+_DEEDS = {"--run": "-r", "--multirun": "-m", "--cfg": "-c", "--info": "-i", "--shell-completion": "-sc"}
+_SHELLS = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 _TEXT = re.compile(r"ckpt|interpolate_file|text|paths\..+")
 _SEEDS = re.compile(r"\s*(\d+|\[\s*\d+\s*(,\s*\d+\s*)*\])\s*", re.ASCII)
 _OPTION = re.compile(r"([+~]*)([a-z_]+)((?:\.[\w.]+)?)(=.*)?", re.DOTALL)
@@ -49,6 +52,27 @@ def rewrite(argv: Sequence[str]) -> list[str]:
         raise UserError(f"{shown} shows the configuration of one run. Leave out -m, and give one value to each option.")
     foreign = any(re.fullmatch(r"\+*hydra/sweeper=(?!lid_vae$).*", override) for override in overrides)
     return flags + [_rewrite_override(override, multirun, foreign) for override in overrides]
+
+
+def check_flags(argv: Sequence[str]) -> None:
+    """Raises ``UserError`` for flags in ``argv`` that Hydra refuses by a traceback, or that run a file's code."""
+    flags, overrides = split(argv)
+    names = {flag.partition("=")[0] for flag in flags}
+    if "--experimental-rerun" in names:
+        raise UserError(
+            "--experimental-rerun runs what a pickled file holds, which may be any code: it was refused and nothing in "
+            "the file was run. The command of a run, which its result.json has, does it again with force=true."
+        )
+    asked = [long for long, short in _DEEDS.items() if {long, short} & names]
+    if len(asked) > 1 and not {"--help", "-h", "--hydra-help", "--version"} & names:
+        raise UserError(f"{' and '.join(asked)} are different things to do. Leave out all but one.")
+    if "--resolve" in names and not {"--cfg", "-c", "--help", "-h"} & names:
+        raise UserError("--resolve is about a configuration that is shown. Say so too: --cfg job --resolve.")
+    if asked == ["--shell-completion"] and len([word for word in overrides if _SHELLS.fullmatch(word)]) != 1:
+        raise UserError(
+            "--shell-completion needs one thing to do and a shell: install=, uninstall= or query=, with bash, zsh or "
+            "fish, as in -sc install=bash."
+        )
 
 
 def in_todays_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:

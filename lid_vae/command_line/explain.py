@@ -1,12 +1,13 @@
 """From an exception to one paragraph: what is wrong, where, and how to mend it."""
 
 import errno
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from hydra.errors import CompactHydraException, InstantiationException
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from lid_vae.command_line.options import in_options
 from lid_vae.errors import UserError
@@ -14,6 +15,11 @@ from lid_vae.launch.sweeper import RunFailed
 from lid_vae.system.files import explain_os_error
 
 __all__ = ["explain"]
+
+_ALLOCATION = re.compile(
+    r"DefaultCPUAllocator|Storage size calculation overflowed|Maximum allowed dimension exceeded|array is too big|"
+    r"numel: integer multiplication overflow"
+)
 
 
 def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = None) -> str | None:
@@ -27,6 +33,8 @@ def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = 
             return str(link) if config is None else in_options(link, config)
         if isinstance(link, RunFailed):
             return str(link)
+    if (spent := _memory(error)) is not None:
+        return spent
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error, kind, config)
     # Before OSError: Hydra's error for a missing configuration file is one.
@@ -42,6 +50,20 @@ def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = 
     return None
 
 
+def _memory(error: BaseException) -> str | None:
+    """What is said of an allocation that failed: by NumPy, by torch on a CPU or a GPU, or for want of a number."""
+    for link in _causes(error):
+        text = _one_line(link)
+        if isinstance(link, MemoryError) or type(link).__name__ == "OutOfMemoryError" or _ALLOCATION.search(text):
+            asked = re.search(r"allocate ([\d.]+ ?\w+)", text)
+            amount = f"{asked[1]} at once" if asked else "more than there is"
+            return (
+                f"The memory does not suffice: {amount} was asked for. Use smaller numbers: data.batch_size, samples, "
+                "width or sizes under data."
+            )
+    return None
+
+
 def _causes(error: BaseException | None) -> list[BaseException]:
     """The error and what it was raised from, outermost first."""
     links = []
@@ -53,7 +75,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 def _explain_instantiation(error: InstantiationException, kind: str, config: Mapping[str, Any] | None) -> str | None:
     root = _causes(error)[-1]
-    if root is error:
+    if root is error or isinstance(root, ImportError):
         return _one_line(error)
     known = explain(root, kind, config)
     if known is not None:
@@ -71,6 +93,8 @@ def _explain_configuration(error: BaseException) -> str:
         key = getattr(link, "full_key", None)
         if isinstance(link, MissingMandatoryValue) and key:
             return f"The option {key} has no value. Give it one: {key}=<value>."
+        if isinstance(link, InterpolationResolutionError) and key:
+            return f"{key} refers to what is not there: {str(link).splitlines()[0]}. Correct it: {key}=<value>."
     lines = dict.fromkeys(_one_line(link) for link in links if str(link).strip())
     return " ".join(line if line.endswith((".", "?", "!")) else line + "." for line in lines)
 

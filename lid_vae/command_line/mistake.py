@@ -148,6 +148,12 @@ class _Options:
         group = override.key_or_group
         choices = self.loader.get_group_options(group)
         for choice in _values(override):
+            several = choice if isinstance(choice, list) else [choice]
+            if not override.is_delete() and not all(isinstance(one, str | QuotedString) for one in several):
+                spelled = "null" if choice is None else choice
+                return (
+                    f"{group}={spelled} is no choice. Leave {group} out, or name one of {group}: {', '.join(choices)}."
+                )
             if isinstance(choice, str) and choice not in choices:
                 near = difflib.get_close_matches(choice, choices, n=1)
                 hint = f" Did you mean {group}={near[0]}?" if near else ""

@@ -21,7 +21,7 @@ from lid_vae.run.store import CONF
 __all__ = ["in_options"]
 
 # Rooms whose errors name options already.
-_OWN_WORDS = ("command_line", "figure", "launch", "log", "picture", "report", "run", "system", "text")
+_OWN_WORDS = ("check", "command_line", "figure", "launch", "log", "picture", "report", "run", "system", "text")
 # Groups of conf/ whose choices are named in advice, and whose options have names that no other part shares.
 _GROUPS = (
     "data",

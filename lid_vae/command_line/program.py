@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae import __version__
-from lid_vae.command_line.arguments import in_todays_words, rewrite
+from lid_vae.command_line.arguments import check_flags, in_todays_words, rewrite
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
@@ -56,6 +56,7 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
         for remark in remarks:
             print(f"{prefix(kind)}: {remark}", file=sys.stderr)
         arguments = rewrite(words)
+        check_flags(arguments)
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         with _process_state((typed[0], *arguments), "1"):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
@@ -74,7 +75,8 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
         if job.full_error == "1":
             raise
         text = None
-        if isinstance(error, ConfigCompositionException | OverrideParseException):
+        no_choice = type(error) is ValueError and str(error).startswith("Config group override")  # Hydra's own
+        if no_choice or isinstance(error, ConfigCompositionException | OverrideParseException):
             text = find_mistake(kind, conf, arguments)
         text = text or explain(error, kind)
         if text is None:
@@ -162,7 +164,7 @@ class Job:
         return fmean(bounds) if bounds else nan
 
     def _plan(self, cfg: DictConfig, node: Any) -> Any:
-        overrides = tuple(node.overrides.task)
+        overrides = _as_typed(node.overrides.task)
         sweep = node.mode is RunMode.MULTIRUN
         with self._telling(overrides):
             if sweep and (lost := lost_sweep(node)):
@@ -205,6 +207,11 @@ class Job:
                 f"{prefix(self.kind)}: one run only; add -m for the whole sweep over {', '.join(params)}.",
                 file=sys.stderr,
             )
+
+
+def _as_typed(overrides: Any) -> tuple[str, ...]:
+    """Overrides, their ``${...}`` left as they are: read from a configuration they would be looked up."""
+    return tuple(str(override) for override in OmegaConf.to_container(overrides, resolve=False) or ())
 
 
 def _record_failure(folder: Path, headline: str) -> None:

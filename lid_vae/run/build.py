@@ -1,28 +1,38 @@
 """From a plan to its objects: data, module, hooks, loggers and trainer."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
+from lid_vae.check.kinds import spelled
+from lid_vae.check.memory import within_memory
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
+from lid_vae.inference.base import Inference
+from lid_vae.likelihood.base import Likelihood
 from lid_vae.map.base import Aligned
 from lid_vae.measure import Measure
 from lid_vae.measure.base import Choosy
 from lid_vae.noise import derive_seed, generator
-from lid_vae.prior.base import AggregatePrior
+from lid_vae.objective.base import Objective
+from lid_vae.objective.schedule import Schedule
+from lid_vae.posterior.base import Posterior
+from lid_vae.prior.base import AggregatePrior, Prior
 from lid_vae.run.names import current
+from lid_vae.run.permitted import NEVER
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
 from lid_vae.train.hooks.keepers import Best, Last
 from lid_vae.train.member import Hook
@@ -42,13 +52,15 @@ __all__ = [
 ]
 
 INITIAL_DRAWS = 1000
+SMALLER = "Use a smaller width, depth, latent_dimension or categories."
 
 
 def build_data(recipe: Mapping[str, Any]) -> DataModule:
     """The data module that ``recipe`` makes (its ``_target_`` and options), downloaded where need be, and loaded."""
-    data: Any = instantiate(recipe)
-    data.prepare_data()
-    data.setup()
+    with _building("data", recipe):
+        data = _part("data", recipe, instantiate(recipe), DataModule)
+        data.prepare_data()
+        data.setup()
     return data  # type: ignore[no-any-return]
 
 
@@ -70,15 +82,25 @@ def build_module(
             f"latent_dimension={parts.latent_dimension} exceeds the {features} dimensions of the data. "
             f"Use latent_dimension={features} or less."
         )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), within_memory(SMALLER):
         torch.manual_seed(derive_seed(seed, "initialise"))
-        prior = instantiate(parts.prior)
-        if isinstance(prior, partial):  # it has to know the data's dimension
-            prior = prior(features=features)
-        likelihood = instantiate(parts.likelihood)(instantiate(parts.map), parts.latent_dimension, features)
-        posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
+        with _building("prior", parts.prior):
+            prior = instantiate(parts.prior)
+            if isinstance(prior, partial):  # it has to know the data's dimension
+                prior = prior(features=features)
+        _part("prior", parts.prior, prior, Prior)
+        with _building("likelihood", parts.likelihood):
+            with _building("map", parts.map):
+                make_map = instantiate(parts.map)
+            likelihood = instantiate(parts.likelihood)(make_map, parts.latent_dimension, features)
+        _part("likelihood", parts.likelihood, likelihood, Likelihood)
+        with _building("family", parts.family):
+            posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
+        _part("family", parts.family, posterior, Posterior)
         if parts.normalization is not None:
-            posterior = instantiate(parts.normalization)(posterior)
+            with _building("normalization", parts.normalization):
+                posterior = instantiate(parts.normalization)(posterior)
+            _part("normalization", parts.normalization, posterior, Posterior)
         vae = Autoencoder(prior, likelihood, posterior)
     if data is not None:
         _check_data(likelihood.binary, data)
@@ -92,18 +114,27 @@ def build_module(
             w = prior().sample(INITIAL_DRAWS, generator(seed, "initialise bias"))
         likelihood.eval().initialise(data.mean(), w)  # without dropout
         likelihood.train()
-    module: VAEModule = instantiate(parts.model)(
-        vae=vae,
-        objective=instantiate(parts.objective),
-        inference=instantiate(parts.inference),
-        optimizer=instantiate(parts.optimizer),
-        schedule=instantiate(parts.schedule),
-        seed=seed,
-        gradient_clip=parts.gradient_clip,
-        labels=labels,
-        evaluation_samples=parts.validation_samples,
-    )
-    return module
+    made = {}
+    for name, recipe, kind in (
+        ("objective", parts.objective, Objective),
+        ("inference", parts.inference, Inference),
+        ("schedule", parts.schedule, Schedule),
+    ):
+        with _building(name, recipe):
+            made[name] = _part(name, recipe, instantiate(recipe), kind)
+    with _building("optimizer", parts.optimizer):
+        optimizer = instantiate(parts.optimizer)
+    with _building("model", parts.model):
+        module: VAEModule = instantiate(parts.model)(
+            vae=vae,
+            **made,
+            optimizer=optimizer,
+            seed=seed,
+            gradient_clip=parts.gradient_clip,
+            labels=labels,
+            evaluation_samples=parts.validation_samples,
+        )
+    return _part("model", parts.model, module, VAEModule)  # type: ignore[no-any-return]
 
 
 def build_described(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
@@ -195,6 +226,38 @@ def build_trainer(plan: RunPlan, folder: Path, callbacks: list[pl.Callback], **o
     except (TypeError, ValueError) as error:
         raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
     return trainer
+
+
+@contextmanager
+def _building(name: str, recipe: Mapping[str, Any]) -> Iterator[None]:
+    """Says of what is raised within that the node ``name`` could not be built, and of what."""
+    try:
+        yield
+    except (UserError, InstantiationException, torch.OutOfMemoryError):
+        raise
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise
+        options = ", ".join(
+            f"{name}.{key}={spelled(value)}"
+            for key, value in recipe.items()
+            if not key.startswith("_") and not isinstance(value, Mapping) and value != "" and len(str(value)) < 40
+        )
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(
+            f"{name} cannot be built of its options ({reason.rstrip('.')}). Correct those under it: {options}."
+        ) from error
+
+
+def _part(name: str, recipe: Mapping[str, Any], part: Any, kind: type) -> Any:
+    """The ``part`` that ``recipe`` made for the node ``name``. Raises ``UserError`` where it is of no such ``kind``."""
+    package = type(part).__module__.partition(".")[0]
+    if not isinstance(part, kind) and package in NEVER:  # parts of users' own have to serve, whatever they are
+        raise UserError(
+            f"{name}._target_={recipe.get('_target_')} makes a {type(part).__name__}, and a {kind.__name__} belongs "
+            f"there. Leave it as its group says: {name}=<choice>."
+        )
+    return part
 
 
 def _callbacks(member: MemberPlan) -> list[Any]:

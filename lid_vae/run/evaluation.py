@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from lid_vae.check.kinds import check_kinds, spelled
+from lid_vae.check.memory import check_room
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
@@ -18,6 +21,7 @@ from lid_vae.run.build import build_data, build_measures, check_measures
 from lid_vae.run.load import load_model
 from lid_vae.run.plan import check_whole, labels_of
 from lid_vae.run.record import describe_run, evaluate_split, summary
+from lid_vae.run.store import CONF, without_hydra
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.system.freed_memory import keep_freed_memory
@@ -69,6 +73,11 @@ class EvaluationPlan:
 
 def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> EvaluationPlan:
     """What ``cfg`` asks for; ``overrides`` are what the user gave. Raises ``UserError`` for options out of range."""
+    check_kinds(OmegaConf.to_container(without_hydra(cfg), resolve=True), CONF, "evaluate")  # type: ignore[arg-type]
+    if not isinstance(cfg.ckpt, str) or not cfg.ckpt:
+        raise UserError(
+            f"ckpt={spelled(cfg.ckpt)} is no checkpoint. Name the file: ckpt=runs/.../checkpoints/best.ckpt."
+        )
     if cfg.samples is not None:
         check_whole("samples", cfg.samples, 2)
     if cfg.split not in ("train", "valid", "test"):
@@ -173,6 +182,8 @@ def _answer(plan: EvaluationPlan, module: VAEModule, data: DataModule, folder: P
     """Prints the sentences that ``plan`` asks for, or draws the pictures, and writes them into ``folder``."""
     request = plan.request
     assert request is not None
+    count = request.sample or 0
+    check_room(f"sample={count}", 4 * count * prod(data.shape), "Use a smaller sample.")
     name = f"{plan.ckpt.stem}-{request.digest()}"
     if isinstance(data, TextDataModule):
         page = request.answer(module.eval(), data).page()

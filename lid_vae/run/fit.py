@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 
+from lid_vae.check.recipes import check_recipes
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
@@ -81,8 +82,10 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
             else:
                 outcomes[member.seed] = entry
         if left:
+            check_recipes(plan.options, plan.overrides)
             _say_own_parts(plan)
             data = build_data(plan.data)
+            _check_sizes(data)
             for entries in _groups(plan, left, data, group):
                 started = group.external or group.size == 1
                 own = group if started else find_group(plan.devices)  # each run starts its own processes
@@ -277,6 +280,16 @@ class _Position(AtomicCheckpointIO):
         states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
         own = self.training.state_dict()  # the members have loaded theirs
         return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
+
+
+def _check_sizes(data: DataModule) -> None:
+    """Refuses by ``UserError`` splits of which no measure could have an error."""
+    for part, split in (("valid", data.valid), ("test", data.test)):
+        if len(split) < 2:
+            raise UserError(
+                f"The {part} split of {data.name} has {len(split)} examples, and measures need two at least. Use "
+                f"data.{part}_size=2 or more, or more data."
+            )
 
 
 def _say_own_parts(plan: RunPlan) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from lid_vae.check.kinds import check_kinds, spelled
 from lid_vae.errors import UserError
 from lid_vae.run.names import current
-from lid_vae.run.store import Presets, locate, without_hydra
+from lid_vae.run.store import CONF, Presets, locate, without_hydra
 from lid_vae.system.devices import DeviceOptions
 
 __all__ = [
@@ -238,6 +239,9 @@ def check_options(cfg: DictConfig) -> None:
         raise UserError(f"The option {name} has no value. Give it one: {name}=<value>.")
     for name, least in LEAST.items():
         check_whole(name, OmegaConf.select(cfg, name), least)
+    seed = OmegaConf.select(cfg, "seed")
+    one = _stored(cfg, seed[0] if OmegaConf.is_list(seed) and len(seed) else seed, Path())  # what follows the seed too
+    check_kinds(one, CONF)
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
     if cfg.retry not in (None, "failed"):
@@ -264,7 +268,9 @@ def compile_mode(value: object) -> str | None:
 def check_whole(name: str, value: object, least: int) -> None:
     """Refuses by ``UserError`` a ``value`` of the option ``name`` that is no whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{name}={value} must be a whole number, at least {least}. Use {name}={least} or more.")
+        raise UserError(
+            f"{name}={spelled(value)} must be a whole number, at least {least}. Use {name}={least} or more."
+        )
 
 
 def validation_interval(epochs: int, interval: int) -> int:
@@ -272,11 +278,13 @@ def validation_interval(epochs: int, interval: int) -> int:
     return max(k for k in range(1, max(min(epochs, interval), 1) + 1) if epochs % k == 0)
 
 
-def _stored(cfg: DictConfig, seed: int, folder: Path) -> dict[str, Any]:
+def _stored(cfg: DictConfig, seed: Any, folder: Path) -> dict[str, Any]:
     """The configuration of one seed, as plain values."""
     own = copy.deepcopy(cfg)
     with read_write(own), open_dict(own):
-        own.seed, own.paths.run = seed, str(folder)
+        own.seed = seed
+        if own.paths is not None:
+            own.paths.run = str(folder)
     stored = OmegaConf.to_container(own, resolve=True, enum_to_str=True)
     assert isinstance(stored, dict)
     return {str(key): value for key, value in stored.items()}

@@ -15,15 +15,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from lid_vae.errors import UserError
 from lid_vae.run.names import canonical
-from lid_vae.system.files import read_json
+from lid_vae.system.files import explain_os_error, read_json
 
 __all__ = [
     "CONF",
@@ -43,6 +45,8 @@ __all__ = [
 # Beside the package in a checkout, editable installs included; a wheel has it inside (setup.py).
 _INSTALLED = Path(__file__).resolve().parents[1] / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "conf"
+# What reading a configuration comes to that is none.
+DAMAGE = (yaml.YAMLError, OmegaConfBaseException, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 # What a run that failed in a sweep leaves beside its checkpoints, until it is begun again.
 FAILURE = "failed.json"
 NAMED = ("experiment", "model", "data", "family")
@@ -184,7 +188,7 @@ def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None
     folders = {seed: folder(seed, preset) for seed in seeds}
     for seed, place in folders.items():
         config = place / "config.yaml"
-        if config.exists() and config_hash(resolve(OmegaConf.load(config))) != digest:  # type: ignore[arg-type]
+        if config.exists() and _written_hash(config) != digest:
             folders[seed] = folder(seed, "")
     return digest, folders
 
@@ -201,7 +205,30 @@ def finished_bound(folder: str | Path, config_hash: str) -> float | None:
     """
     if not is_finished(folder, config_hash):
         return None
-    return float(read_json(Path(folder) / "result.json")["validation"]["elbo"])
+    path = Path(folder) / "result.json"
+    try:
+        return float(read_json(path)["validation"]["elbo"])
+    except (LookupError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{path} has no bound of the validation split: it was edited, or written by another program. Put it back "
+            "as it was, or do the run again with force=true."
+        ) from error
+
+
+def _written_hash(config: Path) -> str:
+    """The hash of the configuration in the file ``config`` of a run. Raises ``UserError`` for one that is none."""
+    try:
+        return config_hash(resolve(OmegaConf.load(config)))  # type: ignore[arg-type]
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, and not the reader's
+            raise UserError(explain_os_error(error, config)) from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"{config} is no configuration of a run: it is damaged, or was edited ({reason}). Put it back as it was, "
+            "or move the folder away."
+        ) from error
 
 
 def _stored_hash(folder: Path) -> str | None:

@@ -85,7 +85,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(text)
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is damaged or half-written: it is not JSON ({error}). Delete it and make it again."
         ) from error
