@@ -112,6 +112,7 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
 
 
 def _at(result: Any, path: str) -> float | None:
+    """Of a number in ``result``, by the names that lead to it; None where that holds something else."""
     for name in path.split("."):
-        result = (result or {}).get(name)
-    return result  # type: ignore[no-any-return]
+        result = result.get(name) if isinstance(result, Mapping) else None
+    return None if isinstance(result, str | Mapping | list) else result

@@ -20,7 +20,7 @@ from runs import TINY, Programs
 
 from lid_vae.run.store import CONF
 
-__all__ = ["Ending", "commands", "play"]
+__all__ = ["SECONDS", "Ending", "TooLong", "commands", "play", "spilt"]
 
 # Choices that train in a moment, and from which all others differ by an option.
 CHOICES = {
@@ -140,7 +140,7 @@ def play(command: tuple[str, ...], folder: Path, *, train: bool) -> Ending:
     except BaseException as error:
         return Ending("escaped", "".join(traceback.format_exception(error)))
     said = outcome.out + outcome.err
-    spilt = [str(warning.message) for warning in warned if _spilt(warning)]
+    spilt = [str(warning.message) for warning in warned if spilt(warning)]
     if "Traceback" in said:
         return Ending("traceback", said)
     if spilt:
@@ -152,7 +152,7 @@ def play(command: tuple[str, ...], folder: Path, *, train: bool) -> Ending:
     return Ending("refused", outcome.err)
 
 
-def _spilt(warning: warnings.WarningMessage) -> bool:
+def spilt(warning: warnings.WarningMessage) -> bool:
     return not issubclass(warning.category, DeprecationWarning | PendingDeprecationWarning | ResourceWarning)
 
 

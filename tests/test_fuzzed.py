@@ -1,13 +1,19 @@
-"""Options of any kind end in a run or in one paragraph: never in a traceback, and nothing is spilt."""
+"""Options and files of any kind end in a run or in one paragraph: never in a traceback, and nothing is spilt."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
+import torch
+from fuzzed_files import Change, changes, play_change
 from fuzzing import Ending, commands, play
 from hypothesis import example, given, settings
 from runs import TINY, Programs
+
+MEMORY = 4 << 30
+"""Bytes that the programs may take beside what there is: what asks for more is told in a paragraph too."""
 
 
 @pytest.fixture(autouse=True)
@@ -134,23 +140,67 @@ def test_refused_evaluations(tmp_path: Path, options: str, words: str) -> None:
     assert words in Programs(tmp_path).start("evaluate", *options.split()).paragraph
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\x80", b"[" * 100_000, b"[1, 2]", b"a: {b", b"a: &a [*a]", b"3"])
-def test_damaged_files_of_a_run_are_told(tmp_path: Path, content: bytes) -> None:
-    """And left alone: a configuration that cannot be read; a result that is none is made again, as it always was."""
-    programs = Programs(tmp_path)
-    once = ("trainer.max_epochs=1", "seed=0")
-    run = programs.train(*once)
-    config = run.folder / "config.yaml"
-    whole, finished = config.read_bytes(), (run.folder / "result.json").read_bytes()
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    programs = Programs(tmp_path_factory.mktemp("runs"))
+    programs.train(*ONCE, "-m", "seed=0-1")
+    return programs
+
+
+ONCE = ("model=gmvae", "trainer.max_epochs=1")
+RUBBISH = [b"", b"\x00\xff\x80", b"[" * 100_000, b"[1, 2]", b"a: {b", b"a: &a [*a]", b"3"]
+
+
+@pytest.mark.parametrize("content", [*RUBBISH, b"{}", b'{"config_hash": "aaaaaaaa"}'])
+def test_a_result_that_is_none_is_told_and_left_alone(two_runs: Programs, tmp_path: Path, content: bytes) -> None:
+    """Never written over and never counted as finished; the other runs of a sweep are finished as before."""
+    folder = Path(shutil.copytree(two_runs.folder, tmp_path / "copy"))
+    (result,) = folder.glob("runs/default/*/seed-0/result.json")
+    result.write_bytes(content)
+    sweep = Programs(folder).train(*ONCE, "-m", "seed=0-1")
+    assert sweep.status == 1
+    assert f"{result} is" in sweep.err
+    assert "left alone" in sweep.err
+    assert "1 of 2 runs failed" in sweep.err
+    assert "seed-1" in sweep.out
+    assert result.read_bytes() == content
+    assert not (result.parent / "failed.json").exists()
+
+
+def test_a_result_without_a_bound_is_told(two_runs: Programs, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(two_runs.folder, tmp_path / "copy"))
+    (result,) = folder.glob("runs/default/*/seed-0/result.json")
+    edited = result.read_bytes().replace(b'"elbo"', b'"elbow"')
+    result.write_bytes(edited)
+    assert "has no bound of the validation split" in Programs(folder).train(*ONCE, "seed=0").paragraph
+    assert result.read_bytes() == edited
+
+
+@pytest.mark.parametrize("content", RUBBISH)
+def test_a_configuration_that_is_none_is_told_and_left_alone(
+    two_runs: Programs, tmp_path: Path, content: bytes
+) -> None:
+    folder = Path(shutil.copytree(two_runs.folder, tmp_path / "copy"))
+    (config,) = folder.glob("runs/default/*/seed-0/config.yaml")
     config.write_bytes(content)
-    ending = programs.train(*once)
-    if content:
-        assert "config.yaml is no configuration of a run" in ending.paragraph
+    assert Programs(folder).train(*ONCE, "seed=0").status == 0  # it is finished: nobody asks
+    (config.parent / "result.json").unlink()
+    assert "config.yaml is no configuration of a run" in Programs(folder).train(*ONCE, "seed=0").paragraph
     assert config.read_bytes() == content
-    config.write_bytes(whole)
-    (run.folder / "result.json").write_bytes(content)
-    assert "Traceback" not in programs.train(*once).err
-    edited = finished.replace(b'"elbo"', b'"elbow"')
-    (run.folder / "result.json").write_bytes(edited)
-    assert "has no bound of the validation split" in programs.train(*once).paragraph
-    assert (run.folder / "result.json").read_bytes() == edited
+
+
+@settings(max_examples=8)
+@example(("seed-0/result.json", "device", None))
+@example(("seed-2/checkpoints/last.ckpt", "edited", (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(()))))
+@given(changes())
+def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> None:
+    ending = play_change(change, MEMORY)
+    assert ending.sound, f"{change}\n{ending.kind}: {ending.text}"
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(changes())
+def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -> None:
+    ending = play_change(change, MEMORY)
+    assert ending.sound, f"{change}\n{ending.kind}: {ending.text}"

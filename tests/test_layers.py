@@ -15,6 +15,7 @@ ORDER = (
     {"errors", "noise", "shapes", "symbols"},
     {"seed_range", "shown"},
     {"system"},
+    {"result"},
     {"data"},
     {"map", "distribution"},
     {"metrics"},

@@ -118,7 +118,10 @@ class Job:
         """The value of the job of a ``plan`` of which nothing is left to do, having said so; None of any other."""
         if self.kind != "train" or plan.force:
             return None
-        bounds = [finished_bound(member.folder, plan.digest) for member in plan.members]
+        try:
+            bounds = [finished_bound(member.folder, plan.digest) for member in plan.members]
+        except UserError:
+            return None  # which the job says
         found = [bound for bound in bounds if bound is not None]
         if len(found) < len(bounds):
             return None
@@ -215,7 +218,9 @@ def _as_typed(overrides: Any) -> tuple[str, ...]:
 
 
 def _record_failure(folder: Path, headline: str) -> None:
-    """``failed.json`` in a run's folder: the report names the run and its error."""
+    """``failed.json`` in a run's folder, unless that is finished: the report names the run and its error."""
+    if (folder / "result.json").exists():
+        return
     try:
         write_json_atomic(folder / FAILURE, {"error": headline, "version": __version__, "command": typed_command()})
     except UserError as error:

@@ -177,5 +177,5 @@ def at_least_one(**sizes: int | None) -> None:
         UserError: naming the argument.
     """
     for name, size in sizes.items():
-        if size is not None and (not isinstance(size, Integral) or size < 1):
+        if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or size < 1):
             raise UserError(f"{name}={size} must be at least 1, a whole number.")

@@ -13,6 +13,7 @@ from lid_vae.errors import UserError
 from lid_vae.launch.manifest import expected_seeds
 from lid_vae.run.store import FAILURE
 from lid_vae.seed_range import seed_text
+from lid_vae.system.files import read_file
 from lid_vae.system.lock import STALE, Owner, is_held, owner_of
 
 __all__ = ["STATES", "RunState", "describe_states", "read_states"]
@@ -138,10 +139,10 @@ def _missing(folder: Path, states: list[RunState]) -> Iterator[RunState]:
 def _read(path: Path) -> object:
     """The value in a JSON file; None where there is no file, "" where it is damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return ""
 
 

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lid_vae.errors import UserError
+from lid_vae.log.metrics_file import read_metrics
 from lid_vae.system.files import write_atomic
 
 __all__ = ["CSVLogger"]
@@ -32,7 +35,7 @@ class CSVLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         step = step or 0
         if not self.resumed:
-            self.rows = {old: row for old, row in self._read().items() if old < step}
+            self.rows = {old: row for old, row in self._read().items() if 0 <= old < step}
             self.resumed = True
         self.rows.setdefault(step, {}).update(metrics)
         self.changed = True
@@ -55,6 +58,11 @@ class CSVLogger(Logger):
         self.save()
 
     def _read(self) -> dict[int, dict[str, float]]:
-        with self.path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {int(row.pop("step")): {k: float(v) for k, v in row.items() if v} for row in rows}
+        """What was logged before; of a damaged file nothing, and that is set aside."""
+        try:
+            return read_metrics(self.path)
+        except UserError as error:
+            aside = self.path.with_name("metrics.damaged.csv")
+            os.replace(self.path, aside)
+            print(f"{error} It was set aside as {aside.name}: the curves of this run begin here.", flush=True)
+            return {}

@@ -13,14 +13,14 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 
+from lid_vae.check.divisible import check_divisible, check_sizes
 from lid_vae.check.recipes import check_recipes
+from lid_vae.check.resumable import check_position, check_resumable
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
-from lid_vae.likelihood.base import CalibratedLikelihood
 from lid_vae.likelihood.linear_theory import collapse_expected
 from lid_vae.log.loggers import finish_loggers
-from lid_vae.posterior.base import CalibratedPosterior
 from lid_vae.run.build import (
     build_callbacks,
     build_data,
@@ -34,7 +34,7 @@ from lid_vae.run.names import current_checkpoint
 from lid_vae.run.permitted import own_packages
 from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import summary
-from lid_vae.run.store import FAILURE, finished_bound
+from lid_vae.run.store import FAILURE, check_config, finished_bound
 from lid_vae.seed_range import seed_text
 from lid_vae.system.checkpoint import AtomicCheckpointIO, load_checkpoint
 from lid_vae.system.denormals import denormals_flushed
@@ -85,7 +85,13 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
             check_recipes(plan.options, plan.overrides)
             _say_own_parts(plan)
             data = build_data(plan.data)
-            _check_sizes(data)
+            check_sizes(data)
+            for entry in [entry for entry in left if entry.member.last.exists() and not plan.force]:
+                try:
+                    _check_last(plan, entry.member, data)
+                except UserError as error:
+                    outcomes[entry.member.seed] = error
+                    left.remove(entry)
             for entries in _groups(plan, left, data, group):
                 started = group.external or group.size == 1
                 own = group if started else find_group(plan.devices)  # each run starts its own processes
@@ -132,10 +138,12 @@ class Entry:
 
 def _enter(plan: RunPlan, member: MemberPlan, locks: ExitStack) -> Entry | Outcome:
     """The run, locked; or its outcome, if it is finished, or left alone."""
-    before = finished_before(plan, member)
-    if before is not None:
-        return before
     try:
+        before = finished_before(plan, member)
+        if before is not None:
+            return before
+        if not plan.force:
+            check_config(member.folder)
         if plan.failed_only and not (member.folder / FAILURE).exists():
             raise LeftAlone(f"{member.folder} has not failed: left alone by retry=failed.")
         held = locks.enter_context(claim(member.folder))
@@ -206,7 +214,7 @@ def _train_together(
         for own in plan.members:
             module = build_described(plan, own, data)
             if group.size > 1:
-                _check_divisible(module)
+                check_divisible(module)
             if not members:
                 _say_threshold(module, data)
             last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
@@ -282,16 +290,6 @@ class _Position(AtomicCheckpointIO):
         return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
 
 
-def _check_sizes(data: DataModule) -> None:
-    """Refuses by ``UserError`` splits of which no measure could have an error."""
-    for part, split in (("valid", data.valid), ("test", data.test)):
-        if len(split) < 2:
-            raise UserError(
-                f"The {part} split of {data.name} has {len(split)} examples, and measures need two at least. Use "
-                f"data.{part}_size=2 or more, or more data."
-            )
-
-
 def _say_own_parts(plan: RunPlan) -> None:
     """Prints, before training, which parts are no part of this program, and what evaluating them takes."""
     for target, package in own_packages(plan.members[0].config).items():
@@ -342,25 +340,15 @@ def _last_checkpoint(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None
             f"{member.last} belongs to another configuration ({found}, not {plan.digest}). Move it away, or use "
             "force=true."
         )
+    check_position(member.last, checkpoint)
     return current_checkpoint(checkpoint)
 
 
-def _check_divisible(module: VAEModule) -> None:
-    """Refuses by ``UserError`` to divide batches whose examples depend on each other."""
-    for part, divisible, fix in (
-        (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "normalization=null"),
-        (
-            module.vae.likelihood,
-            not isinstance(module.vae.likelihood, CalibratedLikelihood),
-            "likelihood=gaussian",
-        ),
-        (module.objective, module.objective.by_example, "objective=elbo"),
-    ):
-        if not divisible:
-            raise UserError(
-                f"{type(part).__name__} takes averages over a batch, and each of several devices would take its own. "
-                f"Use trainer.devices=1, or {fix}."
-            )
+def _check_last(plan: RunPlan, member: MemberPlan, data: DataModule) -> None:
+    """Refuses by ``UserError`` to go on from what does not fit: no other seed, which trains along, notices."""
+    last = _last_checkpoint(plan, member)
+    if last is not None:
+        check_resumable(member.last, last, build_described(plan, member, data), build_hooks(member))
 
 
 @contextmanager

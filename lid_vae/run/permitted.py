@@ -23,7 +23,7 @@ from lid_vae.posterior.encoder import Encoder
 from lid_vae.prior.base import Prior
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["check_targets", "own_packages"]
+__all__ = ["BUILT", "check_targets", "own_packages"]
 
 # The nodes of a configuration that evaluation instantiates, and the packages whose public names they may call.
 BUILT = (

@@ -13,6 +13,7 @@ from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule, Part
 from lid_vae.map.base import InjectiveMap
 from lid_vae.measure import DrawMeasure, Evaluator, Measure, SplitMeasure, Subject
+from lid_vae.run.plan import select
 from lid_vae.system.invocation import typed_command
 from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
@@ -118,22 +119,25 @@ def split_evaluator(
     )
 
 
-def summary(result: dict[str, Any]) -> str:
-    """One line with AU, KL, MI and LL of a ``result``."""
-    z = result["latent"]["z"]
-    accuracy = result.get("accuracy")
+def summary(result: Mapping[str, Any]) -> str:
+    """One line with AU, KL, MI and LL of a ``result``; what is not finite there, or missing, is a dash."""
+
+    def shown(path: str, digits: int = 3) -> str:
+        value = select(result, path)
+        return "-" if value is None else f"{value:.{digits}f}"
+
     parts = [
-        f"AU {z['au']:.2f}",
-        f"KL {z['kl']:.3f}",
-        f"MI {z['mi']:.3f}",
-        f"LL {result['ll']['mean']:.3f} +- {result['ll']['se']:.3f} ({result['ll']['samples']} samples)",
+        f"AU {shown('latent.z.au', 2)}",
+        f"KL {shown('latent.z.kl')}",
+        f"MI {shown('latent.z.mi')}",
+        f"LL {shown('ll.mean')} +- {shown('ll.se')} ({select(result, 'll.samples')} samples)",
     ]
-    if accuracy is not None:
-        parts.append(f"accuracy {accuracy:.3f}")
-    if "w" in result["latent"]:
-        w = result["latent"]["w"]
-        parts.append(f"[w: AU {w['au']:.2f}, KL {w['kl']:.2f}]")
-    return f"{result['model']} on {result['data']}, {result['split']}, nats: " + "  ".join(parts)
+    if result.get("accuracy") is not None:
+        parts.append(f"accuracy {shown('accuracy')}")
+    if select(result, "latent.w") is not None:
+        parts.append(f"[w: AU {shown('latent.w.au', 2)}, KL {shown('latent.w.kl', 2)}]")
+    names = [str(result.get(name)) for name in ("model", "data", "split")]
+    return f"{names[0]} on {names[1]}, {names[2]}, nats: " + "  ".join(parts)
 
 
 def _units(data: DataModule) -> dict[str, float]:

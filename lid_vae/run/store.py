@@ -6,9 +6,12 @@ differs from what the named choices alone give.
 
 import copy
 import hashlib
+import io
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -24,14 +27,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from lid_vae.errors import UserError
+from lid_vae.result import read_result
 from lid_vae.run.names import canonical
-from lid_vae.system.files import explain_os_error, read_json
+from lid_vae.system.files import explain_os_error, read_file
 
 __all__ = [
     "CONF",
     "FAILURE",
     "IGNORED",
     "Presets",
+    "check_config",
     "config_hash",
     "finished_bound",
     "is_finished",
@@ -46,7 +51,16 @@ __all__ = [
 _INSTALLED = Path(__file__).resolve().parents[1] / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "conf"
 # What reading a configuration comes to that is none.
-DAMAGE = (yaml.YAMLError, OmegaConfBaseException, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+DAMAGE = (
+    yaml.YAMLError,
+    OmegaConfBaseException,
+    AttributeError,
+    OSError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 # What a run that failed in a sweep leaves beside its checkpoints, until it is begun again.
 FAILURE = "failed.json"
 NAMED = ("experiment", "model", "data", "family")
@@ -173,7 +187,7 @@ def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None
     """The hash of the configuration that ``cfg`` is, and the folder of the run of each of ``seeds``.
 
     Nothing is created. Where the folder that the presets name holds another configuration (the presets have changed
-    since), the hash joins.
+    since), the hash joins. What cannot be read there counts as this one: ``check_config`` refuses it.
     """
     resolved = resolve(cfg)
     digest, choices = config_hash(resolved), resolved["choices"]
@@ -187,9 +201,9 @@ def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None
 
     folders = {seed: folder(seed, preset) for seed in seeds}
     for seed, place in folders.items():
-        config = place / "config.yaml"
-        if config.exists() and _written_hash(config) != digest:
-            folders[seed] = folder(seed, "")
+        with suppress(UserError):
+            if _written_hash(place) not in (digest, None):
+                folders[seed] = folder(seed, "")
     return digest, folders
 
 
@@ -199,44 +213,58 @@ def is_finished(folder: str | Path, config_hash: str) -> bool:
 
 
 def finished_bound(folder: str | Path, config_hash: str) -> float | None:
-    """The validation bound, nats per example, of a finished run in ``folder``; None of any other.
+    """The validation bound, nats per example, of the finished run in ``folder``; None of one without a result.
 
-    ``config_hash`` is what ``is_finished`` compares.
+    ``config_hash`` is what ``is_finished`` compares. Raises ``UserError`` where there is a ``result.json`` that is
+    damaged, or not of this run.
     """
-    if not is_finished(folder, config_hash):
-        return None
     path = Path(folder) / "result.json"
-    try:
-        return float(read_json(path)["validation"]["elbo"])
-    except (LookupError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    if not os.path.lexists(path):
+        return None
+    result = read_result(path)
+    bound = (result.get("validation") or {}).get("elbo")
+    found = result.get("config_hash")
+    if found != config_hash or bound is None:
+        fault = "has no bound of the validation split" if found == config_hash else f"is of another run ({found})"
         raise UserError(
-            f"{path} has no bound of the validation split: it was edited, or written by another program. Put it back "
-            "as it was, or do the run again with force=true."
-        ) from error
+            f"{path} {fault}: it was edited, or written by another program, and was left alone with its run. Put it "
+            "back as it was, or do the run again with force=true."
+        )
+    return float(bound)
 
 
-def _written_hash(config: Path) -> str:
-    """The hash of the configuration in the file ``config`` of a run. Raises ``UserError`` for one that is none."""
+def check_config(folder: Path) -> None:
+    """Raises ``UserError`` where the run in ``folder`` has a ``config.yaml`` that is damaged, or none."""
+    _written_hash(folder)
+
+
+def _written_hash(folder: Path) -> str | None:
+    """The hash of the configuration of the run in ``folder``; None where none is written. Raises ``UserError``."""
+    path = folder / "config.yaml"
+    if not os.path.lexists(path):
+        return None
     try:
-        return config_hash(resolve(OmegaConf.load(config)))  # type: ignore[arg-type]
-    except (*DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, and not the reader's
-            raise UserError(explain_os_error(error, config)) from error
+        content = read_file(path)
+    except OSError as error:
+        raise UserError(explain_os_error(error, path)) from error
+    try:
+        config = resolve(OmegaConf.load(io.StringIO(content.decode())))  # type: ignore[arg-type]
+        if not isinstance(config.get("choices"), dict):
+            raise ValueError("it holds no choices")
+        return config_hash(config)
+    except DAMAGE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
-            f"{config} is no configuration of a run: it is damaged, or was edited ({reason}). Put it back as it was, "
-            "or move the folder away."
+            f"{path} is no configuration of a run: it is damaged, or was edited ({reason}), and was left alone with "
+            "its run. Put it back as it was, or move the folder away."
         ) from error
 
 
 def _stored_hash(folder: Path) -> str | None:
     try:
-        result = read_json(folder / "result.json")
+        stored = read_result(folder / "result.json").get("config_hash")
     except UserError:
         return None
-    stored = result.get("config_hash") if isinstance(result, dict) else None
     return stored if isinstance(stored, str) else None
 
 

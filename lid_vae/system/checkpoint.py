@@ -3,7 +3,6 @@
 import io
 import pickle
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,11 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lid_vae.errors import UserError
-from lid_vae.system.files import explain_os_error, write_atomic
+from lid_vae.system.files import explain_os_error, read_file, write_atomic
 
 __all__ = ["AtomicCheckpointIO", "load_checkpoint"]
 
 DESCRIPTION = ("config", "config_hash", "checksum", "shape", "labels", "step")
-# What the reader of PyTorch comes to when bytes are missing or wrong.
-DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-)
 WHICH = "Use a best.ckpt or last.ckpt from the checkpoints folder of a run."
 
 
@@ -59,7 +46,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         use = f"Use {path / inside}." if inside else WHICH
         raise UserError(f"{path} is a folder, and a checkpoint is a file. {use}")
     try:
-        content = io.BytesIO(path.read_bytes())  # whole, so that an OSError is the disk's and not the reader's
+        content = io.BytesIO(read_file(path))  # whole, so that an OSError is the disk's and not the reader's
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
     try:
@@ -70,16 +57,54 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is no checkpoint of this program, or holds code: it was refused and nothing in it was run. {WHICH}"
         ) from error
-    except DAMAGE as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the reader comes to where bytes are missing or wrong
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise UserError(
             f"{path} is no checkpoint, or is truncated or damaged ({reason}). Copy it again, or train the run again "
             f"(force=true). {WHICH}"
         ) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or not _describes(checkpoint.get("lid_vae")):
+    described = isinstance(checkpoint, dict) and isinstance(checkpoint.get("state_dict"), dict)
+    if not described or not _describes(checkpoint.get("lid_vae")):
         raise UserError(f"{path} is a checkpoint of another program: it does not describe an lid_vae model. {WHICH}")
-    return checkpoint
+    fault = _fault(checkpoint)
+    if fault is not None:
+        raise UserError(f"{path} is damaged, or was edited: {fault}. Copy it again, or train the run again. {WHICH}")
+    return checkpoint  # type: ignore[no-any-return]
 
 
 def _describes(description: object) -> bool:
     return isinstance(description, dict) and set(DESCRIPTION) <= set(description)
+
+
+def _fault(checkpoint: dict[str, Any]) -> str | None:
+    """What in it is of no kind that this program writes."""
+    for name, value in checkpoint["state_dict"].items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            return f"{name} is no weight"
+    said = checkpoint["lid_vae"]
+    if not isinstance(said["config"], dict) or not _plain(said["config"]):
+        return "its configuration holds what is no option"
+    for name in ("config_hash", "version", "checksum"):
+        if name in said and not isinstance(said[name], str):
+            return f"{name} is no text"
+    for name in ("step", "steps", "labels", "longest"):
+        if said.get(name) is not None and not (type(said[name]) is int and 0 <= said[name] < 2**53):
+            return f"{name} is no count"
+    shape = said["shape"]
+    if not isinstance(shape, list | tuple) or not all(type(size) is int and 0 < size < 2**31 for size in shape):
+        return "shape is none"
+    words = said.get("vocabulary")
+    if words is not None and not (isinstance(words, list | tuple) and all(isinstance(word, str) for word in words)):
+        return "vocabulary is no list of words"
+    return None
+
+
+def _plain(node: object) -> bool:
+    """Whether it is made of what a configuration can hold."""
+    if isinstance(node, dict):
+        return all(isinstance(key, str | int) and _plain(value) for key, value in node.items())
+    if isinstance(node, list | tuple):
+        return all(map(_plain, node))
+    return node is None or isinstance(node, bool | int | float | str)

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from uuid import uuid4
 
 from lid_vae.errors import UserError
 
-__all__ = ["explain_os_error", "read_json", "remove_unfinished", "write_atomic", "write_json_atomic"]
+__all__ = ["explain_os_error", "read_file", "read_json", "remove_unfinished", "write_atomic", "write_json_atomic"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_ENDLESS = "a device or a pipe, and no ordinary file"
 
 
 def explain_os_error(error: OSError, path: str | os.PathLike[str] | None = None) -> str:
@@ -37,9 +39,20 @@ def explain_os_error(error: OSError, path: str | os.PathLike[str] | None = None)
         mend = "It does not exist: check the spelling of the path."
     elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         mend = "A file stands where a folder is expected, or the reverse: move it, or choose another path."
+    elif error.strerror == _ENDLESS:
+        mend = "Name the file itself."
     else:
         mend = "Check that the disk or network share is there and readable."
     return f"Could not read or write {where} ({reason}). {mend}"
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All of the file ``path``. Raises ``OSError`` as ``open`` does, and for a device or a pipe: it may have no end."""
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, _ENDLESS, os.fspath(path))
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -81,8 +94,7 @@ def write_json_atomic(path: str | os.PathLike[str], value: Any) -> None:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The value in the JSON file ``path``. Raises ``UserError`` where it is missing, unreadable or damaged."""
     try:
-        text = Path(path).read_bytes().decode()
-        return json.loads(text)
+        return json.loads(read_file(path).decode())
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
     except (ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from lid_vae.errors import UserError
-from lid_vae.system.files import explain_os_error
+from lid_vae.system.files import explain_os_error, read_file
 
 __all__ = ["BEAT", "STALE", "Claim", "LeftAlone", "Owner", "claim", "is_held", "lock_path", "owner_of"]
 
@@ -84,7 +84,7 @@ def owner_of(path: Path) -> tuple[Owner | None, float] | None:
     """
     try:
         age = time.time() - path.stat().st_mtime
-        text = path.read_bytes()
+        text = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -92,7 +92,7 @@ def owner_of(path: Path) -> tuple[Owner | None, float] | None:
     try:
         stored = json.loads(text)
         return Owner(**{field.name: stored[field.name] for field in fields(Owner)}), age
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, RecursionError, TypeError):
         return None, age
 
 

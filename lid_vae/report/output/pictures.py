@@ -1,8 +1,8 @@
 """Pictures and texts of a table's runs: learning curves, KL by dimension, use of the categories, depth, runs' own."""
 
 import base64
-import csv
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lid_vae.errors import UserError
+from lid_vae.log.metrics_file import read_metrics
 from lid_vae.picture.drawing import png
 from lid_vae.report.numbers.analysis import Analysed, Line
 from lid_vae.report.study.study import Row
@@ -160,11 +162,11 @@ def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for seed in row.seeds:
         path = row.run_folder(seed) / "metrics.csv"
         if path.is_file():
-            with path.open(newline="") as file:
-                written = list(csv.DictReader(file))
-            runs.append(
-                {name: {int(line["step"]): float(line[name]) for line in written if line.get(name)} for name in CURVES}
-            )
+            with suppress(UserError):  # a damaged one has no curve
+                written = read_metrics(path)
+                runs.append(
+                    {name: {step: line[name] for step, line in written.items() if name in line} for name in CURVES}
+                )
     found = {}
     for name in CURVES:
         having = [run[name] for run in runs if run[name]]

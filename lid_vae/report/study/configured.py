@@ -7,9 +7,11 @@ from typing import Any
 
 import yaml
 
+from lid_vae.result import check_result
 from lid_vae.run.names import current
 from lid_vae.run.plan import labels_of
 from lid_vae.run.store import IGNORED
+from lid_vae.system.files import read_file
 
 __all__ = ["Config", "differences", "read_config", "same_data", "settings"]
 
@@ -17,6 +19,7 @@ Config = Mapping[str, Any]
 # Of the data, what leaves the observations as they are.
 NOT_OF_DATA = ("root", "train_seed", "batch_size", "eval_batch_size")
 # libyaml is ten times as fast, and not everywhere.
+DAMAGE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError, yaml.YAMLError)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -24,11 +27,11 @@ def read_config(place: Path) -> Config | None:
     """The ``config.yaml`` of any run of the configuration in ``place``; None where none can be read."""
     for path in sorted(place.glob("seed-*/config.yaml")):
         try:
-            config = yaml.load(path.read_bytes(), _Loader)
-        except (OSError, ValueError, yaml.YAMLError):
+            config = current(yaml.load(read_file(path), _Loader))
+            check_result(settings(config))
+        except DAMAGE:
             continue
-        if isinstance(config, dict):
-            return current(config)  # type: ignore[no-any-return]
+        return config  # type: ignore[no-any-return]
     return None
 
 

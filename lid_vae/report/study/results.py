@@ -14,7 +14,9 @@ from lid_vae.launch.manifest import expected_seeds
 from lid_vae.report.study.configured import same_data
 from lid_vae.report.study.naming import label
 from lid_vae.report.study.study import REFERENCES, Row, Study, Table, say_missing
+from lid_vae.result import check_result, read_result
 from lid_vae.run.store import FAILURE
+from lid_vae.system.files import read_file
 
 __all__ = ["read"]
 
@@ -91,13 +93,13 @@ class _Found:
         for name in sorted(names, key=lambda name: name == "result.json"):
             path = folder / name
             try:
-                result = json.loads(path.read_bytes())
                 if name == FAILURE:
-                    reason = f"failed: {result['error']}"
+                    reason = f"failed: {check_result(json.loads(read_file(path)))['error']}"
                     continue
+                result = read_result(path)
                 key, seed = _key(result), int(result["seed"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                why = f"has no {error}" if isinstance(error, KeyError) else "is half-written or no result"
+            except (OSError, ValueError, KeyError, RecursionError, TypeError) as error:
+                why = f"has no {error}" if isinstance(error, KeyError) else "is half-written, edited or no result"
                 self.notes.append(f"{path} {why}: counted as missing. Delete it and run the command again.")
                 reason = f"{name} damaged" if name == "result.json" else reason
                 continue
