@@ -3,15 +3,10 @@
 import io
 import json
 import math
-import os
-import resource
 import shutil
-import signal
 import tempfile
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +14,12 @@ from unittest import mock
 
 import torch
 import yaml
-from fuzzing import SECONDS, Ending, TooLong, spilt
+from fuzzing import Ending, judged
 from hypothesis import strategies as st
-from runs import Programs, digest
+from runs import Outcome, Programs, digest
 
+import lid_vae
+from lid_vae.errors import UserError
 from lid_vae.report.__main__ import main as report
 from lid_vae.sweep import main as sweep
 from lid_vae.train.ensemble import Ensemble
@@ -202,81 +199,29 @@ def play_change(done: Change, memory: int = 0) -> Ending:
 
 def _play(command: str, folder: Path, memory: int) -> Ending:
     programs = Programs(folder)
-    start: dict[str, Callable[[], Any]] = {
+    start: dict[str, Callable[[], Outcome]] = {
         "train": lambda: programs.train(*OPTIONS, "-m", "seed=0-2"),
         "evaluate": lambda: programs.evaluate(place(folder) / FINISHED / "checkpoints" / "best.ckpt"),
         "report": lambda: _captured(lambda: report([str(folder / "runs")])),
         "status": lambda: _captured(lambda: sweep(["status", str(folder / "runs")])),
         "load": lambda: _loaded(place(folder) / FINISHED / "checkpoints" / "best.ckpt"),
     }
-    try:
-        with warnings.catch_warnings(record=True) as warned, time_limit(), memory_limit(memory):
-            warnings.simplefilter("always")
-            found = start[command]()
-    except TooLong:
-        return Ending("too long", "")
-    except BaseException as error:
-        return Ending("escaped", "".join(traceback.format_exception(error)))
-    status, said, err = (found.status, found.out + found.err, found.err) if hasattr(found, "out") else found
-    if "Traceback" in said:
-        return Ending("traceback", said)
-    if any(map(spilt, warned)):
-        return Ending("warning", str(next(filter(spilt, warned)).message))
-    if status == 0:
-        return Ending("works", "")
-    # A sweep says of each run what became of it.
-    lines = err.strip().splitlines()
-    if status != 1 or not lines or (command != "train" and len(lines) != 1):
-        return Ending("not one paragraph", said)
-    return Ending("refused", err)
+    return judged(start[command], memory, 3 if command == "train" else 1)
 
 
-def _captured(work: Callable[[], object]) -> tuple[int, str, str]:
+def _captured(work: Callable[[], object]) -> Outcome:
     out, err, status = io.StringIO(), io.StringIO(), 0
     try:
         with redirect_stdout(out), redirect_stderr(err):
             work()
     except SystemExit as stop:
         status = int(stop.code or 0)
-    return status, out.getvalue() + err.getvalue(), err.getvalue()
+    return Outcome(status, out.getvalue(), err.getvalue())
 
 
-def _loaded(path: Path) -> tuple[int, str, str]:
-    import lid_vae
-
+def _loaded(path: Path) -> Outcome:
     try:
         lid_vae.load(path)
-    except ValueError as error:
-        if "UserError" not in type(error).__name__:
-            raise
-        return 1, str(error), str(error)
-    return 0, "", ""
-
-
-@contextmanager
-def time_limit(seconds: int = SECONDS) -> Iterator[None]:
-    """Raises ``TooLong`` within, after so many ``seconds``."""
-
-    def stop(*_: object) -> None:
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def memory_limit(size: int) -> Iterator[None]:
-    """No more than ``size`` bytes of addresses beside those that the process has; 0: no limit."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    if size:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+    except UserError as error:
+        return Outcome(1, "", str(error))
+    return Outcome(0, "", "")

@@ -1,14 +1,15 @@
 """Command lines that nobody would type on purpose: options of the composed configuration, with values of any kind."""
 
+import os
+import resource
 import signal
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
@@ -16,11 +17,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from runs import TINY, Programs
+from runs import TINY, Outcome, Programs
 
 from lid_vae.run.store import CONF
 
-__all__ = ["SECONDS", "Ending", "TooLong", "commands", "play", "spilt"]
+__all__ = ["Ending", "commands", "judged", "play"]
 
 # Choices that train in a moment, and from which all others differ by an option.
 CHOICES = {
@@ -129,10 +130,19 @@ def tiny(command: tuple[str, ...]) -> tuple[str, ...]:
 def play(command: tuple[str, ...], folder: Path, *, train: bool) -> Ending:
     """How the program ends on ``command``, its runs below ``folder``; without ``train`` where training begins."""
     programs = Programs(folder)
+    with _stopped(train):
+        return judged(lambda: programs.train(*command, tiny=tiny(command)))
+
+
+def judged(work: Callable[[], Outcome], memory: int = 0, runs: int = 1) -> Ending:
+    """How a program ends, called by ``work``, which takes no more ``memory`` (bytes beside what there is; 0: any).
+
+    One of several ``runs`` may say more than a paragraph: of each what became of it.
+    """
     try:
-        with warnings.catch_warnings(record=True) as warned, _time_limit(), _stopped(train):
+        with warnings.catch_warnings(record=True) as warned, time_limit(), memory_limit(memory):
             warnings.simplefilter("always")
-            outcome = programs.train(*command, tiny=tiny(command))
+            outcome = work()
     except Built:
         return Ending("works", "")
     except TooLong:
@@ -140,19 +150,20 @@ def play(command: tuple[str, ...], folder: Path, *, train: bool) -> Ending:
     except BaseException as error:
         return Ending("escaped", "".join(traceback.format_exception(error)))
     said = outcome.out + outcome.err
-    spilt = [str(warning.message) for warning in warned if spilt(warning)]
     if "Traceback" in said:
         return Ending("traceback", said)
+    spilt = [str(warning.message) for warning in warned if _spilt(warning)]
     if spilt:
         return Ending("warning", spilt[0])
     if outcome.status == 0:
         return Ending("works", "")
-    if outcome.status != 1 or len(outcome.err.strip().splitlines()) != 1:
+    lines = outcome.err.strip().splitlines()
+    if outcome.status != 1 or not lines or (runs == 1 and len(lines) > 1):
         return Ending("not one paragraph", said)
     return Ending("refused", outcome.err)
 
 
-def spilt(warning: warnings.WarningMessage) -> bool:
+def _spilt(warning: warnings.WarningMessage) -> bool:
     return not issubclass(warning.category, DeprecationWarning | PendingDeprecationWarning | ResourceWarning)
 
 
@@ -166,14 +177,29 @@ def _stopped(train: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
+def time_limit(seconds: int = SECONDS) -> Iterator[None]:
+    """Raises ``TooLong`` within, after so many ``seconds``."""
+
+    def stop(*_: object) -> None:
         raise TooLong
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    signal.alarm(seconds)
     try:
         yield
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def memory_limit(size: int) -> Iterator[None]:
+    """No more than ``size`` bytes of addresses beside those that the process has; 0: no limit."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    if size:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

@@ -49,6 +49,9 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], module: VAEModule, h
             if isinstance(hook, Stateful) and type(hook).__module__.startswith("lid_vae."):
                 _check_state(checkpoint["callbacks"].get(hook.key, {}), hook.state_dict(), hook.key)
         Member(module, member.hooks, checkpoint=checkpoint).states()
+        for state in checkpoint["optimizer_states"]:
+            if not all(isinstance(one, dict) for one in (state, state["state"], *state["state"].values())):
+                raise ValueError("the optimiser's values have no names")
         for optimizer in module.make_optimizers(checkpoint["optimizer_states"]):
             _check_optimizer(optimizer)
     except DAMAGE as error:

@@ -16,6 +16,7 @@ from pytorch_lightning import LightningDataModule
 from lid_vae.data.split import AnyExamples, Batch, Corpus, at_least_one, subsample
 from lid_vae.data.stream import Loader, SharedLoader, SharedStream, SplitLoader, Stream, StreamLoader
 from lid_vae.shapes import Float, Tensor
+from lid_vae.system.files import expanded
 from lid_vae.system.processes import process_place, sharing
 
 Part = Literal["train", "valid", "test"]
@@ -64,7 +65,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         at_least_one(
             batch_size=batch_size, train_size=train_size, valid_size=valid_size, eval_batch_size=eval_batch_size
         )
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = None if root is None else expanded(root)
         self.batch_size = batch_size
         self.seed = seed
         self.train_seed = train_seed
@@ -104,7 +105,7 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
 
     def places(self, given: str) -> tuple[Path, Path]:
         """Where a file that the user names ``given`` may be: in the working directory, then in ``root``."""
-        name = Path(given).expanduser()
+        name = expanded(given)
         return name, (self.root or Path()) / name
 
     def setup(self, stage: str | None = None) -> None:

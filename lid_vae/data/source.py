@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lid_vae.errors import UserError
+from lid_vae.system.files import read_file
 
 try:
     import fcntl
@@ -49,7 +50,7 @@ def read_checked(folder: Path, file: RemoteFile) -> bytes:
     if not path.exists():
         raise _missing(folder, [file], "It is not there")
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     found = digest(data, file.checksum)

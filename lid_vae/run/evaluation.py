@@ -10,11 +10,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.check.kinds import check_kinds, spelled
-from lid_vae.check.memory import check_room
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
+from lid_vae.machine_memory import check_room
 from lid_vae.noise import derive_seed
 from lid_vae.picture.answer import draw_answer
 from lid_vae.run.build import build_data, build_measures, check_measures
@@ -23,7 +23,7 @@ from lid_vae.run.plan import check_whole, labels_of
 from lid_vae.run.record import describe_run, evaluate_split, summary
 from lid_vae.run.store import CONF, without_hydra
 from lid_vae.system.denormals import denormals_flushed
-from lid_vae.system.files import write_atomic, write_json_atomic
+from lid_vae.system.files import expanded, write_atomic, write_json_atomic
 from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.lightning_defaults import prepare_lightning
 from lid_vae.text.measures import text_measures
@@ -262,7 +262,7 @@ def _other_text(
     """The sentences of a file, by the checkpoint's vocabulary and, where ``rules`` are silent, the run's for lines."""
     if description.get("vocabulary") is None:
         raise UserError(f"text={text} is for a model of text, and {path} is one of vectors. Leave text= out.")
-    file = Path(text).expanduser().absolute()
+    file = expanded(text).absolute()
     if not file.is_file():
         raise UserError(f"text={text} is no file: it is to hold one sentence a line, words apart by spaces.")
     own = {name: recipe[name] for name in DATA_RULES}

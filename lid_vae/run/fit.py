@@ -47,7 +47,7 @@ from lid_vae.system.process_group import ProcessGroup, find_group
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.hooks.last_step import LastStep
 from lid_vae.train.hooks.stopwatch import Elapsed, Stopwatch
-from lid_vae.train.member import Member
+from lid_vae.train.member import Hook, Member
 from lid_vae.train.step.stack import obstacle
 from lid_vae.train.vae_module import VAEModule
 
@@ -218,7 +218,7 @@ def _train_together(
             if not members:
                 _say_threshold(module, data)
             last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
-            members.append(Member(module, [Elapsed(watch), *build_hooks(own)], build_loggers(own), last))
+            members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
         with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
             claims = [entry.claim for entry in entries]
             _fit(plan, members, data, interruption, group, callbacks, claims, last)
@@ -344,11 +344,15 @@ def _last_checkpoint(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None
     return current_checkpoint(checkpoint)
 
 
+def _hooks(member: MemberPlan, watch: Stopwatch) -> list[Hook]:
+    return [Elapsed(watch), *build_hooks(member)]
+
+
 def _check_last(plan: RunPlan, member: MemberPlan, data: DataModule) -> None:
     """Refuses by ``UserError`` to go on from what does not fit: no other seed, which trains along, notices."""
     last = _last_checkpoint(plan, member)
     if last is not None:
-        check_resumable(member.last, last, build_described(plan, member, data), build_hooks(member))
+        check_resumable(member.last, last, build_described(plan, member, data), _hooks(member, Stopwatch()))
 
 
 @contextmanager

@@ -124,7 +124,7 @@ def summary(result: Mapping[str, Any]) -> str:
 
     def shown(path: str, digits: int = 3) -> str:
         value = select(result, path)
-        return "-" if value is None else f"{value:.{digits}f}"
+        return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
 
     parts = [
         f"AU {shown('latent.z.au', 2)}",

@@ -12,7 +12,15 @@ from uuid import uuid4
 
 from lid_vae.errors import UserError
 
-__all__ = ["explain_os_error", "read_file", "read_json", "remove_unfinished", "write_atomic", "write_json_atomic"]
+__all__ = [
+    "expanded",
+    "explain_os_error",
+    "read_file",
+    "read_json",
+    "remove_unfinished",
+    "write_atomic",
+    "write_json_atomic",
+]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -44,6 +52,14 @@ def explain_os_error(error: OSError, path: str | os.PathLike[str] | None = None)
     else:
         mend = "Check that the disk or network share is there and readable."
     return f"Could not read or write {where} ({reason}). {mend}"
+
+
+def expanded(name: str | os.PathLike[str]) -> Path:
+    """``name`` with the folder of the user in the place of ``~``. Raises ``UserError`` where that user has none."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{name} begins with the folder of a user that there is not. Write the path out.") from error
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:

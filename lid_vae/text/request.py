@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from lid_vae.errors import UserError
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
 from lid_vae.symbols import PADDING
+from lid_vae.system.files import expanded
 from lid_vae.text.decoding import DRAWN, decoder
 from lid_vae.text.texts import Section, Texts, decoded, interpolation, prior_diversity, sampled
 from lid_vae.train.display_name import display_name
@@ -87,7 +87,7 @@ def text_request(
     if interpolate is not None:
         chains.append(_chain(interpolate, "interpolate="))
     if interpolate_file is not None:
-        path = Path(interpolate_file).expanduser()
+        path = expanded(interpolate_file)
         lines = decode_text(read_text(path), path).split("\n")
         asked = [_chain(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1) if line.strip()]
         if not asked:

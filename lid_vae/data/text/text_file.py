@@ -3,6 +3,7 @@
 __all__ = ["LineRules", "Sentences", "class_numbers", "decode_text", "parse_sentences", "read_text"]
 
 import gzip
+import io
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +15,12 @@ import torch
 from lid_vae.data.split import at_least_one
 from lid_vae.data.text.vocabulary import EOS, UNKNOWN
 from lid_vae.errors import UserError
+from lid_vae.machine_memory import in_bytes
 from lid_vae.shapes import Int, Tensor
-from lid_vae.system.files import explain_os_error
+from lid_vae.system.files import explain_os_error, read_file
+
+MOST = 2**31
+"""Bytes that a gzip file may unpack to: a few kilobytes may hold any number of zeros."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,25 @@ class LineRules:
 
 
 def read_text(path: Path) -> bytes:
-    """The bytes of the file ``path``, unpacked where it is gzip, which its first bytes tell.
+    """The bytes of the file ``path``, unpacked where it is gzip, which its first bytes tell: ``MOST`` at most.
 
     Raises:
-        UserError: if it is missing, unreadable or damaged.
+        UserError: if it is missing, unreadable or damaged, or unpacks to more.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.open(io.BytesIO(data)) as file:
+            text = file.read(MOST + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is a damaged gzip file ({error}). Copy or download it again.") from error
+    if len(text) > MOST:
+        raise UserError(f"{path} holds more than {in_bytes(MOST)} unpacked. Unpack it, if that is meant.")
+    return text
 
 
 def decode_text(data: bytes, path: Path) -> str:

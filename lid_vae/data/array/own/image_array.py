@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lid_vae.data.array.own.promises import check_promises
 from lid_vae.errors import UserError
 from lid_vae.shapes import Int, Tensor
+from lid_vae.system.files import expanded, read_file
 
 _UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error)
 
@@ -28,8 +30,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     try:
         with path.open("rb") as handle:
+            if not path.is_file():
+                raise ValueError("it is a device or a pipe, and no ordinary file")
             if path.suffix == ".mat":
                 return {name: array for name, array in loadmat(handle).items() if not name.startswith("__")}
+            check_promises(handle, path)
             loaded = np.load(handle, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {path.stem: loaded}
@@ -165,12 +170,15 @@ def read_labels(labels: str, arrays: dict[str, np.ndarray], path: Path) -> np.nd
     """
     if labels in arrays:
         return arrays[labels]
-    source = Path(labels).expanduser()
+    source = expanded(labels)
     if not source.exists():
         beside = f"an array of {path} ({', '.join(arrays)}), nor " if arrays else ""
         raise UserError(f"labels={labels} is neither {beside}a file. Give one, or labels=None for no labels.")
     if source.suffix == ".txt":
-        return np.array(source.read_text().split())
+        try:
+            return np.array(read_file(source).decode("utf-8-sig").split())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"The labels in {source} cannot be read: {error}. Save them as text in UTF-8.") from error
     found = read_arrays(source)
     if len(found) != 1:
         raise UserError(f"{source} should hold one array of labels, and holds {', '.join(found) or 'none'}.")

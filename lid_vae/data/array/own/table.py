@@ -84,6 +84,8 @@ class _Lines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if not path.is_file():
+            raise UserError(f"{path} is a device or a pipe, and no ordinary file. Name the file itself.")
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 first = next((line for line in file if line.strip()), "")
