@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"{CONSOLE}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:  # while what it does is imported
+        print(f"{CONSOLE}: interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
@@ -69,7 +72,7 @@ def _work(words: Sequence[str]) -> str:
 def _do(work: str, words: list[str]) -> None:
     # Imported here: what is asked for should not wait for the others.
     if work == "report":
-        from lid_vae.report.__main__ import main as report
+        from lid_vae.report.program import main as report
 
         report(words)
     elif work == "status":

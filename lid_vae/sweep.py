@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lid_vae.errors import UserError
 from lid_vae.launch.status import describe_states, read_states
-from lid_vae.system.invocation import command, prefix
+from lid_vae.system.invocation import command, prefix, tell_interrupts
 
 __all__ = ["main"]
 
@@ -23,7 +23,7 @@ left by the command as it was.
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the status of each folder that ``argv`` names (None: the command line's words).
 
-    Exit status: 0; 1 after an error, told in a paragraph.
+    Exit status: 0; 1 after an error, told in a paragraph; 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -40,9 +40,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"{prefix('status')}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print(f"{prefix('status')}: interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
+    tell_interrupts("status")
     main()

@@ -12,13 +12,13 @@ from fuzzing import Ending, judged
 from hypothesis import strategies as st
 from runs import Programs
 
-__all__ = ["Given", "play_data", "sources"]
+__all__ = ["Given", "bomb", "play_data", "promising", "sources"]
 
 Given = tuple[str, bytes, tuple[str, ...]]
 """The name of the file, what it holds, and further options."""
 SMALL = (
     "data.batch_size=16", "data.valid_size=8", "data.test_size=8", "trainer.max_epochs=1", "width=4", "samples=2",
-    "callbacks.panels.every=0", "logger=none", "model=vae", "trainer.check_val_every_n_epoch=1",
+    "callbacks.panels.every=0", "logger=none", "model=vae", "latent_dimension=2", "trainer.check_val_every_n_epoch=1",
 )  # fmt: skip
 NUMBERS = (
     np.random.default_rng(0).normal(size=(40, 3)), np.zeros((40, 3)), np.ones((40, 784), np.uint8), np.zeros((1, 1)),

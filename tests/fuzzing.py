@@ -127,11 +127,11 @@ def tiny(command: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(own)
 
 
-def play(command: tuple[str, ...], folder: Path, *, train: bool) -> Ending:
+def play(command: tuple[str, ...], folder: Path, *, train: bool, memory: int = 0) -> Ending:
     """How the program ends on ``command``, its runs below ``folder``; without ``train`` where training begins."""
     programs = Programs(folder)
     with _stopped(train):
-        return judged(lambda: programs.train(*command, tiny=tiny(command)))
+        return judged(lambda: programs.train(*command, tiny=tiny(command)), memory)
 
 
 def judged(work: Callable[[], Outcome], memory: int = 0, runs: int = 1) -> Ending:

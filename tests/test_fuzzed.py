@@ -1,16 +1,23 @@
 """Options and files of any kind end in a run or in one paragraph: never in a traceback, and nothing is spilt."""
 
+import gzip
 import os
+import re
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from fuzzed_data import Given, bomb, play_data, promising, sources
 from fuzzed_files import Change, changes, play_change
 from fuzzing import Ending, commands, play
 from hypothesis import example, given, settings
 from runs import TINY, Programs
+
+import lid_vae
+from lid_vae.errors import UserError
 
 MEMORY = 4 << 30
 """Bytes that the programs may take beside what there is: what asks for more is told in a paragraph too."""
@@ -204,3 +211,100 @@ def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> Non
 def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -> None:
     ending = play_change(change, MEMORY)
     assert ending.sound, f"{change}\n{ending.kind}: {ending.text}"
+
+
+@settings(max_examples=8)
+@given(sources())
+def test_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
+    ending = play_data(source, MEMORY)
+    assert ending.sound, f"{source}\n{ending.kind}: {ending.text}"
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(sources())
+def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
+    ending = play_data(source, MEMORY)
+    assert ending.sound, f"{source}\n{ending.kind}: {ending.text}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.npy", promising((10**12, 10)), "promises 80,000,000,000,000 bytes"),
+        ("x.npz", b"", "cannot be read"),
+        ("x.txt.gz", gzip.compress(bytes(2**16)) * 2**5, "more than 1 MiB unpacked"),
+    ],
+)
+def test_promises_of_files_are_held_against_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, words: str
+) -> None:
+    monkeypatch.setattr("lid_vae.data.text.text_file.MOST", 2**20)
+    path = tmp_path / name
+    path.write_bytes(content)
+    data = ("data=text", "model=svae") if ".txt" in name else ("data=array", "likelihood=gaussian")
+    assert words in Programs(tmp_path).train(*data, f"data.path={path}", tiny=()).paragraph
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lid_vae.machine_memory.machine_memory", lambda: 2**30)
+    path = tmp_path / "x.npz"
+    path.write_bytes(bomb())
+    assert path.stat().st_size < 4 << 20
+    ending = Programs(tmp_path).train("data=array", "likelihood=gaussian", f"data.path={path}", tiny=())
+    assert "would take 2 GiB, and this machine has 1 GiB" in ending.paragraph
+
+
+@pytest.mark.parametrize("options", ["data=text model=svae", "data=array likelihood=gaussian", "data=images"])
+def test_a_device_is_no_data(tmp_path: Path, options: str) -> None:
+    for name in ("zero.npy", "zero.csv", "zero.txt"):
+        path = tmp_path / name
+        path.symlink_to("/dev/zero")
+        paragraph = Programs(tmp_path).train(*options.split(), f"data.path={path}", tiny=()).paragraph
+        assert "zero" in paragraph
+
+
+def test_a_folder_of_a_user_that_there_is_not(tmp_path: Path) -> None:
+    ending = Programs(tmp_path).train("data=array", "data.path=~nobody-at-all/x.npy", tiny=())
+    assert "begins with the folder of a user that there is not" in ending.paragraph
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("config", "map", "_target_"), "torch.optim.Adam", "of no model that can be built"),
+        (("config", "model", "_target_"), "lid_vae.data.Pinwheel", "of no model that can be built"),
+        (("config", "family", "encoder", "width"), "wide", "of no model that can be built"),
+        (("config", "family", "encoder", "width"), 10**9, "this machine has"),
+        (("config", "data"), {"_target_": "os.system", "command": "touch owned"}, "nothing in it was run"),
+        (("config", "data", "_target_"), "lid_vae.nowhere.X", "nothing in it was run"),
+        (("shape",), [10**9, 10**9], "this machine has"),
+        (("shape",), "wide", "shape is none"),
+        (("step",), -1, "step is no count"),
+        (("config", "data"), None, "of no model that can be built"),
+    ],
+)
+def test_checkpoints_made_by_hand(
+    two_runs: Programs, tmp_path: Path, place: tuple[str, ...], value: object, words: str
+) -> None:
+    (best,) = two_runs.folder.glob("runs/default/*/seed-0/checkpoints/best.ckpt")
+    checkpoint = torch.load(best, weights_only=True)
+    node = checkpoint["lid_vae"]
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    torch.save(checkpoint, tmp_path / "made.ckpt")
+    assert words in two_runs.evaluate(tmp_path / "made.ckpt").paragraph
+    with pytest.raises(UserError, match=re.escape(words)):
+        lid_vae.load(tmp_path / "made.ckpt")
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is(two_runs: Programs, tmp_path: Path) -> None:
+    """PyTorch packs nothing; a file that is packed may unpack to any size."""
+    (best,) = two_runs.folder.glob("runs/default/*/seed-0/checkpoints/best.ckpt")
+    path = tmp_path / "bomb.ckpt"
+    with zipfile.ZipFile(best) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for member in source.infolist():
+            target.writestr(member.filename, source.read(member))
+        target.writestr("archive/data/999", bytes(10**8))
+    assert "unpacks to" in two_runs.evaluate(path).paragraph

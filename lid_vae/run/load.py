@@ -44,9 +44,11 @@ def load_model(path: Path, trust: Sequence[str] = ()) -> LoadedModel:
         config = check_targets(current(description["config"]), path, trust)
         try:
             check_recipes({node: config.get(node) for node in (*BUILT, "model")})
+            module = build_module(
+                Parts.of(config), int(config["seed"]), None, description["shape"], description["labels"]
+            )
         except UserError as error:
             raise UserError(f"The description in {path} is of no model that can be built. {error}") from error
-        module = build_module(Parts.of(config), int(config["seed"]), None, description["shape"], description["labels"])
         if not isinstance(config.get("data"), dict):
             raise TypeError("it has no data")
     module.description, module.step = description, description["step"]

@@ -3,6 +3,7 @@
 import io
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         content = io.BytesIO(read_file(path))  # whole, so that an OSError is the disk's and not the reader's
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
+    unpacked = _unpacked(content)
+    if unpacked > content.getbuffer().nbytes:  # PyTorch packs nothing
+        raise UserError(f"{path} unpacks to {unpacked:,} bytes, more than it has, and was refused. {WHICH}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on how a foreign file is pickled
@@ -72,6 +76,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if fault is not None:
         raise UserError(f"{path} is damaged, or was edited: {fault}. Copy it again, or train the run again. {WHICH}")
     return checkpoint  # type: ignore[no-any-return]
+
+
+def _unpacked(content: io.BytesIO) -> int:
+    """The bytes that it says it unpacks to; 0 where it is no archive."""
+    try:
+        with zipfile.ZipFile(content) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return 0  # which the reader refuses, or which is of an old form
+    finally:
+        content.seek(0)
 
 
 def _describes(description: object) -> bool:

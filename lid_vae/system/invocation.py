@@ -7,8 +7,9 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from types import TracebackType
 
-__all__ = ["CONSOLE", "ROOT", "as_argv", "command", "import_environment", "prefix", "typed_command"]
+__all__ = ["CONSOLE", "ROOT", "as_argv", "command", "import_environment", "prefix", "tell_interrupts", "typed_command"]
 
 CONSOLE = "lid-vae"
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,19 @@ def typed_command() -> str:
     if _by_console():
         return " ".join([sys.argv[0], *map(shlex.quote, sys.argv[1:])])
     return shlex.join(["python", *sys.argv])
+
+
+def tell_interrupts(work: str) -> None:
+    """From now on Ctrl-C that nobody catches, as while modules are imported, ends a ``work`` in one line."""
+    told = sys.excepthook
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print(f"{prefix(work)}: interrupted.", file=sys.stderr)
+        else:
+            told(kind, error, trace)
+
+    sys.excepthook = tell
 
 
 def import_environment() -> dict[str, str]:

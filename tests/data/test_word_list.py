@@ -30,7 +30,7 @@ def text(path: str, **options: str | int) -> Text:
 
 
 def checkpoint(path: Path, vocabulary: list[str] | None) -> str:
-    about = dict.fromkeys(("config", "config_hash", "checksum", "shape", "labels", "step"), 0)
+    about = {"config": {}, "config_hash": "", "checksum": "", "shape": [1], "labels": None, "step": 0}
     torch.save({"state_dict": {}, "lid_vae": {**about, "vocabulary": vocabulary}}, path)
     return str(path)
 

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 from runs import without_reader
 
-from lid_vae.report.__main__ import main
 from lid_vae.report.build import build
+from lid_vae.report.program import main
 from lid_vae.report.sweep_end import SweepEnd
 
 PIXEL = bytes.fromhex(

@@ -3,7 +3,7 @@
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ __all__ = ["check_promises"]
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def check_promises(file: IO[bytes], path: Path) -> None:
+def check_promises(file: Any, path: Path) -> None:
     """Raises for the ``file`` at its beginning, an .npy or .npz called ``path``, and leaves it there.
 
     Raises:
@@ -37,7 +37,7 @@ def check_promises(file: IO[bytes], path: Path) -> None:
     file.seek(0)
 
 
-def _check(file: IO[bytes], size: int, name: str) -> None:
+def _check(file: Any, size: int, name: str) -> None:
     """Of one array in .npy's form; what is of another form is left to the reader."""
     try:
         version = np.lib.format.read_magic(file)
