@@ -13,7 +13,7 @@ PACKAGE = ROOT / "lid_vae"
 # From the ground up: a room imports only rooms of the lines above its own. Those of one line never import each other.
 ORDER = (
     {"errors", "noise", "shapes", "symbols"},
-    {"seed_range", "shown"},
+    {"appearance", "seed_range", "shown"},
     {"system"},
     {"data"},
     {"map", "distribution"},

@@ -9,11 +9,16 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 from rich.console import Console
 from runs import without_reader
 
+from lid_vae.appearance import appearance
 from lid_vae.report.__main__ import main
 from lid_vae.report.build import build
+from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.output.pictures import figures
+from lid_vae.report.study.results import read
 from lid_vae.report.sweep_end import SweepEnd
 
 PIXEL = bytes.fromhex(
@@ -157,9 +162,31 @@ def test_depth_is_drawn(runs):
     for depth in (1, 2, 3):
         for model in ("gmvae", "lidgmvae"):
             runs.write(model, 0, tag=str(depth), depth=depth)
-    paths = build([runs.folder], console=quiet())
-    assert paths[-1].name == "depth-table-pinwheel-100.png"
-    assert paths[-1].read_bytes().startswith(PIXEL[:8])
+    paths = {path.name: path for path in build([runs.folder], console=quiet())}
+    assert paths["depth-table-pinwheel-100.png"].read_bytes().startswith(PIXEL[:8])
+
+
+def test_figures_are_files_for_print(table):
+    """200 dots to an inch, and a PDF whose fonts are TrueType; on the page they have the size of a page."""
+    paths = {path.name: path for path in build([table.folder], console=quiet())}
+    for name in ("curves-table-pinwheel-100", "divergences-table-pinwheel-100"):
+        with Image.open(paths[f"{name}.png"]) as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+            width = image.width
+        drawn = paths[f"{name}.pdf"].read_bytes()
+        assert b"/FontFile2" in drawn
+        assert b"/Type3" not in drawn
+        assert f'width="{width // 2}"' in paths["report.html"].read_text()
+
+
+@pytest.mark.parametrize("first", ["gmvae", "lidgmvae"])
+def test_a_model_has_one_colour_whatever_stands_beside_it(runs, first):
+    for model in (first, "vae", "lidvae", "lidgmvae"):
+        runs.write(model, 0)
+    (item,) = analyse(read([runs.folder]))
+    (axis, *_) = figures(item)["divergences"].axes
+    looks = [appearance(line.row.model) for line in item.lines]
+    assert [(line.get_color(), line.get_marker()) for line in axis.lines[:-1]] == [(k.colour, k.marker) for k in looks]
 
 
 def test_the_command_and_where_it_writes(table, tmp_path, capsys):

@@ -339,6 +339,19 @@ def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):
     assert all(line.cells["ll"].paper is None for line in item.lines), "the paper's decoder has one depth"
 
 
+def test_rows_have_names_for_readers(runs):
+    """The name of the literature, and what differs; of a beta-VAE the beta alone."""
+    for model, beta in (("beta_vae", 0.2), ("beta_vae", 0.5), ("lidgmvae", 1.0)):
+        runs.write(model, 0, tag=str(beta))
+        runs.configure(model, 0, tag=str(beta), objective={"beta": beta})
+    for depth in (1, 2):
+        runs.write("gmvae", 0, tag=str(depth), depth=depth)
+    (item,) = analyse(read([runs.folder]))
+    titles = [line.row.title for line in item.lines]
+    assert titles == ["GMVAE (depth 1)", "GMVAE (depth 2)", "beta-VAE (0.2)", "beta-VAE (0.5)", "LIDGMVAE"]
+    assert [line.row.label for line in item.lines][2:] == ["beta_vae, beta 0.2", "beta_vae, beta 0.5", "lidgmvae"]
+
+
 def test_runs_that_differ_in_their_map_alone_have_rows_of_their_own(runs):
     """A linear map has no depth: what tells the rows apart is the map."""
     for seed in (0, 1):

@@ -1,6 +1,7 @@
 """One HTML page with tables and pictures, which needs nothing beside itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -17,29 +18,29 @@ PICTURED = 4
 COMMANDS = 12
 
 
-def page(title: str, items: Sequence[Analysed], notes: Sequence[str]) -> str:
+def page(title: str, items: Sequence[Analysed], notes: Sequence[str], drawn: Sequence[Mapping[str, bytes]]) -> str:
     """The text of a page with a ``title``, the tables ``items`` and, below, ``notes``.
 
-    Every word from a result is escaped.
+    ``drawn`` are the figures of each of the first ``PICTURED`` tables, as PNG. Every word from a result is escaped.
     """
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    sections = [_section(item, number < PICTURED) for number, item in enumerate(items)]
+    sections = [_section(item, images) for item, images in zip_longest(items, drawn)]
     if len(items) > PICTURED:
         notes = [*notes, f"Pictures of the first {PICTURED} tables; a report on a table's own folder has its pictures."]
     return environment.get_template("page.html.jinja").render(title=title, sections=sections, notes=notes)
 
 
-def _section(item: Analysed, pictured: bool) -> dict[str, object]:
+def _section(item: Analysed, drawn: Mapping[str, bytes] | None) -> dict[str, object]:
     headings, rows = grid(item)
     shorts = [len(line.row.results) < line.expected for line in item.lines]
-    shown = pictures(item) if pictured else []
+    shown = [] if drawn is None else pictures(item, drawn)
     return {
         "title": item.title,
         "headings": headings,
         "rows": [{"cells": row, "short": short} for row, short in zip(rows, shorts, strict=True)],
         "caption": caption(item),
-        "pictures": [{"title": title, "address": embedded(image)} for title, image in shown],
-        "texts": [{"title": title, "text": text} for title, text in (texts(item) if pictured else [])],
+        "pictures": [{"title": one.title, "address": embedded(one.image), "width": one.width} for one in shown],
+        "texts": [{"title": title, "text": text} for title, text in ([] if drawn is None else texts(item))],
         "provenance": _provenance(item),
     }
 
