@@ -23,6 +23,7 @@ def build(
     output: Path | None = None,
     console: Console | None = None,
     margin: float | None = None,
+    detail: bool = False,
 ) -> list[Path]:
     """Print the tables of all results below ``folders``, write ``report.md``, ``.tex``, ``.html`` and two CSV files.
 
@@ -31,6 +32,8 @@ def build(
         output: where the files go; None for ``<folder>/report`` where there is one folder, else ``report``.
         console: where the tables are printed; None for standard output.
         margin: within which two LL count as equivalent, nats; None: nothing is said of that.
+        detail: whether the terminal, Markdown and LaTeX show all measures with intervals, tests, times and the paper's
+            values, or the means and deviations of a few; the page and the CSV files have all in either case.
 
     Returns:
         The files' names.
@@ -41,7 +44,7 @@ def build(
     study = read(folders)
     items = analyse(study, margin)
     console = Terminal() if console is None else console
-    print_tables(items, console)
+    print_tables(items, console, detail)
     for note in study.notes:
         console.print(note, markup=False, highlight=False)
     if output is None:
@@ -57,8 +60,8 @@ def build(
             stem = f"{name}-{item.table.experiment}-{item.table.data}-{item.table.samples}"
             pictured |= {f"{stem}.png": drawn[-1][name], f"{stem}.pdf": pdf(figure)}
     files: dict[str, str | bytes] = {
-        "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items),
-        "report.tex": latex(items),
+        "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items, detail),
+        "report.tex": latex(items, detail),
         "rows.csv": rows_csv(items),
         "runs.csv": runs_csv(items),
         "report.html": page(title, items, study.notes, drawn),

@@ -136,7 +136,7 @@ def test_what_is_no_worse_within_a_margin(runs):
     assert found["gmvae"].equivalence == found["beta_vae"].equivalence == 1.0
     assert lines(item)["gmvae"].cells["mi"].no_worse is None, "the margin is of LL"
     text = " ".join(caption(item))
-    assert "Within a margin of 0.1 nats of LL: no worse p is that of lidgmvae being worse by the margin or more" in text
+    assert "Within a margin of 0.1 nats of LL: no worse p is that of LIDGMVAE being worse by the margin or more" in text
 
 
 def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
@@ -151,8 +151,8 @@ def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
     assert found["gmvae"].count == "3 of 4"
     assert found["gmvae"].cells["ll"].comparison is None
     assert found["sa_vae"].cells["ll"].comparison is not None
-    assert "gmvae: seed 2 not run." in item.notes
-    assert "gmvae: no paired test, as only one of it and lidgmvae has seed 2." in item.notes
+    assert "GMVAE: seed 2 not run." in item.notes
+    assert "GMVAE: no paired test, as only one of it and LIDGMVAE has seed 2." in item.notes
 
 
 def test_missing_failed_and_half_written_runs_are_named(runs):
@@ -170,10 +170,10 @@ def test_missing_failed_and_half_written_runs_are_named(runs):
     assert line.count == "1 of 5"
     assert line.cells["ll"].summary.mean == -2.0
     assert item.notes[:4] == [
-        "gmvae: seed 1 unfinished.",
-        "gmvae: seed 2 failed: The sky fell.",
-        "gmvae: seed 3 result.json damaged.",
-        "gmvae: seed 4 not run.",
+        "GMVAE: seed 1 unfinished.",
+        "GMVAE: seed 2 failed: The sky fell.",
+        "GMVAE: seed 3 result.json damaged.",
+        "GMVAE: seed 4 not run.",
     ]
     (note,) = study.notes
     assert str(damaged) in note
@@ -187,7 +187,7 @@ def test_a_model_whose_runs_all_failed_keeps_its_row(runs):
     line = lines(item)["gmvae"]
     assert line.count == "0 of 1"
     assert line.cells["ll"].summary is None
-    assert item.notes == ["gmvae: seed 0 failed: No memory."]
+    assert item.notes == ["GMVAE: seed 0 failed: No memory."]
 
 
 def test_an_unfinished_run_bears_the_name_that_it_will_have(runs):
@@ -209,7 +209,7 @@ def test_an_unfinished_run_without_a_configuration_is_told_from_a_finished_one_b
     (runs.place("gmvae", 2, "abcd1234") / "config.yaml").write_text("half: [writ")
     (item,) = analyse(read([runs.folder]))
     assert set(lines(item)) == {"gmvae", "gmvae-pinwheel-realnvp-abcd1234"}
-    assert item.notes == ["gmvae-pinwheel-realnvp-abcd1234: seeds 1-2 unfinished."]
+    assert item.notes == ["GMVAE (gmvae-pinwheel-realnvp-abcd1234): seeds 1-2 unfinished."]
 
 
 def test_budgets_of_one_experiment_have_rows_and_seeds_of_their_own(runs):
@@ -245,7 +245,7 @@ def test_each_configuration_expects_the_seeds_that_a_sweep_was_to_do(runs):
         "lidgmvae, depth 1": "1 of 3",
         "lidgmvae, depth 2": "2",
     }
-    assert item.notes == ["gmvae: seeds 0-1 not run.", "lidgmvae, depth 1: seeds 1-2 not run."]
+    assert item.notes == ["GMVAE: seeds 0-1 not run.", "LIDGMVAE (depth 1): seeds 1-2 not run."]
     (item,) = analyse(read([runs.folder / "lidgmvae-pinwheel-realnvp-b"]))
     assert item.notes == [], "the report on a configuration tells of no other"
 
@@ -325,7 +325,7 @@ def test_a_result_that_is_being_replaced_is_passed_over(runs):
     runs.place("gmvae", 1)
     (item,) = analyse(read([runs.folder]))
     assert item.lines[0].cells["ll"].summary.mean == -2.0
-    assert item.notes == ["gmvae: seed 1 unfinished."]
+    assert item.notes == ["GMVAE: seed 1 unfinished."]
 
 
 def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
+from lid_vae.appearance import appearance
 from lid_vae.report.numbers.analysis import Analysed
+from lid_vae.report.output.finding import finding
 from lid_vae.report.output.pictures import embedded, pictures, texts
 from lid_vae.report.output.table import grid
-from lid_vae.report.output.wording import caption
+from lid_vae.report.output.wording import FURTHER, caption, legend
 
 __all__ = ["PICTURED", "page"]
 
@@ -31,17 +33,29 @@ def page(title: str, items: Sequence[Analysed], notes: Sequence[str], drawn: Seq
 
 
 def _section(item: Analysed, drawn: Mapping[str, bytes] | None) -> dict[str, object]:
-    headings, rows = grid(item)
-    shorts = [len(line.row.results) < line.expected for line in item.lines]
     shown = [] if drawn is None else pictures(item, drawn)
     return {
         "title": item.title,
-        "headings": headings,
-        "rows": [{"cells": row, "short": short} for row, short in zip(rows, shorts, strict=True)],
-        "caption": caption(item),
+        "finding": finding(item),
+        "brief": _table(item, False),
+        "full": _table(item, True),
         "pictures": [{"title": one.title, "address": embedded(one.image), "width": one.width} for one in shown],
         "texts": [{"title": title, "text": text} for title, text in ([] if drawn is None else texts(item))],
         "provenance": _provenance(item),
+    }
+
+
+def _table(item: Analysed, detail: bool) -> dict[str, object]:
+    headings, rows = grid(item, detail)
+    shorts = [len(line.row.results) < line.expected for line in item.lines]
+    colours = [appearance(line.row.model).colour for line in item.lines]
+    return {
+        "headings": headings,
+        "rows": [
+            {"cells": row, "short": short, "colour": colour}
+            for row, short, colour in zip(rows, shorts, colours, strict=True)
+        ],
+        "caption": caption(item) if detail else [one for one in legend(item) if one != FURTHER],
     }
 
 
