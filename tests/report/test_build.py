@@ -30,7 +30,7 @@ from lid_vae.report.output.finding import finding
 from lid_vae.report.output.pictures import figures
 from lid_vae.report.output.table import grid
 from lid_vae.report.study.results import read
-from lid_vae.report.sweep_end import SweepEnd
+from lid_vae.report.sweep_end import SweepEnd, print_runs
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360000002000001e221bc33"
@@ -356,6 +356,37 @@ def test_the_end_of_a_sweep_without_a_result_says_so(tmp_path, capsys):
     (tmp_path / "table").mkdir()
     SweepEnd(str(tmp_path), "table")()
     assert "No table: " in capsys.readouterr().err
+
+
+def test_a_sweep_ends_with_its_own_runs(runs, capsys):
+    """Of a row's three seeds two are of the sweep; one model has failed in one seed; an evaluation is another ruler."""
+    for seed, ll in enumerate((-2.0, -3.0, -9.0)):
+        runs.write("gmvae", seed, ll, kl=0.001, au=0.0)
+    runs.write("lidgmvae", 0, -1.5)
+    runs.write("lidgmvae", 0, -1.4, samples=500, file="evaluation-test.json")
+    (runs.place("lidgmvae", 1) / "failed.json").write_text(json.dumps({"error": "No memory."}))
+    names = [f"{model}-pinwheel-realnvp" for model in ("gmvae", "lidgmvae")]
+    print_runs({runs.folder: {name: {0, 1} for name in names}})
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()]
+    assert [row[:2] for row in rows if "-2.000" in row or "-3.000" in row] == [["GMVAE", "0"], ["1", "0.001†"]]
+    assert "-2.500 (0.707)" in out
+    assert "-9" not in out
+    assert "-1.400" not in out
+    assert ["LIDGMVAE", "0"] in [row[:2] for row in rows]
+    assert out.count("mean (sd)") == out.count("GMVAE    0"), "a single seed has no mean"
+    assert out.endswith(f"runs        {runs.folder}\nreport      python -m lid_vae.report {runs.folder}\n")
+    print_runs({runs.folder: {names[0]: {0}}})
+    assert capsys.readouterr().out == "", "a single run has said all itself"
+
+
+def test_many_seeds_are_shown_by_their_means(runs, capsys):
+    for seed in range(61):
+        runs.write("gmvae", seed)
+    print_runs({runs.folder: {"gmvae-pinwheel-realnvp": set(range(61))}})
+    out = capsys.readouterr().out
+    assert "GMVAE mean (sd)" in out
+    assert len(out.splitlines()) < 20
 
 
 @pytest.mark.slow

@@ -12,7 +12,19 @@ from lid_vae.report.numbers.search import choices
 from lid_vae.report.numbers.statistics import RESAMPLES
 from lid_vae.shown import Number
 
-__all__ = ["BRIEF", "MARKS", "caption", "cell_parts", "duration", "legend", "line_parts", "mean_and_deviation"]
+__all__ = [
+    "BRIEF",
+    "FURTHER",
+    "MARKS",
+    "caption",
+    "cell_parts",
+    "duration",
+    "legend",
+    "line_parts",
+    "mark_words",
+    "mean_and_deviation",
+    "single",
+]
 
 # What a table without detail shows, as far as it is there, by the measures' keys.
 BRIEF = ("kl", "mi", "au", "ll", "perplexity", "accuracy", "bound")
@@ -25,9 +37,19 @@ def mean_and_deviation(cell: Cell, measure: Number) -> tuple[str, str | None]:
     if cell.summary is None:
         return "-", None
     mean, sd = cell.summary.mean, cell.summary.sd
-    digits = min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
-    shown = mean if measure.least is None else max(mean, measure.least)
-    return f"{shown:.{digits}f}", None if sd is None else f"{sd:.{digits}f}"
+    return single(mean, measure), None if sd is None else f"{sd:.{_digits(mean, measure)}f}"
+
+
+def single(value: float | None, measure: Number) -> str:
+    """One ``value`` of a ``measure``; None: there is none."""
+    if value is None:
+        return "-"
+    shown = value if measure.least is None else max(value, measure.least)
+    return f"{shown:.{_digits(value, measure)}f}"
+
+
+def _digits(value: float, measure: Number) -> int:
+    return min(measure.digits, 2) if abs(value) >= 10 else measure.digits
 
 
 def cell_parts(cell: Cell, measure: Number) -> list[str]:
@@ -38,7 +60,7 @@ def cell_parts(cell: Cell, measure: Number) -> list[str]:
     parts = [shown if deviation is None else f"{shown} ({deviation})"]
     if cell.summary is not None:
         _, mean, _, low, high = cell.summary
-        digits = min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
+        digits = _digits(mean, measure)
         if measure.least is not None and mean < measure.least:
             parts.append(f"consistent with {measure.least:g}")
         elif low is not None:
@@ -86,6 +108,11 @@ def legend(item: Analysed) -> list[str]:
     return [f"Mean (sd) over seeds {_where(item)}.", *_on_marks(item, BRIEF), *choices(item), *item.notes, FURTHER]
 
 
+def mark_words() -> str:
+    """The rules of collapse, each behind its mark."""
+    return RULE.format(*MARKS.values()) + "."
+
+
 def _on_marks(item: Analysed, shown: Sequence[str]) -> list[str]:
     """What bold and the marks of collapse mean in the table ``item``, of whose measures those keys are ``shown``."""
     bold: dict[str, list[str]] = {"highest": [], "lowest": []}
@@ -96,7 +123,7 @@ def _on_marks(item: Analysed, shown: Sequence[str]) -> list[str]:
     return [
         f"Bold: {said}, with those whose difference from it is within its error, the 95 % t interval (of pairs on "
         "equal seeds, else Welch's; not corrected); nothing where that leaves no row out.",
-        f"In some seed {RULE.format(*MARKS.values())}.",
+        f"In some seed {mark_words()}",
     ]
 
 
