@@ -14,6 +14,7 @@ from statistics import mean, stdev
 
 from bench import table
 
+from lid_vae.appearance import appearances
 from lid_vae.data import Pinwheel
 from lid_vae.report.numbers.comparison import compare
 from lid_vae.report.study.results import read
@@ -113,12 +114,13 @@ def plot(rows: Sequence[Row], truth: float | None, path: Path) -> None:
     certified = [row for row in rows if values(row, "constant")]
     best = baseline(rows)
     for axis, name in zip(figure.subplots(1, 2), ("ll", "kl"), strict=True):
-        for number, row in enumerate(certified):
+        for row, look in zip(certified, appearances([row.model for row in certified]), strict=True):
             x, y = values(row, "constant"), values(row, name)
-            axis.semilogx(x, y, ".", color=f"C{number % 10}", alpha=0.45)
-            axis.semilogx(mean(x), mean(y), "s", color=f"C{number % 10}", label=row.label)
+            face = look.colour if look.filled else "white"
+            axis.semilogx(x, y, ".", color=look.colour, alpha=0.45)
+            axis.semilogx(mean(x), mean(y), look.marker, color=look.colour, markerfacecolor=face, label=row.title)
         if best:
-            axis.axhline(mean(values(best, name)), color="gray", linewidth=0.9, linestyle="dashed", label=best.label)
+            axis.axhline(mean(values(best, name)), color="gray", linewidth=0.9, linestyle="dashed", label=best.title)
         if name == "ll" and truth is not None:
             axis.axhline(truth, color="black", linewidth=0.9, linestyle="dotted", label="true density")
         axis.set(xlabel="certified inverse-Lipschitz constant", ylabel="LL, nats" if name == "ll" else "KL(z), nats")

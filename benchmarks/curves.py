@@ -15,6 +15,7 @@ import torch
 from bench import Step, options_of, publish, table, take_turns
 from seeds import configurations, together
 
+from lid_vae.appearance import appearance
 from lid_vae.noise import generator
 from lid_vae.run.build import build_module
 from lid_vae.run.plan import Parts
@@ -74,7 +75,9 @@ def plot(curves: dict[tuple[str, str], list[tuple[float, float]]], path: Path) -
     for axis, name in zip(figure.subplots(1, len(SIZES)), SIZES, strict=True):
         for (model, what), points in curves.items():
             if what == name:
-                axis.loglog([x for x, _ in points], [1e3 * y for _, y in points], "o-", label=model)
+                look = appearance(model)
+                style = {"color": look.colour, "marker": look.marker, "linestyle": look.line, "label": look.name}
+                axis.loglog([x for x, _ in points], [1e3 * y for _, y in points], **style)
         axis.set_xlabel(name)
     figure.axes[0].set_ylabel("ms a step (processor)")
     figure.axes[0].legend()

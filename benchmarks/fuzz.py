@@ -44,7 +44,7 @@ def measure(
 
     @seed(number)
     @settings(
-        max_examples=cases,
+        max_examples=max(cases, 1),
         phases=[Phase.generate],
         database=None,
         deadline=None,

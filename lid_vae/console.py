@@ -72,7 +72,7 @@ def _work(words: Sequence[str]) -> str:
 def _do(work: str, words: list[str]) -> None:
     # Imported here: what is asked for should not wait for the others.
     if work == "report":
-        from lid_vae.report.program import main as report
+        from lid_vae.command_line.report import main as report
 
         report(words)
     elif work == "status":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["CORE", "Number", "logged", "numbers_of"]
 
@@ -18,7 +18,9 @@ class Number:
     these are there. ``unit`` is that of the number, ``digits`` how many are shown after the point. ``column``: whether
     a table has it; ``tested``: whether it is compared with the reference there; ``drawn``: whether its curve is. What
     is not ``bounded`` can fall without limit, so that a picture leaves its first values out; an estimate below
-    ``least`` is shown as that. ``of``, where given, computes it from the result.
+    ``least`` is shown as that. ``best`` says which of several a table sets in bold: the highest, the lowest, or none,
+    as of a divergence, of which neither more nor less is better by itself. ``of``, where given, computes it from the
+    result.
     """
 
     key: str
@@ -38,6 +40,7 @@ class Number:
     drawn: bool = False
     bounded: bool = True
     least: float | None = None
+    best: Literal["highest", "lowest"] | None = None
     of: Callable[[Mapping[str, Any]], float | None] | None = None
 
     def read(self, result: Mapping[str, Any]) -> float | None:
@@ -57,7 +60,7 @@ class Number:
 NATS = "nats"
 _Z, _W, _TEXT = "latent.z.", "latent.w.", "text."
 CORE = (
-    Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True),
+    Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True, best="highest"),
     Number(
         "kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", _Z + "kl", _Z + "kl_lower", _Z + "kl_estimate",
         unit=NATS, tested=True, least=0,
@@ -65,20 +68,21 @@ CORE = (
     Number(
         "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
         _Z + "mi", _Z + "mi_estimate", _Z + "mi_estimate_se",
-        unit=NATS, tested=True, drawn=True, least=0,
+        unit=NATS, tested=True, drawn=True, least=0, best="highest",
     ),
     Number(
-        "ll", "ll.mean", "LL", "LL", "log_likelihood", "ll.se", unit=NATS, tested=True, drawn=True, bounded=False
+        "ll", "ll.mean", "LL", "LL", "log_likelihood", "ll.se",
+        unit=NATS, tested=True, drawn=True, bounded=False, best="highest",
     ),
-    Number("elbo", "elbo", "ELBO", "bound", "bound", "elbo_se", unit=NATS, drawn=True, bounded=False),
-    Number("perplexity", "perplexity", "perplexity", digits=2, tested=True),
-    Number("accuracy", "accuracy", "accuracy", "accuracy", "accuracy", tested=True, drawn=True),
+    Number("elbo", "elbo", "ELBO", "bound", "bound", "elbo_se", unit=NATS, drawn=True, bounded=False, best="highest"),
+    Number("perplexity", "perplexity", "perplexity", digits=2, tested=True, best="lowest"),
+    Number("accuracy", "accuracy", "accuracy", "accuracy", "accuracy", tested=True, drawn=True, best="highest"),
     Number("majority", "accuracy_majority", "majority"),
     Number("au_w", _W + "au", "AU(w)", curve="active_units_w", digits=2),
     Number("kl_joint", "latent.joint.kl", "KL(z, w)", None, "kl_joint", "latent.joint.kl_se", unit=NATS, column=False),
     Number("kl_w", _W + "kl", "KL(w)", None, "kl_w", _W + "kl_se", unit=NATS, column=False),
     Number("bits", "bits_per_dimension", "bits per dimension", curve="bits_per_dimension", column=False),
-    Number("bleu", _TEXT + "reconstruction.bleu", "BLEU", tested=True),
+    Number("bleu", _TEXT + "reconstruction.bleu", "BLEU", tested=True, best="highest"),
     Number("distinct", _TEXT + "prior.distinct", "distinct", digits=1),
     Number("probe", _TEXT + "probe.accuracy", "probe"),
 )  # fmt: skip

@@ -27,7 +27,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="lid_vae", node=LidVaeS
 class LidVaeSweeper(Sweeper):
     """All combinations of the swept options; ``params`` may hold ``seed: 0-9``, and the command line wins over them.
 
-    ``finish()`` is called when all jobs have ended, well or badly.
+    ``finish()`` is called when all jobs have ended, well or badly; where there is none, the runs are shown in a table.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class LidVaeSweeper(Sweeper):
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         from lid_vae.launch import sweeper
+        from lid_vae.report.sweep_end import print_runs
         from lid_vae.run.store import Presets
 
         assert self.hydra_context is not None
@@ -68,4 +69,5 @@ class LidVaeSweeper(Sweeper):
             seeds,
             sweeper.Sweep(lambda job: loader.load_sweep_config(config, job), Presets.of(loader, config.hydra)),
             self.finish,
+            print_runs,
         )

@@ -20,6 +20,7 @@ from lid_vae.figure import bridge, drawing, gaussian_mixture, ppca, theorem
 from lid_vae.figure.numbers import Number, as_csv, as_text
 from lid_vae.figure.options import check_number, check_numbers, check_options
 from lid_vae.noise import generator
+from lid_vae.picture.drawing import pdf
 from lid_vae.run.plan import check_whole
 from lid_vae.system.files import write_atomic
 
@@ -242,12 +243,12 @@ def _read_truths(truths: Mapping[str, Mapping]) -> dict[str, ppca.Truth]:
 
 def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path, ...]:
     """``stem`` as .pdf, .png and .csv; the same input gives the same bytes."""
-    paths = []
-    for suffix, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 130})):
-        content = BytesIO()
-        figure.savefig(content, format=suffix, **options)
-        paths.append(stem.with_suffix(f".{suffix}"))
-        write_atomic(paths[-1], content.getvalue())
+    image = BytesIO()
+    figure.savefig(image, format="png", dpi=130)
+    contents = {".pdf": pdf(figure), ".png": image.getvalue()}
+    paths = [stem.with_suffix(suffix) for suffix in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        write_atomic(path, content)
     paths.append(stem.with_suffix(".csv"))
     write_atomic(paths[-1], as_csv(numbers))
     return tuple(paths)

@@ -121,11 +121,13 @@ def launch_all(
     seeds: Sequence[int],
     sweep: Sweep,
     finish: Callable[[], None] | None = None,
+    show: Callable[[manifest.Found], None] | None = None,
 ) -> list[Sequence[JobReturn]]:
     """Checks and records all jobs, launches every batch and calls ``finish``; raises ``SweepFailed`` if any failed.
 
     ``batches`` are combinations of options, each to be done for all ``seeds``; ``sweep`` composes them, and
-    ``launcher``, which may have a method ``cut`` that divides seeds, takes the jobs of one batch at a time.
+    ``launcher``, which may have a method ``cut`` that divides seeds, takes the jobs of one batch at a time. Where there
+    is no ``finish``, ``show`` is called, with the folders of all runs.
     """
     cut: Cut = getattr(launcher, "cut", lambda cfg, seeds, groups: divide(seeds, None, groups, None))
     groups = sum(len(batch) for batch in batches)
@@ -146,6 +148,8 @@ def launch_all(
         done += len(jobs)
     if finish is not None:
         finish()
+    elif show is not None:
+        show(found)
     failed = [failure for batch in results for result in batch for failure in _failures(result)]
     runs = sum(len(seeds_of(job)) or 1 for jobs in divided for job in jobs)
     if failed:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lid_vae.picture.drawing import png
+from lid_vae.picture.drawing import pdf, png
 from lid_vae.report.numbers.analysis import analyse
 from lid_vae.report.output.latex import latex
-from lid_vae.report.output.page import page
-from lid_vae.report.output.pictures import depth_figure
+from lid_vae.report.output.page import PICTURED, page
+from lid_vae.report.output.pictures import figures
 from lid_vae.report.output.table import markdown, rows_csv, runs_csv
 from lid_vae.report.output.terminal import Terminal, print_tables
 from lid_vae.report.study.results import read
@@ -23,6 +23,7 @@ def build(
     output: Path | None = None,
     console: Console | None = None,
     margin: float | None = None,
+    detail: bool = False,
 ) -> list[Path]:
     """Print the tables of all results below ``folders``, write ``report.md``, ``.tex``, ``.html`` and two CSV files.
 
@@ -31,6 +32,8 @@ def build(
         output: where the files go; None for ``<folder>/report`` where there is one folder, else ``report``.
         console: where the tables are printed; None for standard output.
         margin: within which two LL count as equivalent, nats; None: nothing is said of that.
+        detail: whether the terminal, Markdown and LaTeX show all measures with intervals, tests, times and the paper's
+            values, or the means and deviations of a few; the page and the CSV files have all in either case.
 
     Returns:
         The files' names.
@@ -41,24 +44,28 @@ def build(
     study = read(folders)
     items = analyse(study, margin)
     console = Terminal() if console is None else console
-    print_tables(items, console)
+    print_tables(items, console, detail)
     for note in study.notes:
         console.print(note, markup=False, highlight=False)
     if output is None:
         output = folders[0] / "report" if len(folders) == 1 else Path("report")
     title = "Report on " + ", ".join(folder.name for folder in folders)
     notes = "".join(f"- {note}\n" for note in study.notes)
+    drawn: list[dict[str, bytes]] = []
+    pictured: dict[str, bytes] = {}
+    for item in items[:PICTURED]:
+        shown = figures(item)
+        drawn.append({name: png(figure) for name, figure in shown.items()})
+        for name, figure in shown.items():
+            stem = f"{name}-{item.table.experiment}-{item.table.data}-{item.table.samples}"
+            pictured |= {f"{stem}.png": drawn[-1][name], f"{stem}.pdf": pdf(figure)}
     files: dict[str, str | bytes] = {
-        "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items),
-        "report.tex": latex(items),
+        "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items, detail),
+        "report.tex": latex(items, detail),
         "rows.csv": rows_csv(items),
         "runs.csv": runs_csv(items),
-        "report.html": page(title, items, study.notes),
-        **{
-            f"depth-{item.table.experiment}-{item.table.data}-{item.table.samples}.png": png(figure)
-            for item in items
-            if (figure := depth_figure(item)) is not None
-        },
+        "report.html": page(title, items, study.notes, drawn),
+        **pictured,
     }
     for name, content in files.items():
         write_atomic(output / name, content)

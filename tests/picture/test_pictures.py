@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from lid_vae.picture.drawing import NAMED, colours, draw_clouds, draw_heat_map, 
 from lid_vae.picture.page import draw_page, draw_run
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import DRAWS, PictureData, Vectors, _choose, take_picture_data
-from lid_vae.train.display_name import NAMES
 
 BERNOULLI = ["model=lidmvae", "prior.component=bernoulli", "family=gaussian", "objective.samples=4"]
 POINTS = ["latents", "samples", "usage"]
@@ -279,11 +277,6 @@ def test_the_title_says_what_was_asked_for(make, description, name):
     module, data = make("data=pinwheel", "model=beta_vae")
     module.description = description
     assert take_picture_data(module, data, "test", 20).title.startswith(f"{name} on pinwheel, step 0, ")
-
-
-def test_every_model_has_a_display_name():
-    conf = Path(__file__).parents[2] / "conf" / "model"
-    assert {*NAMES, "counterpart"} == {path.stem for path in conf.glob("*.yaml")}
 
 
 @pytest.mark.parametrize(("model", "name"), [("beta_vae", "beta-VAE"), ("gmvae", "GMVAE")])

@@ -46,6 +46,8 @@ class Runs:
             "validation": {"elbo": ll - 0.4},
             **given,
         }
+        if file != "result.json":  # an evaluation takes no training
+            del result["seconds"], result["seconds_per_step"]
         path = self.place(model, seed, tag) / file
         path.write_text(json.dumps(result))
         return path

@@ -7,14 +7,30 @@ import json
 import re
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+from PIL import Image
 from rich.console import Console
 from runs import without_reader
+from scipy import stats
 
+from lid_vae.appearance import appearance
+from lid_vae.diagnosis import verdict
 from lid_vae.report.build import build
-from lid_vae.report.program import main
-from lid_vae.report.sweep_end import SweepEnd
+from lid_vae.report.numbers import collapse
+from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.numbers.best import best, differ
+from lid_vae.report.output.finding import finding
+from lid_vae.report.output.pictures import figures
+from lid_vae.report.output.table import grid
+from lid_vae.command_line.report import main
+from lid_vae.report.study.results import read
+from lid_vae.report.sweep_end import SweepEnd, print_runs
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360000002000001e221bc33"
@@ -78,7 +94,7 @@ def test_the_page_needs_nothing_beside_itself(table):
 
 
 def test_latex_is_balanced_and_escaped(table):
-    build([table.folder], console=quiet())
+    build([table.folder], console=quiet(), detail=True)
     text = (table.folder / "report" / "report.tex").read_text()
     begun, ended = re.findall(r"\\begin\{(.*?)\}", text), re.findall(r"\\end\{(.*?)\}", text)
     assert sorted(begun) == sorted(ended) == ["table*", "tabular"]
@@ -89,7 +105,7 @@ def test_latex_is_balanced_and_escaped(table):
     assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(columns)}
     assert r"a\_b \& 5 \% of \textless{}i\textgreater{}x" in text
     assert r"\textbackslash{}y \{z\} \$1 \#2" in text
-    assert "$-$1.900 (0.100)" in text
+    assert r"\textbf{$-$1.900 (0.100)}" in text
     depth = 0
     for mark in re.findall(r"(?<!\\)[{}]", text):
         depth += 1 if mark == "{" else -1
@@ -98,7 +114,7 @@ def test_latex_is_balanced_and_escaped(table):
 
 
 def test_csv_and_markdown_say_the_same(table):
-    build([table.folder], console=quiet())
+    build([table.folder], console=quiet(), detail=True)
     with (table.folder / "report" / "rows.csv").open(newline="") as file:
         rows = {(row["row"], row["measure"]): row for row in csv.DictReader(file)}
     row = rows["lidgmvae", "ll"]
@@ -120,8 +136,8 @@ def test_csv_and_markdown_say_the_same(table):
     text = (table.folder / "report" / "report.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
-    assert "| lidgmvae | 3 of 4 |" in text
-    assert "-1.900 (0.100)<br>[-2.000, -1.800]<br>paper -3.28 (0.05)" in text
+    assert "| LIDGMVAE | 3 of 4 |" in text
+    assert "**-1.900 (0.100)**<br>[-2.000, -1.800]<br>paper -3.28 (0.05)" in text
 
 
 def test_a_margin_has_columns_of_its_own(runs, capsys):
@@ -141,7 +157,7 @@ def test_a_margin_has_columns_of_its_own(runs, capsys):
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_terminal_shows_every_column_at_any_width(table, width):
     console = quiet(width)
-    build([table.folder], console=console)
+    build([table.folder], console=console, detail=True)
     text = console.file.getvalue().split(str(table.folder))[0]
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
@@ -153,26 +169,160 @@ def test_the_terminal_shows_every_column_at_any_width(table, width):
     assert "…" not in text
 
 
+def test_without_detail_a_row_has_means_and_deviations(table):
+    """The terminal's table in 100 columns, in one piece; CSV files and the page have all in either form."""
+    console = quiet(100)
+    build([table.folder], console=console)
+    brief = {
+        path.name: path.read_text()
+        for path in (table.folder / "report").iterdir()
+        if path.suffix != ".pdf" and path.suffix != ".png"
+    }
+    text = console.file.getvalue().split(str(table.folder))[0]
+    (heading,) = (line for line in text.splitlines() if line.startswith("model"))
+    assert heading.split() == ["model", "seeds", "KL(z)", "MI(z)", "AU(z)", "LL", "accuracy"]
+    assert "-1.900 (0.100)" in text
+    assert "[-2.000, -1.800]" not in text + brief["report.md"] + brief["report.tex"]
+    assert "| LIDGMVAE | 3 of 4 |" in brief["report.md"]
+    build([table.folder], console=quiet(), detail=True)
+    for name in ("rows.csv", "runs.csv", "report.html"):
+        assert (table.folder / "report" / name).read_text() == brief[name]
+    assert "[-2.000, -1.800]" in brief["report.html"]
+
+
+def test_the_finding_is_of_every_run_by_one_rule(runs):
+    for seed in range(3):
+        runs.write("gmvae", seed, kl=0.001, mi=0.0, au=0.0)
+        runs.write("sa_vae", seed, kl=1.5, au=0.8 if seed == 0 else 1.0)
+        runs.write("lagging_vae", seed, kl=0.1 if seed else 0.001)
+        runs.write("lidgmvae", seed, kl=1.5)
+    build([runs.folder], console=(console := quiet()))
+    sentence = (
+        "GMVAE collapses in 3 of 3 seeds: KL 0.001. SA-VAE collapses in part in 1 of 3 seeds: AU 0.80, KL 1.500. "
+        "Lagging VAE collapses in 1 of 3 seeds, and nearly or in part in 2: KL 0.001. "
+        "LIDGMVAE does not: AU 1.00, KL 1.500."
+    )
+    assert sentence in " ".join(console.file.getvalue().split())
+    page = (runs.folder / "report" / "report.html").read_text()
+    assert page.index(sentence) < page.index("<table>")
+    (item,) = analyse(read([runs.folder]))
+    found = {line.row.model: row for line, row in zip(item.lines, grid(item, detail=False)[1], strict=True)}
+    assert [found["gmvae"][k].state for k in (2, 3, 4)] == ["collapsed", None, "collapsed"]
+    assert [found["sa_vae"][k].state for k in (2, 3, 4)] == [None, None, "partly"]
+    assert [found["lidgmvae"][k].state for k in (2, 3, 4)] == [None, None, None]
+
+
+def test_no_collapse_is_said_too_and_a_language_model_cannot(runs):
+    runs.write("lidgmvae", 0)
+    runs.write("language_model", 0, kl=0.0, au=0.0)
+    (item,) = analyse(read([runs.folder]))
+    assert finding(item) == "No collapse: AU 1.00, KL 1.500 over all seeds."
+
+
+def test_the_rules_of_collapse_are_those_of_diagnosis():
+    assert (collapse.SLIGHT, collapse.NEARLY) == (verdict.SLIGHT, 0.1)
+
+
+def test_bold_is_what_the_seeds_can_tell(runs):
+    """gmvae is as good as lidgmvae on equal seeds, sa_vae worse; of accuracies that are all alike none is bold."""
+    for seed, noise in enumerate((0.0, 0.3, -0.3, 0.1)):
+        runs.write("lidgmvae", seed, -2.0 + noise)
+        runs.write("gmvae", seed, -2.05 + 1.2 * noise)
+        runs.write("sa_vae", seed, -2.2 + noise + 0.01 * seed)
+    (item,) = analyse(read([runs.folder]))
+    bold = {measure.key: {item.lines[k].row.model for k in best(item, measure)} for measure in item.measures}
+    assert bold["ll"] == {"lidgmvae", "gmvae"}
+    assert bold["accuracy"] == bold["kl"] == set()
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_error_of_a_difference_is_students(paired):
+    rng = np.random.default_rng(0)
+    seen = set()
+    for shift in np.linspace(0, 3, 25):
+        a, b = rng.normal(size=6).tolist(), rng.normal(shift, 2.0, size=6).tolist()
+        test = stats.ttest_rel(a, b) if paired else stats.ttest_ind(a, b, equal_var=False)
+        assert differ(a, b, paired) == (test.pvalue < 0.05)
+        seen.add(differ(a, b, paired))
+    assert seen == {True, False}
+    assert not differ([1.0], [2.0, 2.0], paired)
+
+
+def test_without_detail_latex_fits_one_column(new_runs):
+    """219 points are a column of two in A4 (ACL's): the widest cells of MNIST's size in Computer Modern."""
+    runs = new_runs("table2_mnist", "mnist")
+    for model, seed in itertools.product(("polar_lidgmvae", "lagging_vae", "lidgmvae"), range(3)):
+        runs.write(model, seed, -95.4 - 0.33 * seed, kl=2.01 + 0.05 * seed, mi=0.001 * seed, au=0.9 + 0.05 * seed)
+    build([runs.folder], console=quiet())
+    text = (runs.folder / "report" / "report.tex").read_text()
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    rows = [line.removesuffix(r" \\").split(" & ") for line in body.splitlines() if " & " in line]
+    assert r"\begin{table}" in text
+    widths = [max(map(set_width, column)) for column in zip(*rows, strict=True)]
+    assert 150 < sum(widths) + 2 * 2 * len(widths) < 219
+
+
+def set_width(cell):
+    """Points of a cell in \\scriptsize, seven points, with five of sub- and superscripts."""
+    scripts = "".join(re.findall(r"_\{(.*?)\}", cell)) + "+" * cell.count("dagger")
+    plain = re.sub(r"_\{.*?\}|\^\\d?dagger|\\textbf|[{}]", "", cell).replace("$-$", "\N{MINUS SIGN}").replace("$", "")
+    font = FontProperties(fname=Path(matplotlib.get_data_path()) / "fonts/ttf/cmr10.ttf")
+    plain = plain.replace("\N{MINUS SIGN}", "+")  # as wide, and in this font
+    return sum(
+        TextPath((0, 0), words, size, prop=font).get_extents().width
+        for words, size in ((plain, 7), (scripts, 5))
+        if words
+    )
+
+
 def test_depth_is_drawn(runs):
     for depth in (1, 2, 3):
         for model in ("gmvae", "lidgmvae"):
             runs.write(model, 0, tag=str(depth), depth=depth)
-    paths = build([runs.folder], console=quiet())
-    assert paths[-1].name == "depth-table-pinwheel-100.png"
-    assert paths[-1].read_bytes().startswith(PIXEL[:8])
+    paths = {path.name: path for path in build([runs.folder], console=quiet())}
+    assert paths["depth-table-pinwheel-100.png"].read_bytes().startswith(PIXEL[:8])
+
+
+def test_figures_are_files_for_print(table):
+    """200 dots to an inch, and a PDF whose fonts are TrueType; on the page they have the size of a page."""
+    paths = {path.name: path for path in build([table.folder], console=quiet())}
+    for name in ("curves-table-pinwheel-100", "divergences-table-pinwheel-100"):
+        with Image.open(paths[f"{name}.png"]) as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+            width = image.width
+        drawn = paths[f"{name}.pdf"].read_bytes()
+        assert b"/FontFile2" in drawn
+        assert b"/Type3" not in drawn
+        assert f'width="{width // 2}"' in paths["report.html"].read_text()
+
+
+@pytest.mark.parametrize("first", ["gmvae", "lidgmvae"])
+def test_a_model_has_one_colour_whatever_stands_beside_it(runs, first):
+    for model in (first, "vae", "lidvae", "lidgmvae"):
+        runs.write(model, 0)
+    (item,) = analyse(read([runs.folder]))
+    (axis, *_) = figures(item)["divergences"].axes
+    looks = [appearance(line.row.model) for line in item.lines]
+    assert [(line.get_color(), line.get_marker()) for line in axis.lines[:-1]] == [(k.colour, k.marker) for k in looks]
 
 
 def test_the_command_and_where_it_writes(table, tmp_path, capsys):
     main([str(table.folder), f"output={tmp_path / 'elsewhere'}"])
     assert (tmp_path / "elsewhere" / "report.md").exists()
     assert not (table.folder / "report").exists()
-    assert "lidgmvae" in capsys.readouterr().out
+    assert "LIDGMVAE" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([str(table.folder), "seed=1"])
     assert "seed=1 has no bearing on tables" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([str(table.folder), "margin=-1"])
     assert "A margin is a number of nats above 0, got margin=-1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(table.folder), "detail=much"])
+    assert "detail=much is neither true nor false" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["figure=theorem_1", "detail=true"])
+    assert "detail=True has no bearing on figures" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["figure=theorem_1", "margin=0.1"])
     assert "margin=0.1 has no bearing on figures" in capsys.readouterr().err
@@ -206,6 +356,37 @@ def test_the_end_of_a_sweep_without_a_result_says_so(tmp_path, capsys):
     (tmp_path / "table").mkdir()
     SweepEnd(str(tmp_path), "table")()
     assert "No table: " in capsys.readouterr().err
+
+
+def test_a_sweep_ends_with_its_own_runs(runs, capsys):
+    """Of a row's three seeds two are of the sweep; one model has failed in one seed; an evaluation is another ruler."""
+    for seed, ll in enumerate((-2.0, -3.0, -9.0)):
+        runs.write("gmvae", seed, ll, kl=0.001, au=0.0)
+    runs.write("lidgmvae", 0, -1.5)
+    runs.write("lidgmvae", 0, -1.4, samples=500, file="evaluation-test.json")
+    (runs.place("lidgmvae", 1) / "failed.json").write_text(json.dumps({"error": "No memory."}))
+    names = [f"{model}-pinwheel-realnvp" for model in ("gmvae", "lidgmvae")]
+    print_runs({runs.folder: {name: {0, 1} for name in names}})
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()]
+    assert [row[:2] for row in rows if "-2.000" in row or "-3.000" in row] == [["GMVAE", "0"], ["1", "0.001†"]]
+    assert "-2.500 (0.707)" in out
+    assert "-9" not in out
+    assert "-1.400" not in out
+    assert ["LIDGMVAE", "0"] in [row[:2] for row in rows]
+    assert out.count("mean (sd)") == out.count("GMVAE    0"), "a single seed has no mean"
+    assert out.endswith(f"runs        {runs.folder}\nreport      python -m lid_vae.report {runs.folder}\n")
+    print_runs({runs.folder: {names[0]: {0}}})
+    assert capsys.readouterr().out == "", "a single run has said all itself"
+
+
+def test_many_seeds_are_shown_by_their_means(runs, capsys):
+    for seed in range(61):
+        runs.write("gmvae", seed)
+    print_runs({runs.folder: {"gmvae-pinwheel-realnvp": set(range(61))}})
+    out = capsys.readouterr().out
+    assert "GMVAE mean (sd)" in out
+    assert len(out.splitlines()) < 20
 
 
 @pytest.mark.slow

@@ -136,7 +136,7 @@ def test_what_is_no_worse_within_a_margin(runs):
     assert found["gmvae"].equivalence == found["beta_vae"].equivalence == 1.0
     assert lines(item)["gmvae"].cells["mi"].no_worse is None, "the margin is of LL"
     text = " ".join(caption(item))
-    assert "Within a margin of 0.1 nats of LL: no worse p is that of lidgmvae being worse by the margin or more" in text
+    assert "Within a margin of 0.1 nats of LL: no worse p is that of LIDGMVAE being worse by the margin or more" in text
 
 
 def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
@@ -151,8 +151,8 @@ def test_seeds_that_differ_are_named_and_the_paired_test_left_out(runs):
     assert found["gmvae"].count == "3 of 4"
     assert found["gmvae"].cells["ll"].comparison is None
     assert found["sa_vae"].cells["ll"].comparison is not None
-    assert "gmvae: seed 2 not run." in item.notes
-    assert "gmvae: no paired test, as only one of it and lidgmvae has seed 2." in item.notes
+    assert "GMVAE: seed 2 not run." in item.notes
+    assert "GMVAE: no paired test, as only one of it and LIDGMVAE has seed 2." in item.notes
 
 
 def test_missing_failed_and_half_written_runs_are_named(runs):
@@ -170,10 +170,10 @@ def test_missing_failed_and_half_written_runs_are_named(runs):
     assert line.count == "1 of 5"
     assert line.cells["ll"].summary.mean == -2.0
     assert item.notes[:4] == [
-        "gmvae: seed 1 unfinished.",
-        "gmvae: seed 2 failed: The sky fell.",
-        "gmvae: seed 3 result.json damaged.",
-        "gmvae: seed 4 not run.",
+        "GMVAE: seed 1 unfinished.",
+        "GMVAE: seed 2 failed: The sky fell.",
+        "GMVAE: seed 3 result.json damaged.",
+        "GMVAE: seed 4 not run.",
     ]
     (note,) = study.notes
     assert str(damaged) in note
@@ -187,7 +187,7 @@ def test_a_model_whose_runs_all_failed_keeps_its_row(runs):
     line = lines(item)["gmvae"]
     assert line.count == "0 of 1"
     assert line.cells["ll"].summary is None
-    assert item.notes == ["gmvae: seed 0 failed: No memory."]
+    assert item.notes == ["GMVAE: seed 0 failed: No memory."]
 
 
 def test_an_unfinished_run_bears_the_name_that_it_will_have(runs):
@@ -209,7 +209,7 @@ def test_an_unfinished_run_without_a_configuration_is_told_from_a_finished_one_b
     (runs.place("gmvae", 2, "abcd1234") / "config.yaml").write_text("half: [writ")
     (item,) = analyse(read([runs.folder]))
     assert set(lines(item)) == {"gmvae", "gmvae-pinwheel-realnvp-abcd1234"}
-    assert item.notes == ["gmvae-pinwheel-realnvp-abcd1234: seeds 1-2 unfinished."]
+    assert item.notes == ["GMVAE (gmvae-pinwheel-realnvp-abcd1234): seeds 1-2 unfinished."]
 
 
 def test_budgets_of_one_experiment_have_rows_and_seeds_of_their_own(runs):
@@ -245,7 +245,7 @@ def test_each_configuration_expects_the_seeds_that_a_sweep_was_to_do(runs):
         "lidgmvae, depth 1": "1 of 3",
         "lidgmvae, depth 2": "2",
     }
-    assert item.notes == ["gmvae: seeds 0-1 not run.", "lidgmvae, depth 1: seeds 1-2 not run."]
+    assert item.notes == ["GMVAE: seeds 0-1 not run.", "LIDGMVAE (depth 1): seeds 1-2 not run."]
     (item,) = analyse(read([runs.folder / "lidgmvae-pinwheel-realnvp-b"]))
     assert item.notes == [], "the report on a configuration tells of no other"
 
@@ -325,7 +325,7 @@ def test_a_result_that_is_being_replaced_is_passed_over(runs):
     runs.place("gmvae", 1)
     (item,) = analyse(read([runs.folder]))
     assert item.lines[0].cells["ll"].summary.mean == -2.0
-    assert item.notes == ["gmvae: seed 1 unfinished."]
+    assert item.notes == ["GMVAE: seed 1 unfinished."]
 
 
 def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):
@@ -337,6 +337,19 @@ def test_rows_of_one_model_are_told_apart_and_find_their_reference(runs):
     assert list(lines(item)) == ["gmvae, depth 1", "gmvae, depth 2", "lidgmvae, depth 1", "lidgmvae, depth 2"]
     assert [line.cells["ll"].difference for line in item.lines] == [1.0, 1.0, None, None]
     assert all(line.cells["ll"].paper is None for line in item.lines), "the paper's decoder has one depth"
+
+
+def test_rows_have_names_for_readers(runs):
+    """The name of the literature, and what differs; of a beta-VAE the beta alone."""
+    for model, beta in (("beta_vae", 0.2), ("beta_vae", 0.5), ("lidgmvae", 1.0)):
+        runs.write(model, 0, tag=str(beta))
+        runs.configure(model, 0, tag=str(beta), objective={"beta": beta})
+    for depth in (1, 2):
+        runs.write("gmvae", 0, tag=str(depth), depth=depth)
+    (item,) = analyse(read([runs.folder]))
+    titles = [line.row.title for line in item.lines]
+    assert titles == ["GMVAE (depth 1)", "GMVAE (depth 2)", "beta-VAE (0.2)", "beta-VAE (0.5)", "LIDGMVAE"]
+    assert [line.row.label for line in item.lines][2:] == ["beta_vae, beta 0.2", "beta_vae, beta 0.5", "lidgmvae"]
 
 
 def test_runs_that_differ_in_their_map_alone_have_rows_of_their_own(runs):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lid_vae.appearance import appearance
 from lid_vae.report.numbers import paper
 from lid_vae.report.numbers.comparison import ALPHA, Comparison, compare, holm, smallest_p_value
 from lid_vae.report.numbers.measures import SEARCHED, columns, seconds
@@ -125,7 +126,7 @@ def _begin(table: Table, margin: float | None) -> Analysed:
     for row in table.rows:
         times = _complete([seconds(result) for result in row.results.values()])
         item.lines.append(Line(row, {}, len(row.expected), sum(times) if times else None))
-        item.notes += [f"{row.label}: {told}." for told in say_missing(row.missing)]
+        item.notes += [f"{row.title}: {told}." for told in say_missing(row.missing)]
     return item
 
 
@@ -204,13 +205,12 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
             continue
         fit = [one for one in references if all(one.setting(name) == row.setting(name) for name in varied)]
         if len(fit) != 1:
-            item.notes.append(
-                f"{row.label}: no paired test, as {len(fit)} rows of {references[0].model} fit its settings."
-            )
+            name = appearance(references[0].model).name
+            item.notes.append(f"{row.title}: no paired test, as {len(fit)} rows of {name} fit its settings.")
         elif fit[0].seeds != row.seeds:
             apart = sorted(set(fit[0].seeds) ^ set(row.seeds))
             item.notes.append(
-                f"{row.label}: no paired test, as only one of it and {fit[0].label} has {say_seeds(apart)}."
+                f"{row.title}: no paired test, as only one of it and {fit[0].title} has {say_seeds(apart)}."
             )
         elif len(row.seeds) > 1:
             pairs.append((line, fit[0]))

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from lid_vae.report.numbers.analysis import Analysed
-from lid_vae.report.output.table import grid
-from lid_vae.report.output.wording import caption
+from lid_vae.report.numbers.collapse import State
+from lid_vae.report.output.table import Entry, grid, shown
+from lid_vae.report.output.wording import FURTHER, MARKS, caption, legend, mean_and_deviation
 
 __all__ = ["latex"]
 
+DAGGERS: dict[State, str] = {"collapsed": r"\dagger", "partly": r"\ddagger"}
 _NAMED = {
     "\\": "backslash",
     "~": "asciitilde",
@@ -24,42 +26,91 @@ _SPECIAL = str.maketrans(
 )
 
 
-def latex(items: Sequence[Analysed]) -> str:
-    """A ``table*`` for each of ``items``, to be read by LaTeX's input; the parts of a cell stand below one another."""
+def latex(items: Sequence[Analysed], detail: bool = True) -> str:
+    """A table for each of ``items``, to be read by LaTeX's input.
+
+    Without ``detail`` it fits one column of a two-column paper, and deviations are subscripts; with it a ``table*`` has
+    all, and the parts of a cell stand below one another.
+    """
     return "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n" + "\n".join(
-        _table(item) for item in items
+        (_full if detail else _narrow)(item) for item in items
     )
 
 
-def _table(item: Analysed) -> str:
+def _full(item: Analysed) -> str:
     headings, rows = grid(item)
-    lines = [
-        r"\begin{table*}[p]",
-        r"\centering",
-        r"\scriptsize",
-        r"\setlength{\tabcolsep}{2pt}",
-        rf"\begin{{tabular}}{{ll{'r' * (len(headings) - 2)}}}",
-        r"\toprule",
-        " & ".join(map(_escape, headings)) + r" \\",
-        r"\midrule",
-    ]
+    lines = []
     for number, row in enumerate(rows):
         if number:
             lines.append(r"\addlinespace")
-        for parts in zip_longest(*row, fillvalue=""):
-            lines.append(" & ".join(_signed(_escape(part)) for part in parts) + r" \\")
-    lines += [
-        r"\bottomrule",
-        r"\end{tabular}",
-        rf"\caption{{{_escape(item.title)}. {' '.join(map(_escape, caption(item)))}}}",
-        r"\end{table*}",
-        "",
-    ]
-    return "\n".join(lines)
+        cells = [[_marked(entry), *(_signed(_escape(part)) for part in entry.parts[1:])] for entry in row]
+        lines += [" & ".join(parts) + r" \\" for parts in zip_longest(*cells, fillvalue="")]
+    return _table("table*", "p", 2, headings, lines, item, caption(item))
+
+
+def _narrow(item: Analysed) -> str:
+    headings, rows = grid(item, detail=False)
+    measures = shown(item, detail=False)
+    counts = {line.count for line in item.lines}
+    lines = []
+    for line, (name, count, *entries) in zip(item.lines, rows, strict=True):
+        cells = [_escape(name.parts[0]), *([count.parts[0]] if len(counts) > 1 else [])]
+        for measure, entry in zip(measures, entries, strict=True):
+            mean, deviation = mean_and_deviation(line.cells[measure.key], measure)
+            below = "" if deviation is None else f"_{{{deviation.removeprefix('0')}}}"
+            above = "" if entry.state is None else f"^{DAGGERS[entry.state]}"
+            number = rf"\textbf{{{_signed(mean)}}}" if entry.best else _signed(mean)
+            cells.append(number + (f"${below}{above}$" if below or above else ""))
+        lines.append(" & ".join(cells) + r" \\")
+    if len(counts) == 1:
+        headings = [headings[0], *headings[2:]]
+    first, *rest = legend(item)
+    each = f" {counts.pop()} seeds each." if len(counts) == 1 else ""
+    said = [first.replace("Mean (sd) over seeds", "Mean over seeds, sd as subscript,") + each, *rest]
+    return _table("table", "t", 2, headings, lines, item, [one for one in said if one != FURTHER])
+
+
+def _table(
+    environment: str,
+    place: str,
+    gap: int,
+    headings: Sequence[str],
+    lines: Sequence[str],
+    item: Analysed,
+    sentences: Sequence[str],
+) -> str:
+    texts = "ll" if headings[1] == "seeds" else "l"
+    return "\n".join(
+        [
+            rf"\begin{{{environment}}}[{place}]",
+            r"\centering",
+            r"\scriptsize",
+            rf"\setlength{{\tabcolsep}}{{{gap}pt}}",
+            rf"\begin{{tabular}}{{{texts}{'r' * (len(headings) - len(texts))}}}",
+            r"\toprule",
+            " & ".join(map(_escape, headings)) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\caption{{{_escape(item.title)}. {' '.join(map(_escape, sentences))}}}",
+            rf"\end{{{environment}}}",
+            "",
+        ]
+    )
+
+
+def _marked(entry: Entry) -> str:
+    text = _signed(_escape(entry.parts[0]))
+    text = rf"\textbf{{{text}}}" if entry.best else text
+    return text if entry.state is None else f"{text}$^{DAGGERS[entry.state]}$"
 
 
 def _escape(text: str) -> str:
-    return " ".join(text.split()).translate(_SPECIAL)
+    escaped = " ".join(text.split()).translate(_SPECIAL)
+    for state, mark in MARKS.items():
+        escaped = escaped.replace(mark, f"${DAGGERS[state]}$")
+    return escaped
 
 
 def _signed(text: str) -> str:

@@ -1,48 +1,68 @@
 """Pictures and texts of a table's runs: learning curves, KL by dimension, use of the categories, depth, runs' own."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from lid_vae.appearance import Appearance, appearance, appearances
 from lid_vae.errors import UserError
 from lid_vae.log.metrics_file import read_metrics
-from lid_vae.picture.drawing import png
 from lid_vae.report.numbers.analysis import Analysed, Line
 from lid_vae.report.study.study import Row
 from lid_vae.shown import CORE
 
-__all__ = ["Picture", "Text", "depth_figure", "pictures", "texts"]
+__all__ = ["Picture", "Text", "embedded", "figures", "pictures", "texts"]
 
-# (title, PNG)
-Picture = tuple[str, bytes]
+
+class Picture(NamedTuple):
+    """An ``image``, a PNG, that a page shows under a ``title``, ``width`` wide in pixels; None: as it comes."""
+
+    title: str
+    image: bytes
+    width: int | None = None
+
+
 # (title, plain text)
 Text = tuple[str, str]
 # Rows of one table that are drawn: more cannot be told apart.
 MOST = 10
+DOTS, ON_A_PAGE = 200, 100  # to an inch, of a file and of a page
+TITLES = {
+    "depth": "Depth of the decoder: mean over seeds with its 95 % bootstrap interval",
+    "curves": "Learning curves: median over seeds, band from the lowest to the highest",
+    "divergences": "Divergence from the prior",
+}
 CURVES = {f"valid/{number.curve}": number for number in CORE if number.drawn}
 BY_DEPTH = {number.key: number.label for number in CORE if number.key in ("au", "accuracy", "ll")}
 
 
-def pictures(item: Analysed) -> list[Picture]:
-    """What the runs of the table ``item`` have left to show, of its first ``MOST`` rows; no test data of a search."""
+def figures(item: Analysed) -> dict[str, Figure]:
+    """Those of the table ``item``, by the first part of their files' names: depth, curves, divergences.
+
+    Of its first ``MOST`` rows; no test data of a search.
+    """
     lines = _drawn(item)
-    figures = {
-        "Depth of the decoder: mean over seeds with its 95 % bootstrap interval": depth_figure(item),
-        "Learning curves: median over seeds, band from the lowest to the highest": _curves(lines),
-    }
+    found = {"depth": _depth(item), "curves": _curves(lines)}
     if not item.table.is_search:
-        figures["Divergence from the prior"] = _divergences(lines)
-    found = [(title, png(figure)) for title, figure in figures.items() if figure is not None]
+        found["divergences"] = _divergences(lines)
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def pictures(item: Analysed, drawn: Mapping[str, bytes]) -> list[Picture]:
+    """What a page shows of the table ``item``: its figures, ``drawn`` as PNG, and the pictures that its runs left."""
+    found = [Picture(TITLES[name], image, _width(image)) for name, image in drawn.items()]
     if item.table.is_search:
         return found
-    return found + [(f"{name}: latents and samples", path.read_bytes()) for name, path in _files(lines, "latents.png")]
+    files = _files(_drawn(item), "latents.png")
+    return found + [Picture(f"{name}: latents and samples", path.read_bytes()) for name, path in files]
 
 
 def texts(item: Analysed) -> list[Text]:
@@ -52,7 +72,7 @@ def texts(item: Analysed) -> list[Text]:
     return [(f"{name}: {what}", path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
 
 
-def depth_figure(item: Analysed) -> Figure | None:
+def _depth(item: Analysed) -> Figure | None:
     """AU, accuracy and LL of the table ``item`` against the number of maps, a line for each model.
 
     None where no model has two depths.
@@ -67,7 +87,8 @@ def depth_figure(item: Analysed) -> Figure | None:
     shown = [key for key in BY_DEPTH if any(m.key == key for m in item.measures)]
     figure, axes = _side_by_side(len(shown))
     for axis, key in zip(axes, shown, strict=True):
-        for number, (model, lines) in enumerate(models.items()):
+        for model, lines in models.items():
+            look = appearance(model)
             found = [(depth, line.cells[key].summary) for depth, line in sorted(lines, key=itemgetter(0))]
             points = [(depth, summary) for depth, summary in found if summary is not None]
             mean = [summary.mean for _, summary in points]
@@ -78,57 +99,58 @@ def depth_figure(item: Analysed) -> Figure | None:
                 [depth for depth, _ in points],
                 mean,
                 np.maximum(np.transpose(reach), 0),
-                color=_ink(number),
-                marker="os^vD"[number % 5],
+                **_style(look),
+                marker=look.marker,
                 capsize=3,
-                label=model,
+                label=look.name,
             )
         axis.set_xticks(sorted({depth for lines in models.values() for depth, _ in lines}))
         axis.set(xlabel="maps in the decoder", ylabel=BY_DEPTH[key])
-    axes[0].legend(frameon=False)
+    axes[0].legend(frameon=False, handlelength=3)
     return figure
 
 
 def _curves(lines: Sequence[Line]) -> Figure | None:
-    read = {line.row.label: _metrics(line.row) for line in lines}
-    shown = [name for name in CURVES if any(name in curves for curves in read.values())]
+    read = [_metrics(line.row) for line in lines]
+    looks = _looks(lines)
+    shown = [name for name in CURVES if any(name in curves for curves in read)]
     if not shown:
         return None
     figure, axes = _side_by_side(len(shown))
     for axis, name in zip(axes, shown, strict=True):
         finals = []
-        for number, curves in enumerate(read.values()):
+        for look, curves in zip(looks, read, strict=True):
             if name not in curves:
                 continue
             step, values_TN = curves[name]
             lowest, median, highest = np.quantile(values_TN, [0.0, 0.5, 1.0], axis=1)
-            axis.plot(step, median, color=_ink(number), linewidth=1.3)
-            axis.fill_between(step, lowest, highest, color=_ink(number), alpha=0.2, linewidth=0)
+            axis.plot(step, median, **_style(look), **_marks(look), markevery=max(1, len(step) // 8))
+            axis.fill_between(step, lowest, highest, color=look.colour, alpha=0.2, linewidth=0)
             finals += [edge[len(step) // 10 :] for edge in (lowest, highest)]
         _frame(axis, np.concatenate(finals), 0.0 if CURVES[name].bounded else 0.05)
         axis.set(xlabel="step", ylabel=f"validation {CURVES[name].label}")
-    handles = [matplotlib.lines.Line2D([], [], color=_ink(k), label=label) for k, label in enumerate(read)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False)
+    _legend(figure, lines, looks)
     return figure
 
 
 def _divergences(lines: Sequence[Line]) -> Figure | None:
     """KL by dimension, sorted in each run, and the use of the categories in each; means over seeds."""
-    named = {name: {line.row.label: _sorted(line.row, name) for line in lines} for name in ("kl_by_dimension", "usage")}
-    shown = {name: found for name, found in named.items() if any(map(len, found.values()))}
+    looks = _looks(lines)
+    named = {name: [_sorted(line.row, name) for line in lines] for name in ("kl_by_dimension", "usage")}
+    shown = {name: found for name, found in named.items() if any(map(len, found))}
     if not shown:
         return None
     figure, axes = _side_by_side(len(shown), 5.4)
     for axis, (name, found) in zip(axes, shown.items(), strict=True):
-        for number, (label, values_ND) in enumerate(found.items()):
+        for look, values_ND in zip(looks, found, strict=True):
             if not len(values_ND):
                 continue
             place = np.arange(1, values_ND.shape[1] + 1)
-            axis.plot(place, values_ND.mean(0), color=_ink(number), marker=".", linewidth=1.2, label=label)
+            axis.plot(place, values_ND.mean(0), **_style(look), **_marks(look))
             low, high = values_ND.min(0), values_ND.max(0)
-            axis.fill_between(place, low, high, color=_ink(number), alpha=0.15, linewidth=0)
+            axis.fill_between(place, low, high, color=look.colour, alpha=0.15, linewidth=0)
         if name == "usage":
-            prior = 1 / max(values.shape[1] for values in found.values() if len(values))
+            prior = 1 / max(values.shape[1] for values in found if len(values))
             axis.set(xlabel="category, sorted in each run", ylabel="$q(z)$", ylim=(0, None))
             title = "use of the categories; dashed: the prior; bands: extremes"
         else:
@@ -138,7 +160,7 @@ def _divergences(lines: Sequence[Line]) -> Figure | None:
         axis.axhline(prior, color="black", linestyle="dashed", linewidth=0.8)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_title(title, fontsize=8)
-        axis.legend(frameon=False, fontsize=8)
+    _legend(figure, lines, looks)
     return figure
 
 
@@ -153,7 +175,7 @@ def _files(lines: Sequence[Line], name: str) -> Iterator[tuple[str, Path]]:
         seed = min(common) if common else line.row.seeds[0]
         path = line.row.run_folder(seed) / name
         if path.is_file():
-            yield f"{line.row.label}, seed {seed}", path
+            yield f"{line.row.title}, seed {seed}", path
 
 
 def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -197,15 +219,39 @@ def _frame(axis: Axes, values: np.ndarray, lowest: float) -> None:
 
 def _side_by_side(count: int, width: float = 3.6) -> tuple[Figure, np.ndarray]:
     """A figure of ``count`` axes in a row."""
-    figure = Figure(figsize=(width * count, 3.3), layout="constrained")
+    figure = Figure(figsize=(width * count, 3.3), dpi=DOTS, layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _ink(number: int) -> str:
-    return f"C{number % 10}"
+def _looks(lines: Sequence[Line]) -> list[Appearance]:
+    return appearances([line.row.model for line in lines])
+
+
+def _style(look: Appearance) -> dict[str, Any]:
+    return {"color": look.colour, "linestyle": look.line, "linewidth": look.width}
+
+
+def _marks(look: Appearance) -> dict[str, Any]:
+    face = look.colour if look.filled else "white"
+    return {"marker": look.marker, "markersize": 7 if look.marker == "*" else 5, "markerfacecolor": face}
+
+
+def _legend(figure: Figure, lines: Sequence[Line], looks: Sequence[Appearance]) -> None:
+    """Below the figure, of all rows."""
+    handles = [
+        Line2D([], [], **_style(look), **_marks(look), label=line.row.title)
+        for line, look in zip(lines, looks, strict=True)
+    ]
+    columns = min(len(handles), 5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=3.5)
+
+
+def _width(image: bytes) -> int:
+    """That a figure has on a page: its file is finer, for print. A PNG begins with its size (RFC 2083, 3.2)."""
+    return int.from_bytes(image[16:20], "big") * ON_A_PAGE // DOTS
 
 
 def embedded(image: bytes) -> str:

@@ -3,43 +3,75 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lid_vae.report.numbers.analysis import Analysed
+from lid_vae.report.numbers.best import best
+from lid_vae.report.numbers.collapse import State, states, worst
 from lid_vae.report.numbers.measures import seconds
-from lid_vae.report.output.wording import caption, cell_parts, duration, line_parts
+from lid_vae.report.output.finding import finding
+from lid_vae.report.output.wording import BRIEF, MARKS, caption, cell_parts, duration, legend, line_parts
+from lid_vae.shown import Number
 
-__all__ = ["grid", "markdown", "rows_csv", "runs_csv"]
+__all__ = ["Entry", "grid", "markdown", "rows_csv", "runs_csv", "shown"]
 
 
-def grid(item: Analysed) -> tuple[list[str], list[list[list[str]]]]:
-    """The headings of the table ``item``, and for each row its cells, each short texts to be set below one another."""
-    headings = ["model", "seeds", *(measure.title for measure in item.measures), "total"]
-    rows = [
-        [
-            line_parts(item, line),
-            [line.count],
-            *(cell_parts(line.cells[measure.key], measure) for measure in item.measures),
-            [duration(line.seconds)],
-        ]
-        for line in item.lines
-    ]
+class Entry(NamedTuple):
+    """A cell of a table: its ``parts``, short texts to be set below one another, of which the first is its number.
+
+    ``best``: it is set in bold. ``state``: it is tinted, as of a run that has collapsed.
+    """
+
+    parts: list[str]
+    best: bool = False
+    state: State | None = None
+
+    @property
+    def marked(self) -> list[str]:
+        """Its parts, with a mark in place of the tint, for whoever sees none."""
+        return self.parts if self.state is None else [self.parts[0] + MARKS[self.state], *self.parts[1:]]
+
+
+def shown(item: Analysed, detail: bool) -> list[Number]:
+    """The measures that are columns of the table ``item``, with or without ``detail``."""
+    if detail:
+        return item.measures
+    return sorted((m for m in item.measures if m.key in BRIEF), key=lambda measure: BRIEF.index(measure.key))
+
+
+def grid(item: Analysed, detail: bool = True) -> tuple[list[str], list[list[Entry]]]:
+    """The headings of the table ``item``, and its rows; without ``detail`` of means and deviations alone."""
+    measures = shown(item, detail)
+    headings = ["model", "seeds", *(measure.title for measure in measures), *(["total"] if detail else [])]
+    bold = {measure.key: best(item, measure) for measure in measures}
+    rows = []
+    for place, line in enumerate(item.lines):
+        found = [states(result) for result in line.row.results.values()] if not item.table.is_search else []
+        name = line_parts(item, line)
+        row = [Entry(name if detail else name[:1]), Entry([line.count])]
+        for measure in measures:
+            parts = cell_parts(line.cells[measure.key], measure)
+            state = worst(one.get(measure.key) for one in found)
+            row.append(Entry(parts if detail else parts[:1], place in bold[measure.key], state))
+        rows.append([*row, Entry([duration(line.seconds)])] if detail else row)
     return headings, rows
 
 
-def markdown(items: Sequence[Analysed]) -> str:
-    """A section for each of the tables ``items``."""
+def markdown(items: Sequence[Analysed], detail: bool = True) -> str:
+    """A section for each of the tables ``items``, with or without ``detail``."""
     sections = []
     for item in items:
-        headings, rows = grid(item)
+        headings, rows = grid(item, detail)
+        said = finding(item)
         lines = [
             f"## {_escape(item.title)}",
             "",
+            *([_escape(said), ""] if said else []),
             "| " + " | ".join(headings) + " |",
             "|---|---|" + "---:|" * (len(headings) - 2),
-            *("| " + " | ".join("<br>".join(map(_escape, cell)) for cell in row) + " |" for row in rows),
+            *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
             "",
-            *(f"- {_escape(sentence)}" for sentence in caption(item)),
+            *(f"- {_escape(sentence)}" for sentence in (caption if detail else legend)(item)),
         ]
         sections.append("\n".join(lines) + "\n")
     return "\n".join(sections)
@@ -96,6 +128,11 @@ def _csv(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _cell(entry: Entry) -> str:
+    first, *rest = map(_escape, entry.marked)
+    return "<br>".join([f"**{first}**" if entry.best else first, *rest])
 
 
 def _escape(text: str) -> str:

@@ -1,29 +1,67 @@
 """Numbers as a table shows them, and the sentences below it: what is measured, how, and what the paper has."""
 
+from collections.abc import Sequence
 from math import log
 
+from lid_vae.appearance import appearance
 from lid_vae.report.numbers import paper
 from lid_vae.report.numbers.analysis import Analysed, Cell, Line
+from lid_vae.report.numbers.collapse import RULE, State
 from lid_vae.report.numbers.comparison import ALPHA, seeds_needed
 from lid_vae.report.numbers.search import choices
 from lid_vae.report.numbers.statistics import RESAMPLES
 from lid_vae.shown import Number
 
-__all__ = ["caption", "cell_parts", "duration", "line_parts"]
+__all__ = [
+    "BRIEF",
+    "FURTHER",
+    "MARKS",
+    "caption",
+    "cell_parts",
+    "duration",
+    "legend",
+    "line_parts",
+    "mark_words",
+    "mean_and_deviation",
+    "single",
+]
+
+# What a table without detail shows, as far as it is there, by the measures' keys.
+BRIEF = ("kl", "mi", "au", "ll", "perplexity", "accuracy", "bound")
+MARKS: dict[State, str] = {"collapsed": "†", "partly": "‡"}
+FURTHER = "detail=true adds intervals, tests, times and the paper's values; rows.csv and report.html have them anyway."
+
+
+def mean_and_deviation(cell: Cell, measure: Number) -> tuple[str, str | None]:
+    """Those of ``cell``, as ``measure`` says how many digits; None of a single seed."""
+    if cell.summary is None:
+        return "-", None
+    mean, sd = cell.summary.mean, cell.summary.sd
+    return single(mean, measure), None if sd is None else f"{sd:.{_digits(mean, measure)}f}"
+
+
+def single(value: float | None, measure: Number) -> str:
+    """One ``value`` of a ``measure``; None: there is none."""
+    if value is None:
+        return "-"
+    shown = value if measure.least is None else max(value, measure.least)
+    return f"{shown:.{_digits(value, measure)}f}"
+
+
+def _digits(value: float, measure: Number) -> int:
+    return min(measure.digits, 2) if abs(value) >= 10 else measure.digits
 
 
 def cell_parts(cell: Cell, measure: Number) -> list[str]:
     """Of ``cell``: ``mean (sd)``, the interval, the paper's value, the difference from the reference with its interval,
     the standardised one, and p-values, as far as there are such. ``measure`` says how many digits.
     """
-    parts = ["-"]
+    shown, deviation = mean_and_deviation(cell, measure)
+    parts = [shown if deviation is None else f"{shown} ({deviation})"]
     if cell.summary is not None:
-        _, mean, sd, low, high = cell.summary
-        digits = min(measure.digits, 2) if abs(mean) >= 10 else measure.digits
-        below = measure.least is not None and mean < measure.least
-        shown = measure.least if below else mean
-        parts = [f"{shown:.{digits}f}" + ("" if sd is None else f" ({sd:.{digits}f})")]
-        if below:
+        _, mean, _, low, high = cell.summary
+        digits = _digits(mean, measure)
+        if measure.least is not None and mean < measure.least:
             parts.append(f"consistent with {measure.least:g}")
         elif low is not None:
             parts.append(f"[{low:.{digits}f}, {high:.{digits}f}]")
@@ -48,9 +86,9 @@ def line_parts(item: Analysed, line: Line) -> list[str]:
     That is the row's name with the paper's, and how many seeds there are.
     """
     name = paper.name(item.table.data, line.row.model)
-    if name is None or item.table.is_search or name.lower() == line.row.label:
-        return [line.row.label]
-    return [line.row.label, f"({name})"]
+    if name is None or item.table.is_search or name == line.row.title:
+        return [line.row.title]
+    return [line.row.title, f"paper: {name}"]
 
 
 def duration(seconds: float | None) -> str:
@@ -63,20 +101,44 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def caption(item: Analysed) -> list[str]:
-    """Sentences for below the table ``item``."""
+def legend(item: Analysed) -> list[str]:
+    """Sentences for below the table ``item`` without detail."""
     if item.table.is_search:
         return [*choices(item), *item.notes]
-    table, sentences = item.table, []
+    return [f"Mean (sd) over seeds {_where(item)}.", *_on_marks(item, BRIEF), *choices(item), *item.notes, FURTHER]
+
+
+def mark_words() -> str:
+    """The rules of collapse, each behind its mark."""
+    return RULE.format(*MARKS.values()) + "."
+
+
+def _on_marks(item: Analysed, shown: Sequence[str]) -> list[str]:
+    """What bold and the marks of collapse mean in the table ``item``, of whose measures those keys are ``shown``."""
+    bold: dict[str, list[str]] = {"highest": [], "lowest": []}
+    for measure in item.measures:
+        if measure.best is not None and measure.key in shown:
+            bold[measure.best].append(measure.title)
+    said = " and ".join(f"the {which} {', '.join(titles)}" for which, titles in bold.items() if titles)
+    return [
+        f"Bold: {said}, with those whose difference from it is within its error, the 95 % t interval (of pairs on "
+        "equal seeds, else Welch's; not corrected); nothing where that leaves no row out.",
+        f"In some seed {mark_words()}",
+    ]
+
+
+def caption(item: Analysed) -> list[str]:
+    """Sentences for below the table ``item`` with all its detail."""
+    if item.table.is_search:
+        return [*choices(item), *item.notes]
+    sentences = []
     shown = [measure.key for measure in item.measures]
-    examples = table.first.get("examples")
-    whole = "" if examples is None else f" of {examples:,} examples"
     sentences.append(
-        f"Mean (standard deviation) over seeds, on the {table.split} split{whole}, nats; LL with S = {table.samples} "
-        f"importance samples. In brackets the 95 % percentile bootstrap interval of the mean ({RESAMPLES:,} "
-        "resamples), which is short for few seeds: it covers the mean of ten normal values in about 90 % of cases, of "
-        "five in 84 %."
+        f"Mean (standard deviation) over seeds, {_where(item)}. In brackets the 95 % percentile bootstrap interval of "
+        f"the mean ({RESAMPLES:,} resamples), which is short for few seeds: it covers the mean of ten normal values in "
+        "about 90 % of cases, of five in 84 %."
     )
+    sentences += _on_marks(item, shown)
     if item.comparisons:
         sentences += _on_comparisons(item)
     if "ms" in shown:
@@ -93,9 +155,15 @@ def caption(item: Analysed) -> list[str]:
     return [*sentences, *choices(item), *item.notes]
 
 
+def _where(item: Analysed) -> str:
+    examples = item.table.first.get("examples")
+    whole = "" if examples is None else f" of {examples:,} examples"
+    return f"on the {item.table.split} split{whole}, nats; LL with S = {item.table.samples} importance samples"
+
+
 def _on_comparisons(item: Analysed) -> list[str]:
     """What stands beside the means of compared rows, and what is left out and why."""
-    reference, m = item.table.references[0].model, item.comparisons
+    reference, m = appearance(item.table.references[0].model).name, item.comparisons
     sentences = [
         f"diff: mean difference from {reference} on equal seeds, with its 95 % bootstrap interval, short for few seeds "
         "as the other. d: Cohen's d_z, that difference over the standard deviation of the differences; its 95 % "

@@ -23,6 +23,8 @@ SETTINGS = {
 }
 # Options that no result tells, where they have a shorter name.
 OPTIONS = {"max_epochs": "epochs"}
+# Of the model that is named after it, the value alone says enough to a reader.
+OWN = {"beta_vae": "beta"}
 # More of them would make no name.
 MOST = 3
 
@@ -41,19 +43,19 @@ def label(rows: Sequence[Row]) -> None:
                 values.setdefault(row.model, {}).setdefault(name, set()).add(str(row.setting(name)))
     alike: dict[str, list[Row]] = {}
     for row in rows:
-        parts = [
+        row.differs = [
             f"{SETTINGS[name]} {row.setting(name)}"
             for name, known in values.get(row.model, {}).items()
             if len(known) > 1 and row.setting(name) is not None
         ]
-        row.label = ", ".join([row.model, *parts])
+        row.label = ", ".join([row.model, *row.differs])
         alike.setdefault(row.label, []).append(row)
     for same in alike.values():
         _tell_apart(same)
     times = Counter(row.label for row in rows)
     for row in rows:
         if times[row.label] > 1:
-            row.label = row.place.name
+            _name_by_folder(row)
 
 
 def _tell_apart(rows: Sequence[Row]) -> None:
@@ -63,8 +65,16 @@ def _tell_apart(rows: Sequence[Row]) -> None:
     known = [row for row in rows if row.results or row.config is not None]
     for row in rows:
         if row not in known:
-            row.label = row.place.name
+            _name_by_folder(row)
     configured = [row for row in known if row.config is not None] if len(known) > 1 else []
     for row, options in zip(configured, differences([row.config or {} for row in configured]), strict=True):
         if len(options) <= MOST:
-            row.label = ", ".join([row.label, *(f"{OPTIONS.get(key, key)} {value}" for key, value in options.items())])
+            parts = {key: f"{OPTIONS.get(key, key)} {value}" for key, value in options.items()}
+            row.label = ", ".join([row.label, *parts.values()])
+            own = OWN.get(row.model)
+            row.differs += [str(options[key]) if key == own else part for key, part in parts.items()]
+
+
+def _name_by_folder(row: Row) -> None:
+    row.label = row.place.name
+    row.differs = [row.place.name]

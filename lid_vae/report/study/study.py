@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lid_vae.appearance import appearance
 from lid_vae.report.study.configured import Config, read_config, settings
 from lid_vae.seed_range import seed_text
 
@@ -19,14 +20,22 @@ class Row:
     """One configuration: ``results[seed]`` as read from the file, ``missing[seed]`` why there is none.
 
     Missing are seeds that were begun or that a sweep was to do; those of other rows are none of its own. ``place`` is
-    the folder of the configuration's runs, ``model`` its name, ``label`` what tells it from other rows of that model.
+    the folder of the configuration's runs, ``model`` its name, ``label`` that with what tells it from other rows of
+    that model, which alone are ``differs``.
     """
 
     place: Path
     model: str
     label: str = ""
+    differs: list[str] = field(default_factory=list)
     results: dict[int, dict[str, Any]] = field(default_factory=dict)
     missing: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The row's name for a reader: ``beta-VAE (0.2)``."""
+        name = appearance(self.model).name
+        return f"{name} ({', '.join(self.differs)})" if self.differs else name
 
     @property
     def seeds(self) -> list[int]:

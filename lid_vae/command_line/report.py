@@ -108,6 +108,8 @@ def draw(cfg: DictConfig) -> Sequence[str]:
     check_whole("threads", cfg.threads, 1)
     if cfg.get("margin") is not None:
         raise UserError(f"margin={cfg.margin} has no bearing on figures. It is of tables: margin=0.1 beside a folder.")
+    if cfg.get("detail") is not None:
+        raise UserError(f"detail={cfg.detail} has no bearing on figures. It is of tables: detail=true beside a folder.")
     if not isinstance(cfg.strict, bool):
         raise UserError(f"strict={cfg.strict} is neither true nor false. Write strict=true or strict=false.")
     threads = torch.get_num_threads()
@@ -129,23 +131,31 @@ def draw(cfg: DictConfig) -> Sequence[str]:
 def make_tables(words: Sequence[str]) -> None:
     """Tables of all results below the folders among ``words``; ``output=`` says where the files go.
 
-    ``margin=`` is that of equivalence in LL, nats; without it that of ``conf/report.yaml`` holds.
+    ``margin=`` is that of equivalence in LL, nats, and ``detail=`` whether all that is measured is shown, null: where
+    there is a margin, whose tests are a detail. Without them those of ``conf/report.yaml`` hold.
     """
     output: Path | None = None
-    margin = yaml.safe_load((CONF / "report.yaml").read_text())["margin"]
+    defaults = yaml.safe_load((CONF / "report.yaml").read_text())
+    margin, detail = defaults["margin"], defaults["detail"]
     for option in filter(_is_option, words):
         key, _, value = option.partition("=")
-        if key not in ("output", "margin") or not value:
+        if key not in ("output", "margin", "detail") or not value:
             raise UserError(
-                f"{option} has no bearing on tables. Besides folders they take output=<folder> and margin=<nats>."
+                f"{option} has no bearing on tables. Besides folders they take output=<folder>, margin=<nats> and "
+                "detail=true."
             )
         if key == "output":
             output = Path(value)
-        else:
+        elif key == "margin":
             margin = yaml.safe_load(value)
+        else:
+            detail = yaml.safe_load(value)
     if margin is not None and not (type(margin) in (int, float) and 0 < margin < inf):
         raise UserError(f"A margin is a number of nats above 0, got margin={margin}. Write margin=0.1, or margin=null.")
-    build([Path(word) for word in words if not _is_option(word)], output, margin=margin)
+    detail = margin is not None if detail is None else detail
+    if not isinstance(detail, bool):
+        raise UserError(f"detail={detail} is neither true nor false. Write detail=true or detail=false.")
+    build([Path(word) for word in words if not _is_option(word)], output, margin=margin, detail=detail)
 
 
 def _is_option(word: str) -> bool:
