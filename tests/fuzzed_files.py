@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from runs import Outcome, Programs, digest
 
 import lid_vae
-from lid_vae.errors import UserError
 from lid_vae.command_line.report import main as report
+from lid_vae.errors import UserError
 from lid_vae.sweep import main as sweep
 from lid_vae.train.ensemble import Ensemble
 

@@ -206,7 +206,7 @@ def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(changes())
 def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -> None:
     ending = play_change(change, MEMORY)
@@ -221,7 +221,7 @@ def test_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(sources())
 def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
     ending = play_data(source, MEMORY)

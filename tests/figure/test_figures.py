@@ -9,6 +9,7 @@ import torch
 
 from lid_vae.classical import sampling
 from lid_vae.classical.ppca import fit
+from lid_vae.command_line.report import full_choice, main
 from lid_vae.errors import UserError
 from lid_vae.figure.figures import Figure4
 from lid_vae.figure.gaussian_mixture import Clusters, Nuts, make_panels
@@ -24,7 +25,6 @@ from lid_vae.figure.ppca import (
     sample_size_sweep,
 )
 from lid_vae.noise import generator
-from lid_vae.command_line.report import full_choice, main
 
 needs_pyro = pytest.mark.skipif(find_spec("pyro") is None, reason="needs Pyro: pip install -e '.[bayes]'")
 ONE = Truth([[1.5, -1.0, 0.5, 1.0, -0.5]], 0.5)

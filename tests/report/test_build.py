@@ -20,6 +20,7 @@ from runs import without_reader
 from scipy import stats
 
 from lid_vae.appearance import appearance
+from lid_vae.command_line.report import main
 from lid_vae.diagnosis import verdict
 from lid_vae.report.build import build
 from lid_vae.report.numbers import collapse
@@ -28,7 +29,6 @@ from lid_vae.report.numbers.best import best, differ
 from lid_vae.report.output.finding import finding
 from lid_vae.report.output.pictures import figures
 from lid_vae.report.output.table import grid
-from lid_vae.command_line.report import main
 from lid_vae.report.study.results import read
 from lid_vae.report.sweep_end import SweepEnd, print_runs
 

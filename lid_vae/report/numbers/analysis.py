@@ -70,7 +70,7 @@ class Analysed:
     """A ``table`` ready to be written: the ``measures`` that are its columns, its ``lines``, and ``notes`` below it.
 
     ``comparisons`` is the number of rows compared with the reference. ``margin`` is that of equivalence in LL, nats;
-    None: none is asked.
+    None: none is asked. ``untested`` says why rows are not compared.
     """
 
     table: Table
@@ -79,6 +79,7 @@ class Analysed:
     comparisons: int = 0
     margin: float | None = None
     notes: list[str] = field(default_factory=list)
+    untested: list[str] = field(default_factory=list)
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -206,10 +207,10 @@ def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
         fit = [one for one in references if all(one.setting(name) == row.setting(name) for name in varied)]
         if len(fit) != 1:
             name = appearance(references[0].model).name
-            item.notes.append(f"{row.title}: no paired test, as {len(fit)} rows of {name} fit its settings.")
+            item.untested.append(f"{row.title}: no paired test, as {len(fit)} rows of {name} fit its settings.")
         elif fit[0].seeds != row.seeds:
             apart = sorted(set(fit[0].seeds) ^ set(row.seeds))
-            item.notes.append(
+            item.untested.append(
                 f"{row.title}: no paired test, as only one of it and {fit[0].title} has {say_seeds(apart)}."
             )
         elif len(row.seeds) > 1:

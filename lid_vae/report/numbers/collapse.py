@@ -1,7 +1,7 @@
 """Which runs have collapsed, by the rules of ``lid_vae.diagnose`` on what a result holds."""
 
 from collections.abc import Iterable, Mapping
-from math import log
+from math import inf, log
 from typing import Any, Literal
 
 __all__ = ["NEARLY", "RULE", "SLIGHT", "WITHOUT_LATENT", "State", "state", "states", "worst"]
@@ -31,9 +31,11 @@ def states(result: Mapping[str, Any]) -> dict[str, State | None]:
         return {"au": None, "kl": None}
     categories = len(z.get("usage") or ())
     nearly = NEARLY * log(categories) if categories else 0.0
-    au: State | None = "collapsed" if z["au"] == 0 else "partly" if z["au"] < 1 else None
-    kl: State | None = "collapsed" if z["kl"] < SLIGHT else "partly" if z["kl"] < nearly else None
-    return {"au": au, "kl": kl}
+    au, kl = (inf if z.get(key) is None else z[key] for key in ("au", "kl"))  # of what was not finite nothing is said
+    return {
+        "au": "collapsed" if au == 0 else "partly" if au < 1 else None,
+        "kl": "collapsed" if kl < SLIGHT else "partly" if kl < nearly else None,
+    }
 
 
 def state(result: Mapping[str, Any]) -> State | None:

@@ -1,6 +1,7 @@
 """What a table says of posterior collapse, in a sentence or two."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from statistics import fmean
 from typing import Any
 
@@ -50,7 +51,7 @@ def _sentence(line: Line) -> str:
         return f"{name} collapses in {len(off)} {seeds}{also}: {_numbers(off)}."
     if not part:
         return ""
-    how = "nearly collapses" if all(result["latent"]["z"]["au"] == 1 for result in part) else "collapses in part"
+    how = "nearly collapses" if all(result["latent"]["z"].get("au") == 1 for result in part) else "collapses in part"
     return f"{name} {how} in {len(part)} {seeds}: {_numbers(part)}."
 
 
@@ -60,6 +61,7 @@ def _all(lines: Sequence[Line]) -> list[Mapping[str, Any]]:
 
 def _numbers(results: Sequence[Mapping[str, Any]]) -> str:
     """Means over ``results``: KL alone where it says enough, else AU first."""
-    au, kl = (fmean(float(result["latent"]["z"][key]) for result in results) for key in ("au", "kl"))
+    z = [result["latent"]["z"] for result in results]
+    au, kl = (fmean([one[key] for one in z if one.get(key) is not None] or [nan]) for key in ("au", "kl"))
     said = f"KL {max(kl, 0.0):.3f}"
     return said if kl < SLIGHT else f"AU {au:.2f}, {said}"

@@ -152,7 +152,7 @@ def caption(item: Analysed) -> list[str]:
         )
     if any(cell.paper is not None for line in item.lines for cell in line.cells.values()):
         sentences += _on_the_paper(item)
-    return [*sentences, *choices(item), *item.notes]
+    return [*sentences, *choices(item), *item.notes, *item.untested]
 
 
 def _where(item: Analysed) -> str:

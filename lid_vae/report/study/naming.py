@@ -69,7 +69,9 @@ def _tell_apart(rows: Sequence[Row]) -> None:
     configured = [row for row in known if row.config is not None] if len(known) > 1 else []
     for row, options in zip(configured, differences([row.config or {} for row in configured]), strict=True):
         if len(options) <= MOST:
-            parts = {key: f"{OPTIONS.get(key, key)} {value}" for key, value in options.items()}
+            parts = {
+                key: f"{OPTIONS.get(key, key)} {'null' if value is None else value}" for key, value in options.items()
+            }
             row.label = ", ".join([row.label, *parts.values()])
             own = OWN.get(row.model)
             row.differs += [str(options[key]) if key == own else part for key, part in parts.items()]
