@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, begin, options_of, publish, table
+import torch
+from bench import ROOT, options_of, publish, table
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
@@ -29,6 +30,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from fuzzed_data import play_data, sources
 from fuzzed_files import changes, play_change
 from fuzzing import Ending, commands, play
+
+from lid_vae.system.lightning_defaults import prepare_lightning
 
 Defect = tuple[str, str]
 Play = Callable[[Any, Path], Ending]
@@ -77,7 +80,8 @@ def main() -> None:
     parser = options_of(__doc__, options=5000, training=0, files=2000, data=3000, seed=0)
     parser.add_argument("--memory", type=int, default=4, help="GiB that a case may take beside what the process has")
     options = parser.parse_args()
-    begin(options)
+    torch.set_num_threads(options.threads)
+    prepare_lightning()  # and not as a run does: Hypothesis needs small numbers
     memory = options.memory << 30
     kinds: dict[str, tuple[SearchStrategy[Any], Play]] = {
         "options": (commands(), lambda drawn, folder: play(drawn, folder, train=False, memory=memory)),
