@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lid_vae import plot
     from lid_vae.diagnosis import CollapseMonitor, Report, diagnose
     from lid_vae.errors import UserError
     from lid_vae.measure.identifiability import identifiability
@@ -28,11 +29,13 @@ __all__ = [
     "diagnose",
     "identifiability",
     "load",
+    "plot",
 ]
 
 __version__ = "0.1.0"
 
 HOMES = {
+    "lid_vae": ("plot",),
     "lid_vae.diagnosis": ("CollapseMonitor", "Report", "diagnose"),
     "lid_vae.errors": ("UserError",),
     "lid_vae.measure.identifiability": ("identifiability",),
@@ -44,7 +47,8 @@ HOMES = {
 def __getattr__(name: str) -> Any:
     for home, names in HOMES.items():
         if name in names:
-            value = globals()[name] = getattr(import_module(home), name)
+            value = import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
+            globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

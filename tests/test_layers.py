@@ -33,6 +33,7 @@ ORDER = (
     {"report", "figure"},
     {"command_line"},
     {"model"},
+    {"plot"},
     {"sweep", "__main__"},
     {"console"},
 )

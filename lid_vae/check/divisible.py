@@ -10,7 +10,7 @@ __all__ = ["check_divisible", "check_sizes"]
 
 
 def check_sizes(data: DataModule) -> None:
-    """Refuses by ``UserError`` splits of which no measure could have an error."""
+    """Refuses by ``UserError`` splits of ``data`` of which no measure could have an error."""
     for part, split in (("valid", data.valid), ("test", data.test)):
         if len(split) < 2:
             raise UserError(
@@ -20,7 +20,7 @@ def check_sizes(data: DataModule) -> None:
 
 
 def check_divisible(module: VAEModule) -> None:
-    """Refuses by ``UserError`` to divide batches whose examples depend on each other."""
+    """Refuses by ``UserError`` to divide batches whose examples depend on each other in the ``module``."""
     for part, divisible, fix in (
         (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "normalization=null"),
         (
