@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import Programs
+from runs import TINY, Programs
 
 from lid_vae.system.files import read_json
 
@@ -150,3 +150,23 @@ def test_the_users_two_commands(data, size, examples, tmp_path):
     assert again.returncode == 0, again.stderr
     assert results[7].read_bytes() == before
     assert again.stdout.count("force=true") >= 1, again.stdout
+
+
+def test_a_run_says_first_what_it_is_and_then_how_large(tmp_path) -> None:
+    """The first line before PyTorch is there, which takes a second and more."""
+    code = (
+        "import importlib, sys, types; from lid_vae.command_line import program; "
+        "told = lambda name: print('torch' in sys.modules, flush=True) or importlib.import_module(name); "
+        "program.importlib = types.SimpleNamespace(import_module=told); "
+        "program.main('train', ['train.py', *sys.argv[1:]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *TINY, "model=gmvae", "trainer.max_epochs=1", f"paths.runs={tmp_path}"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    first, loaded, second, *_ = done.stdout.splitlines()
+    assert re.fullmatch(rf"gmvae on pinwheel, realnvp, seed 0, into {tmp_path}/default/gmvae-pinwheel-.*/seed-0", first)
+    assert loaded == "False"
+    assert re.fullmatch(r"[\d,]+ parameters, [\d,]+ training examples, 1 epoch of \d steps, on the CPU", second)

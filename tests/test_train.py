@@ -133,9 +133,12 @@ def test_a_finished_run_is_left_alone_and_force_does_it_again(programs):
     assert [path.name for path in first.folder.parent.iterdir()] == ["seed-0"]
 
 
-def test_a_damaged_result_is_made_again(programs):
+def test_a_damaged_result_is_left_alone_and_made_again_once_it_is_gone(programs):
     first = programs.train()
-    first.result_path.write_text(first.result_path.read_text()[:100])
+    path = first.result_path
+    path.write_text(path.read_text()[:100])
+    assert f"{path} is damaged" in programs.train().paragraph
+    path.unlink()
     again = programs.train()
     assert measures(again.result) == measures(first.result)
 

@@ -135,7 +135,9 @@ class Job:
         ``sweep``: whether it is one of several; then a failure is recorded beside the run, and another's run left
         alone.
         """
-        # Imported here, and not above, so that --help and --cfg do not wait for torch.
+        if self.kind == "train":
+            print(plan.headline(), flush=True)
+        # Imported here, and not above, so that --help and --cfg do not wait for torch; and the line above neither.
         work = importlib.import_module(WORK[self.kind])
         with self._telling(plan.overrides, plan.options):
             if self.kind == "evaluate":

@@ -18,6 +18,7 @@ from lid_vae.run.record import apart, describe_run, evaluate_split, split_evalua
 from lid_vae.shown import numbers_of
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
+from lid_vae.system.phases import phase, watched
 from lid_vae.text.measures import text_measures
 from lid_vae.text.texts import Texts, take_texts
 from lid_vae.train.hooks.stopwatch import Elapsed
@@ -114,7 +115,8 @@ def evaluate_together(
     else:
         evaluators = [split_evaluator(module, data, samples, further=further) for module in modules]
         SeedMeasures(Stack(modules), dict(enumerate(evaluators)))
-        for batch in data.batches(split):
+        batches = len(data.evaluation_loader(split))
+        for batch in watched(data.batches(split), f"evaluating the {split} split", batches):
             for place, evaluator in enumerate(evaluators):
                 attempt(place, partial(evaluator.update, batch.x, batch.y))
         measures = [{"split": split, **attempt(place, evaluator.compute)} for place, evaluator in enumerate(evaluators)]
@@ -150,7 +152,8 @@ def _record(
 def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
     from lid_vae.picture.page import draw_run  # matplotlib takes a second to import
 
-    return draw_run(module, data, folder / "latents.png")
+    with phase("drawing"):
+        return draw_run(module, data, folder / "latents.png")
 
 
 def _restore(best: Path, module: VAEModule) -> Exception | None:

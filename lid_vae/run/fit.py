@@ -16,10 +16,9 @@ from pytorch_lightning.callbacks import ProgressBar
 from lid_vae.check.divisible import check_divisible, check_sizes
 from lid_vae.check.recipes import check_recipes
 from lid_vae.check.resumable import check_position, check_resumable
-from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
-from lid_vae.likelihood.linear_theory import collapse_expected
+from lid_vae.log.beforehand import say_size, say_threshold
 from lid_vae.log.loggers import finish_loggers
 from lid_vae.run.build import (
     build_callbacks,
@@ -43,13 +42,13 @@ from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.interruption import Interruption, interruptible
 from lid_vae.system.lightning_defaults import prepare_lightning
 from lid_vae.system.lock import Claim, LeftAlone, claim
+from lid_vae.system.phases import phase
 from lid_vae.system.process_group import ProcessGroup, find_group
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.hooks.last_step import LastStep
 from lid_vae.train.hooks.stopwatch import Elapsed, Stopwatch
 from lid_vae.train.member import Hook, Member
 from lid_vae.train.step.stack import obstacle
-from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["Outcome", "follow", "train"]
 
@@ -84,7 +83,8 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
         if left:
             check_recipes(plan.options, plan.overrides)
             _say_own_parts(plan)
-            data = build_data(plan.data)
+            with phase("loading the data"):
+                data = build_data(plan.data)
             check_sizes(data)
             for entry in [entry for entry in left if entry.member.last.exists() and not plan.force]:
                 try:
@@ -216,7 +216,8 @@ def _train_together(
             if group.size > 1:
                 check_divisible(module)
             if not members:
-                _say_threshold(module, data)
+                say_size(module, data, plan.trainer["max_epochs"], plan.accelerator)
+                say_threshold(module, data)
             last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
             members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
         with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
@@ -298,15 +299,6 @@ def _say_own_parts(plan: RunPlan) -> None:
             f'(in Python lid_vae.load(path, trust=["{package}"])).',
             flush=True,
         )
-
-
-def _say_threshold(module: VAEModule, data: DataModule) -> None:
-    """Prints, before training, that the noise of real-valued data is one at which a linear model collapses."""
-    if not isinstance(data, ArrayDataModule):
-        return
-    line = collapse_expected(module.vae.likelihood, data.training_array())
-    if line is not None:
-        print(line, flush=True)
 
 
 def _begin(plan: RunPlan, member: MemberPlan) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from lid_vae.check.kinds import check_kinds, spelled
 from lid_vae.errors import UserError
 from lid_vae.run.names import current
 from lid_vae.run.store import CONF, Presets, locate, without_hydra
+from lid_vae.seed_range import seed_text
 from lid_vae.system.devices import DeviceOptions
 
 __all__ = [
@@ -161,6 +162,14 @@ class RunPlan:
     def root(self) -> Path:
         """The folder of all runs."""
         return self.members[0].folder.parents[2]
+
+    def headline(self) -> str:
+        """What it is, in a line: model, data, family, seeds and folder."""
+        first = self.members[0]
+        seeds = [member.seed for member in self.members]
+        folder = first.folder if len(seeds) == 1 else first.folder.parent
+        what = f"{self.labels['model']} on {self.labels['data']}, {self.labels['family']}"
+        return f"{what}, seed{'s' if len(seeds) > 1 else ''} {seed_text(seeds)}, into {folder}"
 
     def of(self, members: Sequence[MemberPlan]) -> "RunPlan":
         """The plan for these ``members`` alone."""

@@ -15,6 +15,7 @@ from lid_vae.map.base import InjectiveMap
 from lid_vae.measure import DrawMeasure, Evaluator, Measure, SplitMeasure, Subject
 from lid_vae.run.plan import select
 from lid_vae.system.invocation import typed_command
+from lid_vae.system.phases import watched
 from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
 
@@ -62,9 +63,10 @@ def evaluate_split(
     name; ``folder`` is where one that takes long keeps what it has done. Of several processes each takes its share of
     the batches, and all have the result.
     """
-    place = sharing(len(data.evaluation_loader(split)))
+    batches = len(data.evaluation_loader(split))
+    place = sharing(batches)
     evaluator = split_evaluator(module, data, samples, place, further)
-    for batch in place.take(data.batches(split)):
+    for batch in watched(place.take(data.batches(split)), f"evaluating the {split} split", batches):
         evaluator.update(batch.x, batch.y)
     return {"split": split, **evaluator.compute(), **apart(module, data, split, samples, further, folder)}
 

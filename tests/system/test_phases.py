@@ -1,0 +1,68 @@
+"""A phase shows itself on a terminal and leaves nothing behind; elsewhere a long one says a line now and then."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from lid_vae.system import phases
+from lid_vae.system.phases import phase, watched
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def left(self) -> str:
+        """What stands on the line in the end."""
+        return self.getvalue().rpartition(phases.CLEARED)[2]
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    made = Screen()
+    monkeypatch.setattr(phases, "sys", SimpleNamespace(stderr=made))  # pytest puts its own in the place of the other
+    monkeypatch.setattr(phases, "BETWEEN", -1.0)
+    return made
+
+
+def test_a_terminal_shows_a_phase_while_it_lasts(screen: Screen) -> None:
+    with phase("drawing"):
+        assert screen.left == "drawing ..."
+    assert screen.left == ""
+    with pytest.raises(ZeroDivisionError), phase("drawing"):
+        raise ZeroDivisionError
+    assert screen.left == ""
+
+
+def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
+    shown = [(thing, screen.left) for thing in watched("abcd", "evaluating", 4)]
+    assert [thing for thing, _ in shown] == list("abcd")
+    assert [line for _, line in shown] == [
+        "evaluating ...",
+        "evaluating: 25 %, about 30 s left",
+        "evaluating: 50 %, about 20 s left",
+        "evaluating: 75 %, about 10 s left",
+    ]
+    assert screen.left == ""
+
+
+def test_elsewhere_a_line_is_said_every_half_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
+    with phase("drawing"):
+        assert list(watched(range(10), "evaluating", 10)) == list(range(10))
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["evaluating: 40 %, about 60 s left", "evaluating: 80 %, about 20 s left"]
+
+
+def test_what_ends_early_leaves_nothing_behind(screen: Screen) -> None:
+    things = watched(iter("ab"), "evaluating", 2)
+    next(things)
+    things.close()
+    assert screen.left == ""
