@@ -70,7 +70,7 @@ def test_refused_options(programs, options, words):
         tiny = [option for option in tiny if not option.startswith("data.")]
     outcome = programs.train(*options.split(), tiny=tuple(tiny))
     assert words in outcome.paragraph
-    assert "epoch" not in outcome.out, "refused before training"
+    assert "  epoch" not in outcome.out, "refused before training"
     assert not list(programs.folder.rglob("*.ckpt"))
 
 
@@ -132,7 +132,7 @@ def test_a_file_where_the_runs_should_go(programs, tmp_path):
     (tmp_path / "taken").write_text("")
     outcome = programs.train(f"paths.runs={tmp_path / 'taken'}")
     assert str(tmp_path / "taken") in outcome.paragraph
-    assert "epoch" not in outcome.out
+    assert "  epoch" not in outcome.out
     assert (tmp_path / "taken").read_text() == ""
 
 
@@ -140,7 +140,7 @@ def test_a_file_where_the_runs_should_go(programs, tmp_path):
 def test_a_place_that_no_one_can_write(programs):
     outcome = programs.train("paths.runs=/proc/runs")
     assert "/proc/runs" in outcome.paragraph
-    assert "epoch" not in outcome.out
+    assert "  epoch" not in outcome.out
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="an administrator may write everywhere")

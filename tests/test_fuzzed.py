@@ -107,6 +107,8 @@ def test_any_options_are_trained_or_refused(command: tuple[str, ...]) -> None:
         ("data.per_class=9000000000", "The memory does not suffice"),
         ("map._target_=lid_vae.nowhere.X", "map._target_=lid_vae.nowhere.X cannot be found"),
         ("map._target_=os", "map._target_=os is no class and no function"),
+        ("trainer._target_=builtins.dict", "trainer._target_=builtins.dict makes a dict, and a Trainer belongs"),
+        ("callbacks.panels._target_=builtins.dict", "and a callback belongs there"),
         ("schedule._target_=builtins.dict", "schedule._target_=builtins.dict makes a dict, and a Schedule belongs"),
         ("callbacks.checkpoint.monitor=valid/nothing", "monitor=valid/nothing is not among the metrics"),
         ("data.test_size=1", "The test split of pinwheel has 1 examples, and measures need two at least"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -186,7 +187,8 @@ def check_measures(measures: Mapping[str, Measure], vae: Autoencoder) -> None:
 
 def build_loggers(member: MemberPlan) -> list[Logger]:
     """Those of a ``member``, as its configuration names them."""
-    return list((instantiate(member.config["logger"]) or {}).values())
+    made = instantiate(member.config["logger"]) or {}
+    return [_part(f"logger.{name}", member.config["logger"][name], one, Logger) for name, one in made.items()]
 
 
 def build_hooks(member: MemberPlan) -> list[Hook]:
@@ -225,7 +227,7 @@ def build_trainer(plan: RunPlan, folder: Path, callbacks: list[pl.Callback], **o
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"The trainer refuses its options: {error} Correct those under trainer.") from error
-    return trainer
+    return _part("trainer", plan.trainer, trainer, pl.Trainer)  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -249,19 +251,22 @@ def _building(name: str, recipe: Mapping[str, Any]) -> Iterator[None]:
         ) from error
 
 
-def _part(name: str, recipe: Mapping[str, Any], part: Any, kind: type) -> Any:
+def _part(name: str, recipe: Mapping[str, Any], part: Any, kind: type | UnionType) -> Any:
     """The ``part`` that ``recipe`` made for the node ``name``. Raises ``UserError`` where it is of no such ``kind``."""
     package = type(part).__module__.partition(".")[0]
     if not isinstance(part, kind) and package in NEVER:  # parts of users' own have to serve, whatever they are
+        wanted = getattr(kind, "__name__", "callback")
         raise UserError(
-            f"{name}._target_={recipe.get('_target_')} makes a {type(part).__name__}, and a {kind.__name__} belongs "
+            f"{name}._target_={recipe.get('_target_')} makes a {type(part).__name__}, and a {wanted} belongs "
             f"there. Leave it as its group says: {name}=<choice>."
         )
     return part
 
 
 def _callbacks(member: MemberPlan) -> list[Any]:
-    return list(instantiate(current(member.config["callbacks"])).values())
+    recipes = current(member.config["callbacks"])
+    made = instantiate(recipes)
+    return [_part(f"callbacks.{name}", recipes[name], one, pl.Callback | Hook) for name, one in made.items()]
 
 
 def _check_data(binary: bool, data: DataModule) -> None:

