@@ -71,14 +71,14 @@ def test_what_is_right_is_built(options: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(commands())
 def test_many_options_are_built_or_refused(command: tuple[str, ...]) -> None:
     check_refused(command)
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(commands())
 def test_any_options_are_trained_or_refused(command: tuple[str, ...]) -> None:
     check_refused(command, train=True)
@@ -157,7 +157,7 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
 
 
 ONCE = ("model=gmvae", "trainer.max_epochs=1")
-RUBBISH = [b"", b"\x00\xff\x80", b"[" * 100_000, b"[1, 2]", b"a: {b", b"a: &a [*a]", b"3"]
+RUBBISH = [b"", b"\x00\xff\x80", b"[" * 100_000, b"a: {b", b"3"]
 
 
 @pytest.mark.parametrize("content", [*RUBBISH, b"{}", b'{"config_hash": "aaaaaaaa"}'])
@@ -198,7 +198,7 @@ def test_a_configuration_that_is_none_is_told_and_left_alone(
     assert config.read_bytes() == content
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @example(("seed-0/result.json", "device", None))
 @example(("seed-2/checkpoints/last.ckpt", "edited", (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(()))))
 @given(changes())
@@ -208,14 +208,14 @@ def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(changes())
 def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -> None:
     ending = play_change(change, MEMORY)
     assert ending.sound, f"{change}\n{ending.kind}: {ending.text}"
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(sources())
 def test_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
     ending = play_data(source, MEMORY)
@@ -223,7 +223,7 @@ def test_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(sources())
 def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
     ending = play_data(source, MEMORY)
