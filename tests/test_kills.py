@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "kills.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "kills"), [(1, 2), (2, 3)])
+@pytest.mark.parametrize(("seeds", "kills"), [(1, 2), (2, 5)])
 def test_random_kills(tmp_path, monkeypatch, seeds, kills):
     """Of stacks 5, so that the second is killed between the checkpoints of two seeds."""
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
