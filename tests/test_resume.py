@@ -236,3 +236,14 @@ def test_killed(programs, tmp_path):
     resumed = programs.train(*options)
     assert "Resuming from" in resumed.out
     same(resumed, Programs(tmp_path / "reference").train("trainer.max_epochs=20"))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adafactor", "NAdam", "RMSprop", "ASGD"])
+def test_a_run_goes_on_with_any_optimiser(programs, monkeypatch, name):
+    """Whatever it keeps, of whatever shapes, is no damage."""
+    options = ["model=gmvae", "trainer.max_epochs=3", f"optimizer._target_=torch.optim.{name}", "optimizer.lr=0.001"]
+    options += ["+optimizer.momentum=0.9"] if name == "SGD" else ["~optimizer.fused"]
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5, PowerCutError())
+        programs.train(*options)
+    assert "Resuming from" in programs.train(*options).out

@@ -16,8 +16,6 @@ from lid_vae.train.vae_module import VAEModule
 __all__ = ["check_position", "check_resumable"]
 
 # What comes of values that are of other kinds than a reader takes them for.
-# Values of an optimiser that are one for a whole parameter.
-SCALARS = ("step", "mu_product", "eta", "mu")
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -41,7 +39,7 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], module: VAEModule, h
     """Raises ``UserError`` where a run cannot go on from the ``checkpoint`` in the file ``path``.
 
     ``module`` and ``hooks`` are new ones of that run, and are used up: weights, moments and states of hooks are put
-    into them, and the optimisers take a step.
+    into them, and new optimisers take a step, to see what they keep.
     """
     try:
         member = Member(module, hooks)
@@ -52,8 +50,10 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], module: VAEModule, h
         for state in checkpoint["optimizer_states"]:
             if not all(isinstance(one, dict) for one in (state, state["state"], *state["state"].values())):
                 raise ValueError("the optimiser's values have no names")
-        for optimizer in module.make_optimizers(checkpoint["optimizer_states"]):
-            _check_optimizer(optimizer)
+        fresh = [_stepped(optimizer) for optimizer in module.make_optimizers()]
+        for optimizer, like in zip(module.make_optimizers(checkpoint["optimizer_states"]), fresh, strict=True):
+            if like is not None:
+                _check_optimizer(optimizer, like)
     except DAMAGE as error:
         raise _refused(path, error) from error
 
@@ -113,27 +113,32 @@ def _unbounded(value: object) -> bool:
     return isinstance(value, float) and not isnan(value)
 
 
-def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Raises where its state is not of its parameters; a step of no gradient is taken with it."""
-    kinds = set()
+def _stepped(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer | None:
+    """``optimizer`` after a step of no gradient, so that it has the state that it makes; None of one that cannot."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            state = optimizer.state.get(parameter)
-            if state is None:
-                continue
-            kinds.add(frozenset(state))
-            for name, value in state.items():
-                single = name in SCALARS
-                if isinstance(value, torch.Tensor):
-                    # Before the step: a fused one reads as far as the parameter goes.
-                    if value.shape != (() if single else parameter.shape):
-                        raise ValueError(f"the optimiser's {name} has the shape {list(value.shape)}")
-                    if value.dtype is not (torch.float32 if single else parameter.dtype):
-                        raise ValueError(f"the optimiser's {name} is of {value.dtype}")
-                elif not single or not isinstance(value, int | float):
-                    raise ValueError(f"the optimiser's {name} is no number")
             parameter.grad = torch.zeros_like(parameter)
-    if len(kinds) > 1:
-        raise ValueError("the optimiser's values are not there for every parameter")
-    optimizer.step()
-    optimizer.zero_grad()
+    try:
+        optimizer.step()
+    except (RuntimeError, TypeError):  # as of one that asks for a closure
+        return None
+    return optimizer
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, like: torch.optim.Optimizer) -> None:
+    """Raises where its state is not of the names, shapes and types of ``like``: a fused step would read beyond it."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state, usual = optimizer.state.get(parameter), like.state.get(parameter, {})
+            if not state:
+                continue  # it has not moved yet
+            if set(state) != set(usual):
+                raise ValueError(f"the optimiser has {sorted(map(str, state))} of a parameter, not {sorted(usual)}")
+            for name, value in state.items():
+                if isinstance(usual[name], torch.Tensor):
+                    right = isinstance(value, torch.Tensor)
+                    right = right and (value.shape, value.dtype) == (usual[name].shape, usual[name].dtype)
+                else:
+                    right = value is None or isinstance(value, int | float)
+                if not right:
+                    raise ValueError(f"the optimiser's {name} has another shape or type")
