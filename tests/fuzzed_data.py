@@ -51,12 +51,12 @@ def archive(**members: bytes) -> bytes:
     return file.getvalue()
 
 
-def bomb() -> bytes:
-    """An .npz whose one array has 2 GiB of zeros, and which itself is small."""
+def bomb(size: int) -> bytes:
+    """An .npz whose one array has ``size`` bytes of zeros, a multiple of 2**25, and which itself is small."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed, packed.open("x.npy", "w", force_zip64=True) as x:
-        x.write(promising((2**15, 2**13)))
-        for _ in range(128):
+        x.write(promising((size >> 16, 2**13)))
+        for _ in range(size >> 24):
             x.write(bytes(2**24))
     return file.getvalue()
 

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 
 from lid_vae import __version__
 from lid_vae.check.kinds import spelled
-from lid_vae.check.memory import within_memory
+from lid_vae.check.memory import built_within_memory
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
@@ -83,26 +83,10 @@ def build_module(
             f"latent_dimension={parts.latent_dimension} exceeds the {features} dimensions of the data. "
             f"Use latent_dimension={features} or less."
         )
-    with torch.random.fork_rng(devices=[]), within_memory(SMALLER):
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initialise"))
-        with _building("prior", parts.prior):
-            prior = instantiate(parts.prior)
-            if isinstance(prior, partial):  # it has to know the data's dimension
-                prior = prior(features=features)
-        _part("prior", parts.prior, prior, Prior)
-        with _building("likelihood", parts.likelihood):
-            with _building("map", parts.map):
-                make_map = instantiate(parts.map)
-            likelihood = instantiate(parts.likelihood)(make_map, parts.latent_dimension, features)
-        _part("likelihood", parts.likelihood, likelihood, Likelihood)
-        with _building("family", parts.family):
-            posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
-        _part("family", parts.family, posterior, Posterior)
-        if parts.normalization is not None:
-            with _building("normalization", parts.normalization):
-                posterior = instantiate(parts.normalization)(posterior)
-            _part("normalization", parts.normalization, posterior, Posterior)
-        vae = Autoencoder(prior, likelihood, posterior)
+        vae = built_within_memory(partial(_autoencoder, parts, shape, features), SMALLER)
+    prior, likelihood = vae.prior, vae.likelihood
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(parts, prior.categories, data)
@@ -136,6 +120,27 @@ def build_module(
             evaluation_samples=parts.validation_samples,
         )
     return _part("model", parts.model, module, VAEModule)  # type: ignore[no-any-return]
+
+
+def _autoencoder(parts: Parts, shape: Sequence[int], features: int) -> Autoencoder:
+    with _building("prior", parts.prior):
+        prior = instantiate(parts.prior)
+        if isinstance(prior, partial):  # it has to know the data's dimension
+            prior = prior(features=features)
+    _part("prior", parts.prior, prior, Prior)
+    with _building("likelihood", parts.likelihood):
+        with _building("map", parts.map):
+            make_map = instantiate(parts.map)
+        likelihood = instantiate(parts.likelihood)(make_map, parts.latent_dimension, features)
+    _part("likelihood", parts.likelihood, likelihood, Likelihood)
+    with _building("family", parts.family):
+        posterior = instantiate(parts.family)(shape, prior.latent_dimension, prior.categories, prior.support)
+    _part("family", parts.family, posterior, Posterior)
+    if parts.normalization is not None:
+        with _building("normalization", parts.normalization):
+            posterior = instantiate(parts.normalization)(posterior)
+        _part("normalization", parts.normalization, posterior, Posterior)
+    return Autoencoder(prior, likelihood, posterior)
 
 
 def build_described(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
