@@ -11,7 +11,7 @@ from lid_vae.system.invocation import CONSOLE, as_argv
 
 __all__ = ["main"]
 
-WORKS = ("train", "evaluate", "report", "status")
+WORKS = ("train", "evaluate", "report", "status", "wandb")
 USAGE = f"""\
 Train latent-identifiable variational autoencoders and their counterparts, and measure what their latents hold.
 
@@ -20,6 +20,7 @@ Train latent-identifiable variational autoencoders and their counterparts, and m
   {CONSOLE} evaluate ckpt=<path>                   a checkpoint again, with other samples or on another split
   {CONSOLE} report runs                            tables of the runs below a folder; or figure=3, one of the paper's
   {CONSOLE} status runs                            which runs are finished, running, failed, interrupted or missing
+  {CONSOLE} wandb workspace entity=<name>          a workspace of Weights & Biases, a curve a model over its seeds
 
   {CONSOLE} train --help                           its options; likewise of the others
   {CONSOLE} --version
@@ -79,6 +80,10 @@ def _do(work: str, words: list[str]) -> None:
         from lid_vae.sweep import main as status
 
         status([work, *words])
+    elif work == "wandb":
+        from lid_vae.command_line.wandb import main as dashboards
+
+        dashboards(words)
     else:
         from lid_vae.command_line import main as run
 

@@ -23,7 +23,7 @@ SMALLEST = {
     "diagnose": "--threads 1 --examples 50 --latents 2 --width 8 --pixels 9 --samples 4 --rounds 1",
     "docstrings": "",
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
-    "fuzz": "--threads 1 --options 3 --training 2 --files 3 --data 3",
+    "fuzz": "--threads 1 --options 2 --training 1 --files 2 --data 2",
     "kills": "--threads 1 --kills 1 --epochs 5 --seed 57",  # whose first moment comes early
     "launchers": "--jobs 2 --rounds 1 --launchers basic",
     "lines": "",

@@ -53,7 +53,7 @@ def test_version(said):
             "There is no lid-vae trian. Did you mean lid-vae train? Write train, evaluate, report",
         ),
         (("evalute",), "Did you mean lid-vae evaluate?"),
-        (("xyz",), "There is no lid-vae xyz. Write train, evaluate, report or status, or --help."),
+        (("xyz",), "There is no lid-vae xyz. Write train, evaluate, report, status or wandb, or --help."),
         (("model=vae",), "Write the program first: lid-vae train model=vae"),
         (("--model",), "There is no lid-vae --model."),
     ],

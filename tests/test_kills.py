@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments changes nothing but the time: a few here, 30 by benchmarks/kills.py."""
+"""``kill -9`` at random moments changes nothing but the time: a few here, one in tests/test_benchmarks.py, 30 by hand."""
 
 import importlib.util
 import random
@@ -10,7 +10,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "kills.py"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("seeds", "kills"), [(1, 2), (2, 5)])
 def test_random_kills(tmp_path, monkeypatch, seeds, kills):
     """Of stacks 5, so that the second is killed between the checkpoints of two seeds."""

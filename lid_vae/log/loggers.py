@@ -8,10 +8,11 @@ import numpy as np
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from lid_vae.log.tensorboard_logger import TensorBoardLogger
+from lid_vae.log.wandb_run import PICTURES, Shown, WandbRun
 from lid_vae.shown import CORE, Number, logged
 from lid_vae.text.texts import Texts
 
-__all__ = ["PictureLogger", "finish_loggers", "log_texts", "picture_loggers"]
+__all__ = ["PictureLogger", "Shown", "finish_loggers", "picture_loggers", "show"]
 
 
 @runtime_checkable
@@ -27,13 +28,22 @@ def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
     return [logger for logger in loggers if isinstance(logger, PictureLogger)]
 
 
-def log_texts(loggers: Iterable[Logger], key: str, texts: Texts, step: int) -> None:
-    """``texts`` as text in TensorBoard, as a table in wandb, under ``key`` at ``step``; other ``loggers`` take none."""
+def show(loggers: Iterable[Logger], split: str, shown: Shown, step: int) -> None:
+    """Gives what is ``shown`` of a ``split``, at this ``step`` of training, to those of ``loggers`` that take it.
+
+    Pictures go to ``PictureLogger``s, below ``Pictures/<split>``; texts to TensorBoard as text and to wandb as a table.
+    """
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_text(key, texts.page(), step)
-        elif isinstance(logger, WandbLogger):
-            logger.log_text(key, columns=["what", "text"], data=texts.rows(), step=step)
+        if isinstance(logger, WandbRun):
+            logger.show(split, shown, step)
+            continue
+        if shown.texts is not None and isinstance(logger, TensorBoardLogger):
+            logger.log_text(f"{split}/texts", shown.texts.page(), step)
+        elif shown.texts is not None and isinstance(logger, WandbLogger):
+            logger.log_text(f"{split}/texts", columns=["what", "text"], data=shown.texts.rows(), step=step)
+        if isinstance(logger, PictureLogger):
+            for name, pixels in shown.pictures.items():
+                logger.log_image(f"{PICTURES}/{split}/{name}", [pixels], step)
 
 
 def finish_loggers(
@@ -49,18 +59,22 @@ def finish_loggers(
     since a wandb run that is not finished keeps the process from ending, and the next seed from a clean start.
     """
     loggers = list(loggers)
-    metrics = {} if result is None else logged(result, result.get("split", "test"), (*CORE, *numbers))
-    if result is not None and texts is not None:
-        log_texts(loggers, "texts", texts, int(result["steps"]))
+    metrics, step = None, 0
+    if result is not None:
+        split, step = result.get("split", "test"), int(result["steps"])
+        metrics = logged(result, split, (*CORE, *numbers))
+        pictures = {} if picture is None else {"picture": _pixels(picture)}
+        show(loggers, split, Shown(pictures, texts), step)
     for logger in loggers:
-        if result is not None and isinstance(logger, PictureLogger):
-            step = int(result["steps"])
-            if picture is not None:
-                logger.log_image("picture", [_pixels(picture)], step)
-            if isinstance(logger, WandbLogger):
-                logger.experiment.summary.update(metrics)
-            elif isinstance(logger, Logger):
-                logger.log_metrics(metrics, step)
+        if isinstance(logger, WandbRun):
+            logger.finish(metrics, None if result is None else result.get("validation", {}).get("elbo"))
+            continue
+        if metrics is not None and isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(metrics)
+        elif metrics is not None and isinstance(logger, TensorBoardLogger):
+            logger.log_final(metrics, step)
+        elif metrics is not None and isinstance(logger, PictureLogger):
+            logger.log_metrics(metrics, step)
         if isinstance(logger, WandbLogger):
             logger.experiment.finish(exit_code=0 if result is not None else 1)
         else:

@@ -1,5 +1,6 @@
-"""A TensorBoard log of the run's metrics and pictures, and of nothing else; it survives resuming."""
+"""A TensorBoard log of the run's metrics, pictures and texts, and of what it was; it survives resuming."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
@@ -8,24 +9,31 @@ import numpy as np
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lid_vae.log.described import described
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["TensorBoardLogger"]
 
+_BY_DIMENSION = "kl_by_dimension/"
+
 
 class TensorBoardLogger(Logger):
-    """Event files in ``<folder>/tensorboard``.
+    """Event files in ``folder``, so that TensorBoard names the run as its folder is.
 
-    Lightning's own logger adds an ``hparams.yaml`` and an ``hp_metric`` that say nothing here, and shows the steps
-    between a checkpoint and a crash twice after a resume; here the old ones are purged.
+    A run that was begun with them in ``<folder>/tensorboard`` goes on there. Lightning's own logger adds an
+    ``hparams.yaml`` and an ``hp_metric`` that say nothing here, and shows the steps between a checkpoint and a crash
+    twice after a resume; here the old ones are purged.
     """
 
     name, version = "tensorboard", ""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
-        self.folder = Path(folder) / "tensorboard"
+        self.run = Path(folder)
+        former = self.run / "tensorboard"
+        self.folder = former if former.is_dir() else self.run
         self.writer: SummaryWriter | None = None
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
@@ -33,9 +41,13 @@ class TensorBoardLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """``metrics`` at a ``step``; the KL of all dimensions as one histogram."""
         writer = self._open(step or 0)
+        by_dimension = np.array([value for name, value in metrics.items() if name.startswith(_BY_DIMENSION)])
+        if len(by_dimension) and np.isfinite(by_dimension).all():
+            writer.add_histogram("valid/kl_by_dimension", by_dimension, step or 0)
         for name, value in metrics.items():
-            if name != "epoch":
+            if name != "epoch" and not name.startswith(_BY_DIMENSION):
                 writer.add_scalar(name, value, step or 0)
 
     @rank_zero_only
@@ -50,6 +62,20 @@ class TensorBoardLogger(Logger):
     def log_text(self, key: str, text: str, step: int | None = None) -> None:
         """Line by line, as it stands: TensorBoard reads Markdown, in which indented lines are kept so."""
         self._open(step or 0).add_text(key, indent(text, "    ", lambda line: True), step or 0)
+
+    @rank_zero_only
+    def log_final(self, metrics: Mapping[str, float], step: int) -> None:
+        """The ``metrics`` of the result, beside what the run was: the table that TensorBoard calls hparams."""
+        from torch.utils.tensorboard.summary import hparams
+
+        self.log_metrics(dict(metrics), step)
+        known = {
+            name: value for name, value in described(self.run).items() if isinstance(value, bool | int | float | str)
+        }
+        if known:
+            # SummaryWriter.add_hparams would make another run of them, in a folder of its own.
+            for summary in hparams(known, dict(metrics)):
+                self._open(step)._get_file_writer().add_summary(summary)
 
     @rank_zero_only
     def save(self) -> None:
@@ -72,6 +98,6 @@ class TensorBoardLogger(Logger):
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            resumed = self.folder.is_dir() and any(self.folder.iterdir())
+            resumed = any(self.folder.glob("events.out.tfevents.*"))
             self.writer = SummaryWriter(str(self.folder), purge_step=step if resumed else None)
         return self.writer

@@ -9,26 +9,30 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from omegaconf import OmegaConf
-from pytorch_lightning.loggers import WandbLogger
-
 from lid_vae.errors import UserError
+from lid_vae.log.described import CONFIG, described
+from lid_vae.log.wandb_run import WandbRun, define_metrics, keep_file
 from lid_vae.system.files import write_atomic
 
-__all__ = ["wandb_logger"]
+__all__ = ["logged_in", "wandb_logger"]
 
 PUBLIC = ("wandb.ai", "coreweave.com")
 LOGIN = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
 
 
 def wandb_logger(
-    folder: str, project: str = "lid_vae", entity: str | None = None, tags: Iterable[str] = ()
-) -> WandbLogger:
+    folder: str,
+    project: str = "lid_vae",
+    entity: str | None = None,
+    tags: Iterable[str] = (),
+    checkpoint: bool = False,
+) -> WandbRun:
     """A Lightning logger that writes a wandb run of its own into ``<folder>/wandb``.
 
-    The run is named after the last two parts of ``folder`` (``<model>-<data>-<family>/seed-<n>``) and grouped by the
-    part before them, the experiment. ``tags`` are wandb's, to find runs by. Its configuration is
-    ``<folder>/config.yaml``. A run that resumes from ``<folder>/checkpoints/last.ckpt`` continues the same wandb run,
+    The run is named after the last two parts of ``folder`` (``<model>-<data>-<family>/seed-<n>``) and grouped by
+    experiment and model, so that the seeds of a model are one group. ``tags`` are wandb's, to find runs by. Its
+    configuration is a dozen names of ``<folder>/config.yaml``, which as a whole is an artifact; with ``checkpoint`` the
+    best checkpoint is another. A run that resumes from ``<folder>/checkpoints/last.ckpt`` continues the same wandb run,
     whose id stands in ``<folder>/wandb/run-id``. Under ``wandb agent`` the project, the entity and the id are the
     agent's, one id for each command that it starts. ``WANDB_MODE`` is respected; where it is not set, a run without a
     login, or whose server does not answer, is recorded offline (``wandb sync`` sends it later). Raises ``UserError``
@@ -41,39 +45,49 @@ def wandb_logger(
     project = os.environ.get("WANDB_PROJECT") or project
     # Of a run in a sweep of wandb's own these are the agent's, and others would be ignored with a warning.
     own = {} if settings.sweep_id else {"project": project, "entity": entity, "id": _run_id(place)}
+    config = described(place)
     options: dict[str, Any] = {
         **own,
         "name": f"{place.parent.name}/{place.name}",
-        "group": place.parent.parent.name,
+        "group": f"{place.parent.parent.name}/{config.get('model') or place.parent.name}",
+        "job_type": "train",
         "tags": [str(tag) for tag in tags],
-        "config": _config(place),
+        "config": config,
         "dir": str(place),
         "resume": "allow",
         # Seeds of a sweep share a process: every one its own run, and no capture of the terminal.
         "settings": wandb.Settings(reinit="create_new", console="off", quiet=True),
     }
-    mode = _mode(os.environ.get("WANDB_MODE") or settings.mode, _logged_in(settings.base_url, settings.api_key))
+    mode = _mode(os.environ.get("WANDB_MODE") or settings.mode, logged_in())
     try:
         run = wandb.init(mode=mode, **options)
     except wandb.errors.CommError as error:
         warnings.warn(f"wandb records offline, as its server does not answer: {error}", stacklevel=2)
         run = wandb.init(mode="offline", **options)
     write_atomic(_stored_id(place), f"{run.id}\n")
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    return WandbLogger(experiment=run, save_dir=str(place), project=project)
+    define_metrics(run)
+    if (place / CONFIG).exists() and mode != "disabled":
+        keep_file(run, place / CONFIG, "config")
+    return WandbRun(place, checkpoint, experiment=run, save_dir=str(place), project=project)
 
 
-def _mode(asked: str | None, logged_in: bool) -> Any:
-    if asked in ("disabled", "offline", "dryrun") or logged_in:
+def _mode(asked: str | None, known: bool) -> Any:
+    if asked in ("disabled", "offline", "dryrun") or known:
         return asked
     if os.environ.get("WANDB_MODE") == "online":
         raise UserError("WANDB_MODE=online needs a login. Run `wandb login`, or unset WANDB_MODE to record offline.")
     return "offline"
 
 
-def _logged_in(base_url: str, api_key: str | None) -> bool:
-    """Whether wandb would find credentials without asking for them."""
+def logged_in() -> bool:
+    """Whether wandb would find credentials for its server without asking for them."""
+    import wandb
+
+    settings = wandb.setup().settings
+    return _credentials(settings.base_url, settings.api_key)
+
+
+def _credentials(base_url: str, api_key: str | None) -> bool:
     if api_key or any(os.environ.get(name) for name in LOGIN):
         return True
     host = urlsplit(base_url).netloc
@@ -99,8 +113,3 @@ def _run_id(folder: Path) -> str:
 def _stored_id(folder: Path) -> Path:
     """The file with the id of the run's wandb run, as wandb has it."""
     return folder / "wandb" / "run-id"
-
-
-def _config(folder: Path) -> Any:
-    path = folder / "config.yaml"
-    return OmegaConf.to_container(OmegaConf.load(path), resolve=True) if path.exists() else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lid_vae.errors import UserError
 from lid_vae.launch.manifest import Found
+from lid_vae.log.offline import sync_command
 from lid_vae.system.invocation import command
 
 __all__ = ["SweepEnd", "print_runs"]
@@ -31,6 +32,9 @@ class SweepEnd:
             build([folder])
         except UserError as error:
             print(f"No table: {error}", file=sys.stderr)
+        send = sync_command(folder.glob("*/seed-*"))
+        if send:
+            print(f"wandb       {send}")
 
 
 def print_runs(found: Found) -> None:
@@ -64,4 +68,11 @@ def print_runs(found: Found) -> None:
     console.print(render_seeds(analyse(study), console.width))
     folders = " ".join(shlex.quote(str(folder)) for folder in found)
     lines = [*(f"runs        {folder}" for folder in found), f"report      {command('report')} {folders}"]
+    send = sync_command(
+        folder / name / f"seed-{seed}"
+        for folder, runs in found.items()
+        for name, seeds in runs.items()
+        for seed in seeds
+    )
+    lines += [f"wandb       {send}"] if send else []
     console.print("\n" + "\n".join(lines), markup=False, highlight=False, soft_wrap=True)

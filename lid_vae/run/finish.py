@@ -11,6 +11,7 @@ import torch
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.log.loggers import finish_loggers
+from lid_vae.log.offline import sync_command
 from lid_vae.measure import Measure
 from lid_vae.run.build import build_measures
 from lid_vae.run.plan import MemberPlan, RunPlan
@@ -83,6 +84,10 @@ def finish(
     if superseded.exists():
         shutil.rmtree(superseded)
     said = f"texts       {own.texts}\n" if texts is not None else ""
+    send = (
+        sync_command([own.folder]) if len(plan.members) == 1 else None
+    )  # of several it is said at the end of them all
+    said += f"wandb       {send}\n" if send else ""
     print(
         f"result      {own.result}\npicture     {picture}\n{said}checkpoint  {own.best}\n{summary(result)}", flush=True
     )

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
-from lid_vae.log.loggers import log_texts, picture_loggers
+from lid_vae.log.loggers import Shown, picture_loggers, show
 from lid_vae.picture.drawing import render
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import take_picture_data
@@ -52,12 +52,12 @@ class Panels:
             return
         module, data = member.module, member.data
         assert isinstance(data, DataModule)
-        if isinstance(data, TextDataModule):
-            log_texts(member.loggers, "valid/texts", take_texts(module, data, "valid"), module.step)
+        texts = take_texts(module, data, "valid") if isinstance(data, TextDataModule) else None
         pictured = take_picture_data(module, data, "valid", self.examples)
+        pictures = {}
         for name, panel in panels(pictured).items():
             figure = Figure(figsize=(SIDE * panel.width, SIDE), layout="constrained")
             panel.draw(figure)
-            image = render(figure)
-            for logger in loggers:
-                logger.log_image(f"valid/{name}", [image], module.step)
+            pictures[name] = render(figure)
+        named = pictured.category_BK is not None and pictured.label_B is not None
+        show(member.loggers, "valid", Shown(pictures, texts, pictured.usage_CK if named else None), module.step)

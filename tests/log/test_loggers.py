@@ -99,7 +99,7 @@ def rows(folder):
 
 
 def events(folder):
-    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator = EventAccumulator(str(folder))
     accumulator.Reload()
     return accumulator
 
@@ -107,7 +107,9 @@ def events(folder):
 def run_folder(root, seed, resumed=False):
     folder = root / "runs" / "first" / "lidgmvae-pinwheel-realnvp" / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(f"seed: {seed}\nlatent_dimension: 2\ntwice: ${{latent_dimension}}\n")
+    (folder / "config.yaml").write_text(
+        f"choices:\n  model: lidgmvae\nseed: {seed}\nlatent_dimension: ${{two}}\ntwo: 2\n"
+    )
     if resumed:
         (folder / "checkpoints").mkdir(exist_ok=True)
         (folder / "checkpoints" / "last.ckpt").touch()
@@ -151,7 +153,11 @@ def wandb_offline(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_SILENT", "true")
-    return monkeypatch
+    # It reads the environment once: what a test before has told it is forgotten, and what this one tells it.
+    wandb = pytest.importorskip("wandb")
+    wandb.teardown()
+    yield monkeypatch
+    wandb.teardown()
 
 
 def test_csv_has_a_row_for_each_step_and_a_column_for_each_metric(tmp_path):
@@ -178,18 +184,46 @@ def test_csv_of_a_resumed_run_drops_the_steps_that_are_done_again(tmp_path):
     assert [(row["step"], row["train/bound"]) for row in rows(tmp_path)] == [("10", "10.0"), ("20", "-1.0")]
 
 
-def test_tensorboard_holds_what_was_logged_and_nothing_else(make, run, tmp_path):
-    logger = TensorBoardLogger(str(tmp_path))
+def test_tensorboard_holds_what_was_logged_and_what_the_run_was(make, run, tmp_path):
+    folder = run_folder(tmp_path, 3)
+    logger = TensorBoardLogger(str(folder))
     run(make("data=pinwheel"), 1, False, logger=logger)
+    logger.log_metrics({"kl_by_dimension/000": 0.1, "kl_by_dimension/001": 2.0}, 8)
+    logger.log_metrics({"kl_by_dimension/000": 0.1, "kl_by_dimension/001": float("nan")}, 9)
     finish_loggers([logger], RESULT)
-    (file,) = (tmp_path / "tensorboard").iterdir()
-    assert file.name.startswith("events.out.tfevents")
-    found = events(tmp_path)
+    assert [path.name[:19] for path in folder.iterdir() if path.name != "config.yaml"] == ["events.out.tfevents"]
+    found = events(folder)
     scalars = found.Tags()["scalars"]
     assert {"valid/bound", "valid/active_units", "test/log_likelihood"} <= set(scalars)
-    assert not [name for name in scalars if name.startswith("hp") or name == "epoch"]
+    assert not [name for name in scalars if name.startswith(("hp", "kl_by_dimension")) or name == "epoch"]
     assert found.Tags()["tensors"] == []
     assert [(event.step, event.value) for event in found.Scalars("test/log_likelihood")] == [(40, -2.5)]
+    (histogram,) = found.Histograms("valid/kl_by_dimension")
+    assert histogram.histogram_value.num == 2
+    began = hparams(found, "_hparams_/session_start_info").session_start_info.hparams
+    assert {name: value.number_value or value.string_value for name, value in began.items()} == {
+        "model": "lidgmvae",
+        "latent_dimension": 2,
+        "seed": 3,
+    }
+    shown = hparams(found, "_hparams_/experiment").experiment.metric_infos
+    assert {metric.name.tag for metric in shown} == set(logged(RESULT, "test")) <= set(scalars)
+
+
+def hparams(found, tag):
+    """What TensorBoard's table of runs reads, by its name."""
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    return HParamsPluginData.FromString(found.summary_metadata[tag].plugin_data.content)
+
+
+def test_a_run_begun_in_a_folder_of_tensorboards_own_goes_on_there(tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    logger = TensorBoardLogger(str(tmp_path))
+    logger.log_metrics({"bound": 1.0}, 3)
+    logger.close()
+    assert not list(tmp_path.glob("events*"))
+    assert events(tmp_path / "tensorboard").Tags()["scalars"] == ["bound"]
 
 
 def test_tensorboard_of_a_resumed_run_purges_the_steps_that_are_done_again(tmp_path):
@@ -214,14 +248,14 @@ def test_final_metrics_carry_the_names_of_validation():
 def test_loggers_end_with_success_or_failure(tmp_path, picture):
     recorder, tensorboard = Recorder(), TensorBoardLogger(str(tmp_path))
     finish_loggers([recorder, tensorboard], RESULT, picture)
-    assert events(tmp_path).Tags()["images"] == ["picture"]
+    assert events(tmp_path).Tags()["images"] == ["Pictures/test/picture"]
     assert picture_loggers([tensorboard, CSVLogger(str(tmp_path))]) == [tensorboard]
     assert recorder.ends == ["success"]
 
 
 def test_a_run_ends_its_loggers_with_the_results(tmp_path, capsys):
     train_with_recorder(tmp_path, "trainer.max_epochs=1", "callbacks.panels.every=0")
-    assert Recorder.latest.images == [("picture", 4)]
+    assert Recorder.latest.images == [("Pictures/test/picture", 4)]
     assert Recorder.latest.ends == ["success"]
     assert next(tmp_path.rglob("latents.png")).stat().st_size > 10_000
 
@@ -274,27 +308,35 @@ def test_two_seeds_in_one_process_are_two_wandb_runs_each_finished(tmp_path, wan
     for seed in (0, 1):
         folder = run_folder(tmp_path, seed)
         with initialize_config_dir(CONF, version_base="1.3"):
-            overrides = [f"paths.run={folder}", "logger=wandb", "choices.model=lidgmvae", "choices.data=pinwheel"]
-            cfg = compose("train", [*overrides, *(f"choices.{n}=x" for n in ("experiment", "family", "map", "prior"))])
+            overrides = [
+                f"paths.run={folder}",
+                "logger=wandb",
+                "choices.model=lidgmvae",
+                "choices.data=pinwheel",
+                "choices.family=realnvp",
+                f"seed={seed}",
+            ]
+            cfg = compose("train", [*overrides, *(f"choices.{n}=x" for n in ("experiment", "map", "prior"))])
         loggers = list(instantiate(cfg.logger).values())
-        assert [type(logger).__name__ for logger in loggers] == ["CSVLogger", "TensorBoardLogger", "WandbLogger"]
+        assert [type(logger).__name__ for logger in loggers] == ["CSVLogger", "TensorBoardLogger", "WandbRun"]
         run = loggers[-1].experiment
         remember_summary(run, summaries)
         loggers[-1].log_metrics({"valid/bound": -1.0 - seed}, 3)
         finish_loggers(loggers, RESULT, picture, Texts("title", "verdict", [Section("samples", [["it's <unk>"]])]))
         seen.append(run)
         assert run.name == f"lidgmvae-pinwheel-realnvp/seed-{seed}"
-        assert run.group == "first"
-        assert set(run.tags) == {"lidgmvae", "pinwheel"}
-        assert dict(run.config) == {"seed": seed, "latent_dimension": 2, "twice": 2}
-        assert summaries[-1]["test/log_likelihood"] == -2.5
-        assert summaries[-1]["valid/bound"] == -1.0 - seed
+        assert run.group == "first/lidgmvae"
+        assert run.job_type == "train"
+        assert set(run.tags) == {"lidgmvae", "pinwheel", "realnvp", f"seed-{seed}"}
+        assert dict(run.config) == {"model": "lidgmvae", "seed": seed, "latent_dimension": 2}
+        assert summaries[-1]["Fit/test/log_likelihood"] == -2.5
+        assert dict(summaries[-1]["Fit/valid/bound"]) == {"last": -1.0 - seed, "max": -1.0 - seed}
         assert run.settings.mode == "offline"
         (recorded,) = (folder / "wandb").glob(f"offline-run-*-{run.id}")
         (record,) = recorded.glob("*.wandb")
         records.append(record)
-        assert list(recorded.glob("files/media/images/picture*.png"))
-        (table,) = recorded.glob("files/media/table/texts*.json")
+        assert list(recorded.glob("files/media/images/Pictures/test/picture*.png"))
+        (table,) = recorded.glob("files/media/table/Texts/test/texts*.json")
         assert json.loads(table.read_text())["data"] == [["verdict", "verdict"], ["samples", "it's <unk>"]]
     assert seen[0].id != seen[1].id
     for record in records:
@@ -365,6 +407,8 @@ def test_wandb_records_offline_where_its_server_does_not_answer(tmp_path, wandb_
         def define_metric(self, *_, **__):
             pass
 
+        log_artifact = define_metric
+
     def init(mode=None, **_):
         modes.append(mode)
         if mode != "offline":
@@ -401,19 +445,19 @@ def test_wandb_online_without_a_login_is_refused(wandb_offline):
 
 def test_wandb_login_is_found_where_wandb_keeps_it(wandb_offline, tmp_path):
     public, own = "https://api.wandb.ai", "https://wandb.example.org"
-    assert not wandb_module._logged_in(public, None)
-    assert wandb_module._logged_in(public, "key")
+    assert not wandb_module._credentials(public, None)
+    assert wandb_module._credentials(public, "key")
     (tmp_path / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password secret\n")
-    assert wandb_module._logged_in(public, None)
-    assert not wandb_module._logged_in(own, None), "a login at the public service is none at one's own"
+    assert wandb_module._credentials(public, None)
+    assert not wandb_module._credentials(own, None), "a login at the public service is none at one's own"
     (tmp_path / ".netrc").write_text("not a netrc file")
-    assert not wandb_module._logged_in(public, None)
+    assert not wandb_module._credentials(public, None)
     wandb_offline.setenv("NETRC", str(tmp_path / "elsewhere"))
     (tmp_path / "elsewhere").write_text("machine wandb.example.org\n  login user\n  password secret\n")
-    assert wandb_module._logged_in(own, None)
+    assert wandb_module._credentials(own, None)
     wandb_offline.delenv("NETRC")
     wandb_offline.setenv("WANDB_API_KEY", "key")
-    assert wandb_module._logged_in(public, None)
+    assert wandb_module._credentials(public, None)
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ class Terminal:
 
 
 def images(folder: Path) -> dict[str, list[int]]:
-    events = EventAccumulator(str(folder / "tensorboard"), {"images": 0})
+    events = EventAccumulator(str(folder), {"images": 0})
     events.Reload()
     return {name: [event.step for event in events.Images(name)] for name in events.Tags()["images"]}
 
@@ -71,13 +71,13 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_its_pictures(make, run, 
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert measures[0] == measures[1]
     assert images(tmp_path / "0") == {}
-    assert images(tmp_path / "1")["valid/latents"] == [4, 8]
+    assert images(tmp_path / "1")["Pictures/valid/latents"] == [4, 8]
 
 
 def test_panels_come_every_few_validations_and_go_on_counting_after_a_resume(make, run, tmp_path):
     made, panels = make("data=pinwheel"), Panels(every=2, examples=20)
     run(made, 5, False, hooks=[panels], loggers=[TensorBoardLogger(str(tmp_path))], logger=False)
-    assert images(tmp_path) == {f"valid/{name}": [8, 16] for name in ("latents", "samples", "usage")}
+    assert images(tmp_path) == {f"Pictures/valid/{name}": [8, 16] for name in ("latents", "samples", "usage")}
     resumed = Panels(every=2)
     resumed.load_state_dict(panels.state_dict())
     assert resumed.validations == 5
@@ -93,8 +93,8 @@ def test_models_of_text_are_shown_as_text_and_train_the_same(make, run, tmp_path
         results.append([*weights(made[0]), torch.random.get_rng_state()])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert images(tmp_path / "0") == {}
-    assert images(tmp_path / "1") == {"valid/latents": [6], "valid/activity": [6]}
-    events = EventAccumulator(str(tmp_path / "1" / "tensorboard"), {"tensors": 0})
+    assert images(tmp_path / "1") == {"Pictures/valid/latents": [6], "Pictures/valid/activity": [6]}
+    events = EventAccumulator(str(tmp_path / "1"), {"tensors": 0})
     events.Reload()
     (event,) = events.Tensors("valid/texts/text_summary")
     assert event.step == 6

@@ -106,7 +106,7 @@ def test_a_signal_saves_the_step_and_ends_the_run(programs, uninterrupted, where
 
 def curves(folder):
     """Every number that TensorBoard shows, as (step, value) by its name."""
-    found = EventAccumulator(str(folder / "tensorboard"))
+    found = EventAccumulator(str(folder))
     found.Reload()
     return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
