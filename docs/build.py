@@ -16,7 +16,10 @@ BESIDE = ("docs/**/*.png", "docs/**/*.csv", "benchmarks/reports/*.png", "CITATIO
 
 
 def main() -> int:
-    """The exit status of the site's builder."""
+    """The exit status of the site's builder; 1 where there is none."""
+    if shutil.which("zensical") is None:
+        print("docs/build.py: the builder of the guide is not there. pip install -e '.[docs]'", file=sys.stderr)
+        return 1
     shutil.rmtree(STAGE, ignore_errors=True)
     for pattern in (*PAGES, *BESIDE):
         for source in sorted(ROOT.glob(pattern)):
