@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments changes nothing but the time: a few here, one in tests/test_benchmarks.py, 30 by hand."""
+"""``kill -9`` at random moments changes nothing but the time: a few here, 30 by benchmarks/kills.py."""
 
 import importlib.util
 import random

@@ -42,7 +42,7 @@ GREATEST = {
 # Checked in other words, by what takes them: more than one kind is right.
 ELSEWHERE = re.compile(
     r"data\.(batch_size|train_size|valid_size|eval_batch_size|path|root)|seed|paths\..*|choices\..*|samples|width|"
-    r"latent_dimension|categories|trainer\.(max_epochs|check_val_every_n_epoch|devices|compile|precision|accelerator|"
+    r"latent_dimension|categories|trainer\.(max_epochs|check_val_every_n_epoch|devices|compile|capture|precision|accelerator|"
     r"strategy|matmul_precision)|.*\.shown|.*\._target_"
 )
 # Numbers that may be without bound.

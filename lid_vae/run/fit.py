@@ -245,7 +245,7 @@ def _fit(
 ) -> None:
     """What all processes of a run do together; ``last`` is a checkpoint to go on from, of any of the members."""
     training = Ensemble(members, data)
-    training.compile_mode = plan.compile_mode
+    training.compile_mode, training.capture = plan.compile_mode, plan.capture
 
     def save(_: object) -> None:
         for place, (own, member) in enumerate(zip(plan.members, members, strict=True)):

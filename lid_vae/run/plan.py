@@ -59,7 +59,7 @@ LABELS = {
     "hidden_layers": "map.hidden_layers",
 }
 # Those under ``trainer`` that Lightning is not told.
-OWN_TRAINER_OPTIONS = ("matmul_precision", "compile", "check_val_every_n_epoch")
+OWN_TRAINER_OPTIONS = ("matmul_precision", "compile", "capture", "check_val_every_n_epoch")
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,10 @@ class RunPlan:
     ``parts``, ``data`` and ``trainer`` are what is built: a model's recipes, the data's recipe, Lightning's options.
     ``digest`` is the hash of what the configuration means, ``labels`` what results say of it. ``size``: how many seeds
     train together at most (None: all). ``interval``: epochs between validations. ``measures`` are the recipes of
-    further measures, by name. ``matmul_precision`` and ``compile_mode`` are PyTorch's (None: not compiled); ``devices``
-    what a run may use. ``samples`` is the S of the final measures. ``force``: finished runs are done again;
-    ``failed_only``: no others than failed ones. ``overrides`` are what the user gave, to find fault with.
+    further measures, by name. ``matmul_precision`` and ``compile_mode`` are PyTorch's (None: not compiled);
+    ``capture``: whether a GPU replays steps as a CUDA graph; ``devices`` what a run may use. ``samples`` is the S of
+    the final measures. ``force``: finished runs are done again; ``failed_only``: no others than failed ones.
+    ``overrides`` are what the user gave, to find fault with.
     """
 
     members: tuple[MemberPlan, ...]
@@ -140,6 +141,7 @@ class RunPlan:
     interval: int
     matmul_precision: str
     compile_mode: str | None
+    capture: bool
     devices: DeviceOptions
     samples: int
     measures: Mapping[str, Node]
@@ -202,6 +204,7 @@ def plan_run(
         interval=validation_interval(trainer["max_epochs"], trainer["check_val_every_n_epoch"]),
         matmul_precision=trainer["matmul_precision"],
         compile_mode=compile_mode(trainer["compile"]),
+        capture=trainer.get("capture", "auto") == "auto",
         devices=DeviceOptions(
             trainer["accelerator"],
             trainer["devices"],
@@ -261,6 +264,8 @@ def check_options(cfg: DictConfig) -> None:
             f"Use one of {', '.join(MATMUL_PRECISIONS)}."
         )
     compile_mode(cfg.trainer.compile)
+    if cfg.trainer.get("capture", "auto") not in ("auto", False):
+        raise UserError(f"trainer.capture={cfg.trainer.capture} is not known. Use auto or false.")
 
 
 def compile_mode(value: object) -> str | None:

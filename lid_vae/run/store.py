@@ -84,6 +84,7 @@ IGNORED = (
     "callbacks.panels",
     "callbacks.progress",
     "trainer.accelerator",
+    "trainer.capture",
     "trainer.compile",
     "trainer.devices",
     "trainer.num_nodes",

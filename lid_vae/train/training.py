@@ -1,5 +1,6 @@
 """One training of one member or many, as Lightning drives it."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from lid_vae.shown import CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
+from lid_vae.train.step.captured import RECORDS, Captured, not_captured
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
 from lid_vae.train.step.stack import Stack
@@ -40,7 +42,8 @@ class Training(pl.LightningModule, ABC):
     One alone is called plainly, several as one computation. What Lightning's own callbacks and loggers see are means
     over the members. Where there are several, one that fails is left where it is, with its error, and the others do not
     notice; training ends when none lives. Dropout draws from torch's global generator, which is seeded anew at each
-    step for its sake. ``compile_mode``, set before training, compiles the bound of a step.
+    step for its sake. ``compile_mode``, set before training, compiles the bound of a step; unless ``capture`` is false,
+    a GPU replays it with its gradient as a CUDA graph.
     """
 
     together: Together
@@ -50,6 +53,7 @@ class Training(pl.LightningModule, ABC):
         self.automatic_optimization = False
         self.step, self.steps = 0, 1
         self.compile_mode: str | None = None
+        self.capture = True
 
     @property
     @abstractmethod
@@ -85,6 +89,7 @@ class Training(pl.LightningModule, ABC):
         self._bound: Bound = self.together.forward
         if self.compile_mode:
             self._bound = compiled(self.together.forward, self.compile_mode)
+        self._captured = self._capture()
         optimizers = self.optimizers()
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         self._optimizers: dict[Group, Any] = dict(zip(self.together.inference.groups, listed, strict=True))
@@ -118,7 +123,7 @@ class Training(pl.LightningModule, ABC):
             torch.manual_seed(derive_seed(lead.seed, "dropout", step, *([rank] if rank else [])))
         noise = self._noise(0, batch.x)
         updates = self.together.inference.updates()
-        value = take_step(updates, self._bound, self._minimise, batch.x, noise, self._extra)
+        value = take_step(updates, self._captured or self._bound, self._minimise, batch.x, noise, self._extra)
         self._stand_at(step + 1)
         due = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
         if due or step == 0 or self.device.type == "cpu":
@@ -223,6 +228,16 @@ class Training(pl.LightningModule, ABC):
             checkpoint[type(precision).__qualname__] = state
         return checkpoint
 
+    def _capture(self) -> Captured | None:
+        record = RECORDS.get(self.device.type)
+        if not self.capture or record is None:
+            return None
+        reason = not_captured(self.together, self.trainer)
+        if reason is None:
+            return Captured(self.together, self._bound, record)
+        warnings.warn(f"trainer.capture has no effect here: {reason}.", stacklevel=2)
+        return None
+
     def _rows_between_validations(self) -> int:
         """Of one member, in training."""
         trainer = self.trainer
@@ -245,7 +260,8 @@ class Training(pl.LightningModule, ABC):
 
     def _minimise(self, loss: Tensor, update: Update) -> None:
         """One step of the members of ``update``; ``all`` steps every optimiser, under one bound on the gradient."""
-        self.together.differentiate(loss, update.group, self.manual_backward)
+        if self._captured is None or not self._captured.take_gradients():
+            self.together.differentiate(loss, update.group, self.manual_backward)
         chosen = [True] * len(self.members) if update.members is None else update.members.reshape(-1).tolist()
         self.together.choose([one and member.lives for one, member in zip(chosen, self.members, strict=True)])
         for optimizer in self._optimizers.values() if update.group == "all" else [self._optimizers[update.group]]:

@@ -76,6 +76,9 @@ class Stack(Together):
         value = vmap(self._one)(parameters, buffers, x[index], noise[index])
         return value.new_zeros(len(chosen), *value.shape[1:]).index_copy(0, index, value)
 
+    def tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+        return list(self.parameters.values()), list(self.buffers.values())
+
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "N S K B M"]:
         return torch.stack([module.noise(step, draw, batch) for module in self.modules])
 

@@ -1,7 +1,7 @@
 """Members at the same step, and what a training step asks of them: one alone, or several as one computation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -21,11 +21,14 @@ States = Sequence[list[dict[str, Any]] | None]
 class Together(ABC):
     """The modules of N members. Tensors have the leading axes ``*seeds``, [N], which for one alone are none.
 
-    ``inference`` is the strategy whose buffers have these axes too.
+    ``inference`` is the strategy whose buffers have these axes too; ``frame`` is a module of their structure, whose
+    numbers are those of all; ``groups`` are the trainable parameters, with these axes.
     """
 
     modules: list[VAEModule]
+    frame: VAEModule
     inference: Inference
+    groups: Mapping[Group, Sequence[Tensor]]
 
     def advance(self, step: int, steps: int) -> None:
         """Moves the schedules of every objective to batch ``step`` of ``steps``."""
@@ -41,6 +44,10 @@ class Together(ABC):
 
         Of members that are not ``chosen``, anything.
         """
+
+    @abstractmethod
+    def tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+        """All parameters and all buffers that ``forward`` reads, as it reads them."""
 
     @abstractmethod
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "*seeds S K B M"]:
@@ -74,13 +81,16 @@ class Alone(Together):
     """One module, called as it is: vectorising a single one is slower, and differs in the last bits."""
 
     def __init__(self, module: VAEModule) -> None:
-        self.modules, self.inference = [module], module.inference
+        self.modules, self.frame, self.inference = [module], module, module.inference
         self.groups = {group: module.parameter_group(group) for group in get_args(Group)}
 
     def forward(
         self, x: Tensor, noise: Float[Tensor, "S K B M"], chosen: Bool[Tensor, ""] | None = None
     ) -> Float[Tensor, " B"]:
         return self.modules[0](x, noise)  # type: ignore[no-any-return]
+
+    def tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+        return list(self.frame.parameters()), list(self.frame.buffers())
 
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
         return self.modules[0].noise(step, draw, batch)

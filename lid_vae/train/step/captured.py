@@ -1,0 +1,207 @@
+"""A step's bound and gradient as one CUDA graph: a thousand kernels started at once, not one by one.
+
+What a graph holds is frozen: the addresses of its tensors, and every number that Python computed. So a step is captured
+anew where one of these has changed, and what changes too often is not captured. The first captured step is held against
+the plain one.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from lid_vae.shapes import Bool, Tensor
+from lid_vae.system.processes import process_place
+from lid_vae.train.step.take_step import Bound
+from lid_vae.train.step.together import Together
+
+__all__ = ["RECORDS", "Captured", "Record", "cuda_graph", "not_captured"]
+
+Record = Callable[[Callable[[], None]], Callable[[], None]]
+"""Captures what a function does on the device; what that returns does it again, in the same memory."""
+
+# Of Lightning's callbacks: called within what is captured, so at no replay.
+WITHIN = ("on_before_backward", "on_after_backward")
+FULL = ("32-true", "64-true")
+WARM_UP = 3
+CAPTURES = 4
+# Of what differs between a kernel that runs by itself and the same in a graph, which may choose another algorithm.
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+_COUNTERS = {"step", "steps"}  # of a module, read by no computation
+
+
+def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
+    """A ``Record`` for CUDA: ``work``, warmed up on a stream of its own, as a ``torch.cuda.CUDAGraph``."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            work()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+RECORDS: dict[str, Record] = {"cuda": cuda_graph}
+"""By the kinds of devices that can capture."""
+
+
+def not_captured(together: Together, trainer: pl.Trainer) -> str | None:
+    """Why no step of ``together`` under Lightning's ``trainer`` can be captured, as far as one sees before; or None."""
+    if together.inference.groups != ("all",):
+        return f"{type(together.inference).__name__} trains parts of the model in turn"
+    if together.frame.drops:
+        return "dropout draws anew at every step"
+    if process_place().size > 1:
+        return "several processes share a batch"
+    if trainer.precision not in FULL:
+        return f"trainer.precision={trainer.precision} chooses the kinds of numbers as it goes"
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if any(getattr(type(callback), name) is not getattr(pl.Callback, name) for name in WITHIN):
+            return f"{type(callback).__name__} is called within the step"
+    return None
+
+
+@dataclass
+class _Capture:
+    """One captured step: where its inputs are put, and where its value and gradients are found after ``replay``."""
+
+    replay: Callable[[], None]
+    x: Tensor
+    noise: Tensor
+    found: Tensor
+    gradients: list[Tensor | None]
+    frozen: tuple[Any, ...]
+
+
+class Captured:
+    """A ``Bound`` whose call leaves the gradients of its mean, clipped, in the parameters of ``together``.
+
+    ``bound`` is the plain one; ``record`` captures. Where a step cannot be captured, is not what
+    the plain one is, or changes its numbers with every step, it goes on as the plain one, and a warning says why.
+    """
+
+    def __init__(self, together: Together, bound: Bound, record: Record) -> None:
+        self.together, self.bound, self.record = together, bound, record
+        self.leaves = together.groups["all"]
+        self.captures: dict[tuple[Any, ...], _Capture] = {}
+        self.count = 0
+        self.obstacle: str | None = None
+        self._differentiated = False
+
+    def __call__(self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
+        if chosen is not None or self.obstacle is not None:
+            return self.bound(x, noise, chosen)
+        key = (x.shape, x.dtype, noise.shape, noise.dtype)
+        frozen = self._frozen()
+        capture = self.captures.get(key)
+        if capture is None or capture.frozen != frozen:
+            return self._capture(key, frozen, x, noise)
+        capture.x.copy_(x)
+        capture.noise.copy_(noise)
+        capture.replay()
+        return self._give(capture)
+
+    def take_gradients(self) -> bool:
+        """Whether the gradients of the latest call stand in the parameters already; asked once."""
+        done, self._differentiated = self._differentiated, False
+        return done
+
+    def _capture(self, key: tuple[Any, ...], frozen: tuple[Any, ...], x: Tensor, noise: Tensor) -> Tensor:
+        self.count += 1
+        if self.count > CAPTURES:
+            return self._give_up(x, noise, "numbers of the model or of its objective change as it trains")
+        own_x, own_noise = x.clone(), noise.clone()
+        kept = [(buffer, buffer.clone()) for buffer in self._buffers()]
+        plain = self._work(own_x, own_noise)
+        wanted = [plain, *(leaf.grad for leaf in self.leaves)]
+        after = [buffer.clone() for buffer, _ in kept]
+        held: list[Tensor] = []
+
+        def work() -> None:
+            held[:] = [self._work(own_x, own_noise)]
+
+        def put_back(values: Sequence[Tensor]) -> None:
+            for (buffer, _), value in zip(kept, values, strict=True):
+                buffer.copy_(value)
+
+        try:
+            with torch.no_grad():
+                put_back([before for _, before in kept])
+            replay = self.record(torch.enable_grad()(work))
+            capture = _Capture(replay, own_x, own_noise, held[0], [leaf.grad for leaf in self.leaves], self._frozen())
+            with torch.no_grad():
+                put_back([before for _, before in kept])
+            replay()
+            same = all(map(_alike, [capture.found, *capture.gradients], wanted))
+        except (RuntimeError, NotImplementedError) as error:
+            reason = str(error).strip().split("\n")[0][:200]
+            capture, same = None, False
+        else:
+            reason = "the captured step is not the plain one"
+        with torch.no_grad():
+            put_back(after)
+        if not same or capture is None or capture.frozen != frozen:
+            for leaf, gradient in zip(self.leaves, wanted[1:], strict=True):
+                leaf.grad = gradient
+            self._differentiated = True
+            self._say(reason if not same else "the step changes what it reads")
+            return plain
+        self.captures = {**self.captures, key: capture}
+        return self._give(capture)
+
+    def _work(self, x: Tensor, noise: Tensor) -> Tensor:
+        value = self.bound(x, noise)
+        self.together.differentiate(-value.mean(-1), "all", _backward)
+        for leaf in self.leaves:
+            if leaf.grad is not None and leaf.grad.stride() != leaf.stride():  # fused optimisers refuse these
+                leaf.grad = torch.empty_like(leaf).copy_(leaf.grad)
+        return value.detach()
+
+    def _give(self, capture: _Capture) -> Tensor:
+        for leaf, gradient in zip(self.leaves, capture.gradients, strict=True):
+            leaf.grad = gradient
+        self._differentiated = True
+        return capture.found.clone()  # the next replay writes over it
+
+    def _give_up(self, x: Tensor, noise: Tensor, reason: str) -> Tensor:
+        self._say(reason)
+        return self.bound(x, noise)
+
+    def _say(self, reason: str) -> None:
+        self.obstacle = reason
+        self.captures = {}
+        warnings.warn(f"trainer.capture has no effect here: {reason}.", stacklevel=2)
+
+    def _buffers(self) -> list[Tensor]:
+        return self.together.tensors()[1]
+
+    def _frozen(self) -> tuple[Any, ...]:
+        """What a graph takes for constant: where tensors are, and the numbers of all parts of the model."""
+        parameters, buffers = self.together.tensors()
+        return (*(tensor.data_ptr() for tensor in (*parameters, *buffers)), *_numbers(self.together.frame))
+
+
+def _backward(total: Tensor, inputs: Sequence[Tensor]) -> None:
+    total.backward(inputs=inputs)  # type: ignore[no-untyped-call]
+
+
+def _numbers(module: nn.Module) -> Iterator[object]:
+    """Every number, word and truth value that the parts of ``module`` hold by themselves."""
+    for part in module.modules():
+        for name, value in part.__dict__.items():
+            if isinstance(value, bool | int | float | str) and name not in _COUNTERS:
+                yield value
+
+
+def _alike(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    scale = float(other.abs().max()) if other.numel() else 0.0
+    return bool(((one - other).abs() <= TOLERANCE.get(other.dtype, 1e-2) * max(scale, 1e-6)).all())

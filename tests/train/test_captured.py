@@ -1,0 +1,226 @@
+"""A captured step is the plain one; what a graph would freeze is captured anew, or left plain with a reason.
+
+There is no GPU here: the kernels of a step are recorded and done again, with every number that Python had computed.
+"""
+
+import warnings
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from recorded import recorded
+from runs import Programs
+from test_together import OTHERS, built, trained
+
+from lid_vae.system.files import read_json
+from lid_vae.train.ensemble import MemberStreams
+from lid_vae.train.step import captured
+from lid_vae.train.step.captured import Captured, not_captured
+from lid_vae.train.step.stack import Stack
+from lid_vae.train.step.together import Alone
+
+HELD = [
+    "model=vae",
+    "model=lidvae",
+    "model=gmvae",
+    "model=lidgmvae",
+    "model=lidmvae",
+    "model=beta_vae",
+    "model=lidgmvae objective=importance_weighted",
+    "model=gmvae inference=semi_amortized inference.learning_rate=0.01",
+    *(options for options in OTHERS if "aggressive" not in options and "pretrained" not in options),
+]
+
+
+class Within(pl.Callback):
+    def on_before_backward(self, *_):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def pair(options, seeds):
+    """The members of ``seeds`` twice, apart: as modules are, and with their data."""
+    for _ in range(2):
+        modules, data = built(options, seeds)
+        streams = [data.stream(seed) for seed in seeds]
+        yield (Alone(modules[0]), streams[0]) if len(seeds) == 1 else (Stack(modules), MemberStreams(streams))
+
+
+def capture(together, **options):
+    """Gives ``together`` a captured bound; its ``differentiate`` is then done where the bound is."""
+    bound = Captured(together, together.forward, **{"record": recorded, **options})
+    differentiate = together.differentiate
+
+    def once(loss, group, backward):
+        if not bound.take_gradients():
+            differentiate(loss, group, backward)
+
+    class Given:
+        """``together`` as the capture sees it: with the plain ``differentiate``."""
+
+        def __getattr__(self, name):
+            return differentiate if name == "differentiate" else getattr(together, name)
+
+    bound.together = Given()
+    together.forward, together.differentiate = bound, once
+    return bound
+
+
+@pytest.mark.parametrize("seeds", [(4,), (3, 4)])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(o, marks=[] if o in ("model=lidgmvae", "model=bn_vae") else pytest.mark.slow) for o in HELD],
+)
+def test_replayed_steps_are_the_plain_ones(options, seeds):
+    (plain, stream), (together, other) = pair(options, seeds)
+    wanted = torch.stack(trained(plain, stream, False)).detach()
+    bound = capture(together)
+    with warnings.catch_warnings(action="error"):
+        found = torch.stack(trained(together, other, False)).detach()
+    assert bound.count == len(bound.captures) == 1
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
+    for leaf, other in zip(together.tensors()[0], plain.tensors()[0], strict=True):
+        torch.testing.assert_close(leaf, other, rtol=1e-5, atol=1e-8)
+
+
+def test_what_changes_with_every_step_is_left_plain_and_said():
+    """An annealed weight is a number of Python's, which a graph would hold at its first value."""
+    (plain, stream), (together, other) = pair("model=gmvae objective=cyclical_annealing", (3, 4))
+    wanted = torch.stack(trained(plain, stream, False)).detach()
+    bound = capture(together)
+    with pytest.warns(UserWarning, match="numbers of the model or of its objective change as it trains"):
+        found = torch.stack(trained(together, other, False)).detach()
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
+    assert not bound.captures
+
+
+def test_a_kernel_that_no_graph_holds_is_named():
+    (plain, stream), (together, other) = pair("model=lidgmvae", (3, 4))
+    wanted = torch.stack(trained(plain, stream, False)).detach()
+    inner = together.forward
+
+    def waits(x, noise, chosen=None):
+        value = inner(x, noise, chosen)
+        return value * (1.0 if bool(value.isfinite().all()) else 0.0)
+
+    together.forward = waits
+    capture(together)
+    with pytest.warns(UserWarning, match=r"not permitted when stream is capturing: _local_scalar_dense\."):
+        found = torch.stack(trained(together, other, False)).detach()
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+def test_a_replay_that_is_not_the_plain_step_is_not_used():
+    (plain, stream), (together, other) = pair("model=gmvae", (3,))
+    wanted = torch.stack(trained(plain, stream, False)).detach()
+
+    def wrong(work):
+        work()
+        return lambda: together.groups["all"][3].grad.mul_(1.01)
+
+    capture(together, record=wrong)
+    with pytest.warns(UserWarning, match="the captured step is not the plain one"):
+        found = torch.stack(trained(together, other, False)).detach()
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+def test_a_step_is_captured_anew_for_another_batch_and_where_a_number_or_a_tensor_has_changed():
+    (together, stream), _ = pair("model=lidgmvae", (3, 4))
+    together.optimizers([None, None])
+    bound = Captured(together, together.forward, recorded)
+    x = stream.batch(0).x.double()
+
+    def call(x, step):
+        noise = together.noise(step, 0, x.shape[1])
+        value = bound(x, noise)
+        assert bound.take_gradients()
+        assert not bound.take_gradients()
+        torch.testing.assert_close(value, together.forward(x, noise).detach(), rtol=1e-12, atol=1e-12)
+
+    for step in range(3):
+        call(x, step)
+    assert bound.count == 1
+    call(x[:, :8], 3)
+    call(x, 4)
+    assert bound.count == 2
+    together.frame.objective.beta = 0.5
+    call(x, 5)
+    assert bound.count == 3
+    name = next(iter(together.parameters))
+    together.parameters[name] = (together.parameters[name].detach() * 2).requires_grad_()
+    call(x, 6)
+    assert bound.count == 4
+
+
+def test_members_that_are_chosen_go_the_plain_way():
+    (together, stream), _ = pair("model=gmvae", (3, 4))
+    bound = Captured(together, together.forward, recorded)
+    x, chosen = stream.batch(0).x.double(), torch.tensor([True, False])
+    noise = together.noise(0, 0, x.shape[1])
+    torch.testing.assert_close(bound(x, noise, chosen), together.forward(x, noise, chosen), rtol=0, atol=0)
+    assert not bound.take_gradients()
+    assert not bound.count
+
+
+@pytest.mark.parametrize(
+    ("options", "trainer", "reason"),
+    [
+        ("model=lidgmvae", {}, None),
+        ("model=lagging_vae", {}, "Aggressive trains parts of the model in turn"),
+        ("model=gmvae", {"precision": "bf16-mixed"}, "trainer.precision=bf16-mixed chooses"),
+        ("model=gmvae", {"callbacks": [Within()]}, "Within is called within the step"),
+    ],
+)
+def test_what_is_not_captured(options, trainer, reason):
+    (module,), _ = built(options, (3,))
+    found = not_captured(Alone(module), pl.Trainer(logger=False, enable_checkpointing=False, **trainer))
+    assert (found is None) if reason is None else reason in found
+
+
+def test_dropout_is_not_captured():
+    (module,), _ = built("model=gmvae", (3,))
+    module.drops = True
+    assert "dropout" in not_captured(Alone(module), pl.Trainer(logger=False))
+
+
+@pytest.mark.parametrize("seeds", ["0", "0-1"])
+def test_a_run_whose_steps_are_replayed_is_the_plain_run(tmp_path, monkeypatch, seeds):
+    torch.set_default_dtype(torch.float32)
+    programs = Programs(tmp_path)
+    made = []
+
+    def counted(work):
+        made.append(work)
+        return recorded(work)
+
+    def run(name, *more):
+        options = ("model=lidgmvae", "-m", f"seed={seeds}", f"experiment_name={name}", "trainer.accelerator=cpu", *more)
+        programs.train(*options)
+        return [read_json(path)["elbo"] for path in sorted(tmp_path.glob(f"runs/{name}/*/seed-*/result.json"))]
+
+    plain = run("plain")
+    monkeypatch.setitem(captured.RECORDS, "cpu", counted)
+    assert run("off", "trainer.capture=false") == plain
+    assert not made
+    assert run("replayed") == pytest.approx(plain, rel=1e-4)
+    assert len(made) == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["vae", "lidvae", "gmvae", "lidgmvae", "sa_vae", "bn_vae"])
+@pytest.mark.parametrize("seeds", ["0", "0-2"])
+def test_a_run_on_a_gpu_is_the_same_with_and_without_capture(tmp_path, model, seeds):
+    programs = Programs(tmp_path)
+    options = (f"model={model}", "-m", f"seed={seeds}", "trainer.accelerator=gpu", "trainer.precision=64-true")
+    bounds = []
+    for name in ("auto", "false"):
+        programs.train(*options, f"trainer.capture={name}", f"experiment_name={name}")
+        rows = [read_json(path)["elbo"] for path in sorted(tmp_path.glob(f"runs/{name}/*/seed-*/result.json"))]
+        bounds.append(rows)
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-4)
