@@ -12,7 +12,7 @@ from fuzzing import Ending, judged
 from hypothesis import strategies as st
 from runs import Programs
 
-__all__ = ["Given", "bomb", "play_data", "promising", "sources"]
+__all__ = ["Given", "archive", "bomb", "play_data", "promising", "sources"]
 
 Given = tuple[str, bytes, tuple[str, ...]]
 """The name of the file, what it holds, and further options."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fuzzed_data import Given, bomb, play_data, promising, sources
+from fuzzed_data import Given, archive, bomb, play_data, promising, sources
 from fuzzed_files import Change, changes, play_change
 from fuzzing import Ending, commands, play
 from hypothesis import example, given, settings
@@ -19,6 +19,8 @@ from runs import TINY, Programs
 import lid_vae
 from lid_vae.errors import UserError
 
+# Of an old version, which NumPy reads as Python's own words.
+UNCLOSED = b"\x93NUMPY\x01\x00\x12\x00{'descr': ('<f8', \n"
 MEMORY = 4 << 30
 """Bytes that the programs may take beside what there is: what asks for more is told in a paragraph too."""
 
@@ -201,6 +203,7 @@ def test_a_configuration_that_is_none_is_told_and_left_alone(
 @settings(max_examples=2)
 @example(("seed-0/result.json", "device", None))
 @example(("seed-2/checkpoints/last.ckpt", "edited", (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(()))))
+@example(("seed-2/checkpoints/last.ckpt", "edited", (("optimizer_states", 0, "state", 2, "step"), torch.zeros(1) * 1j)))
 @given(changes())
 def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> None:
     ending = play_change(change, MEMORY)
@@ -234,6 +237,8 @@ def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> Non
     ("name", "content", "words"),
     [
         ("x.npy", promising((10**12, 10)), "promises 80,000,000,000,000 bytes"),
+        ("x.npy", UNCLOSED, "the header of x.npy is none (EOF in multi-line statement)"),
+        ("x.npz", archive(x=UNCLOSED), "the header of x.npy is none (EOF in multi-line statement)"),
         ("x.npz", b"", "cannot be read"),
         ("x.txt.gz", gzip.compress(bytes(2**16)) * 2**5, "more than 1 MiB unpacked"),
     ],

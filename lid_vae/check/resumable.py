@@ -50,6 +50,9 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], module: VAEModule, h
         for state in checkpoint["optimizer_states"]:
             if not all(isinstance(one, dict) for one in (state, state["state"], *state["state"].values())):
                 raise ValueError("the optimiser's values have no names")
+            values = [value for one in state["state"].values() for value in one.values()]
+            if any(isinstance(value, torch.Tensor) and value.is_complex() for value in values):
+                raise ValueError("the optimiser's numbers are complex")
         fresh = [_stepped(optimizer) for optimizer in module.make_optimizers()]
         for optimizer, like in zip(module.make_optimizers(checkpoint["optimizer_states"]), fresh, strict=True):
             if like is not None:

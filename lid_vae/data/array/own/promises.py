@@ -3,6 +3,7 @@
 import zipfile
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,10 @@ def _check(file: Any, size: int, name: str) -> None:
         return
     if version not in _READERS:
         return
-    shape, _, kind = _READERS[version](file)
+    try:
+        shape, _, kind = _READERS[version](file)
+    except TokenError as error:  # NumPy reads an old header as Python's own words
+        raise ValueError(f"the header of {name} is none ({error.args[0]})") from error
     promised = prod(int(length) for length in shape) * kind.itemsize
     if promised > size and not kind.hasobject:
         raise ValueError(f"the header of {name} promises {promised:,} bytes, and {size:,} are there")
