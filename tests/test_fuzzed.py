@@ -65,6 +65,8 @@ def test_any_options_are_built_or_refused(command: tuple[str, ...]) -> None:
         "trainer.precision=32 trainer.log_every_n_steps=null",
         "data.train_size=100",
         "logger=default",
+        "callbacks.panels=null callbacks.progress=null callbacks.last=null logger=default logger.csv=null",
+        "~callbacks.last",
     ],
 )
 def test_what_is_right_is_built(options: str) -> None:
@@ -97,6 +99,8 @@ def test_any_options_are_trained_or_refused(command: tuple[str, ...]) -> None:
         ("width=null", "width=null must be a whole number"),
         ("ensemble=null", "ensemble=null takes away options"),
         ("optimizer=null", "optimizer=null takes away options"),
+        ("callbacks.checkpoint=null", "nothing keeps the best checkpoint"),
+        ("~callbacks.checkpoint", "nothing keeps the best checkpoint"),
         ("model=null", "model=null is no choice"),
         ("sharpness=high", "sharpness=high is not a number"),
         ("sharpness=[1,2]", "sharpness=[1, 2] is several values for one option"),

@@ -191,14 +191,27 @@ def check_measures(measures: Mapping[str, Measure], vae: Autoencoder) -> None:
 
 
 def build_loggers(member: MemberPlan) -> list[Logger]:
-    """Those of a ``member``, as its configuration names them."""
+    """Those of a ``member``, as its configuration names them, less those that are null."""
     made = instantiate(member.config["logger"]) or {}
-    return [_part(f"logger.{name}", member.config["logger"][name], one, Logger) for name, one in made.items()]
+    return [
+        _part(f"logger.{name}", member.config["logger"][name], one, Logger)
+        for name, one in made.items()
+        if one is not None
+    ]
 
 
 def build_hooks(member: MemberPlan) -> list[Hook]:
-    """Those under ``callbacks`` that are the ``member``'s own, the keepers of checkpoints last."""
-    hooks = [part for part in _callbacks(member) if not isinstance(part, pl.Callback)]
+    """Those under ``callbacks`` that are the ``member``'s own, the keepers of checkpoints last.
+
+    Raises ``UserError`` where nothing keeps the best checkpoint.
+    """
+    parts = _callbacks(member)
+    if not any(isinstance(part, Best | Checkpoint) for part in parts):
+        raise UserError(
+            "Without callbacks.checkpoint nothing keeps the best checkpoint, which is what is evaluated in the end. "
+            "Leave it as it is; callbacks.checkpoint.monitor says what is best."
+        )
+    hooks = [part for part in parts if not isinstance(part, pl.Callback)]
     return sorted(hooks, key=lambda hook: isinstance(hook, Best | Last))
 
 
@@ -271,7 +284,11 @@ def _part(name: str, recipe: Mapping[str, Any], part: Any, kind: type | UnionTyp
 def _callbacks(member: MemberPlan) -> list[Any]:
     recipes = current(member.config["callbacks"])
     made = instantiate(recipes)
-    return [_part(f"callbacks.{name}", recipes[name], one, pl.Callback | Hook) for name, one in made.items()]
+    return [
+        _part(f"callbacks.{name}", recipes[name], one, pl.Callback | Hook)
+        for name, one in made.items()
+        if one is not None
+    ]
 
 
 def _check_data(binary: bool, data: DataModule) -> None:
