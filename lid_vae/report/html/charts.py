@@ -80,7 +80,8 @@ def _curve(row: int, steps: np.ndarray, values_TN: np.ndarray) -> _Curve:
     values_TN = np.where(np.isfinite(values_TN), values_TN, np.nan)
     keep = np.unique(np.linspace(0, len(steps) - 1, min(POINTS, len(steps))).round().astype(int))
     kept_TN = values_TN[keep]
-    return _Curve(row, steps[keep], kept_TN.mean(1), kept_TN.min(1), kept_TN.max(1))
+    with np.errstate(over="ignore"):  # what overflows is left out, as other numbers that JSON does not have
+        return _Curve(row, steps[keep], kept_TN.mean(1), kept_TN.min(1), kept_TN.max(1))
 
 
 def _chart(
@@ -101,12 +102,12 @@ def _chart(
     inside = []
     for one in rows:
         look = looks[one.row]
-        edges = [(x(s), y(a), y(b)) for s, a, b in zip(one.steps, one.low, one.high, strict=True) if isfinite(a + b)]
+        edges = [(x(s), y(a), y(b)) for s, a, b in _finite(one.steps, one.low, one.high)]
         band = [*((s, b) for s, _, b in edges), *((s, a) for s, a, _ in reversed(edges))]
         inside.append(Markup('<polygon points="{}" fill="{}" opacity="0.18"/>').format(_points(band), look.colour))
     for one in rows:
         look = looks[one.row]
-        places = [(x(s), y(m)) for s, m in zip(one.steps, one.mean, strict=True) if isfinite(m)]
+        places = [(x(s), y(m)) for s, m in _finite(one.steps, one.mean)]
         inside.append(Markup('<polyline points="{}" {}/>').format(_points(places), _stroke(look)))
         inside += [_marker(look, across, up) for across, up in places[:: max(1, len(places) // MARKS)]]
     # A nested SVG cuts off what lies outside of the axes.
@@ -137,6 +138,11 @@ def _chart(
         ],
     }
     return Chart(title, alt, svg, data, thinned)
+
+
+def _finite(*columns: np.ndarray) -> list[tuple[float, ...]]:
+    """The rows of the ``columns`` that hold numbers alone."""
+    return [row for row in zip(*(column.tolist() for column in columns), strict=True) if all(map(isfinite, row))]
 
 
 def _scale(rows: Sequence[_Curve], bounded: bool) -> tuple[float, float]:
