@@ -151,25 +151,45 @@ tip.hidden = true;
 tip.setAttribute("aria-hidden", "true"); // the button is described by the definition itself
 document.querySelector("main").append(tip);
 
+let explained = null, leaving = 0;
+
 function explain(button, definition) {
   button.setAttribute("aria-describedby", definition.id);
   const show = () => {
+    clearTimeout(leaving);
+    explained = button;
     tip.textContent = definition.textContent;
     tip.hidden = false;
-    const { left, bottom, top } = button.getBoundingClientRect();
-    const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
-    const below = bottom + 6 + tip.offsetHeight <= window.innerHeight;
-    tip.style.left = `${Math.max(8, Math.min(left, room))}px`;
-    tip.style.top = `${below ? bottom + 6 : Math.max(8, top - tip.offsetHeight - 6)}px`;
+    place();
   };
-  const hide = () => { tip.hidden = true; };
   button.addEventListener("mouseenter", show);
   button.addEventListener("focus", show);
-  button.addEventListener("mouseleave", hide);
+  button.addEventListener("mouseleave", leave);
   button.addEventListener("blur", hide);
 }
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
-window.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+
+function place() {
+  if (tip.hidden) return;
+  const { left, bottom, top } = explained.getBoundingClientRect();
+  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+  const below = bottom + 4 + tip.offsetHeight <= window.innerHeight;
+  tip.style.left = `${Math.max(8, Math.min(left, room))}px`;
+  tip.style.top = `${below ? bottom + 4 : Math.max(8, top - tip.offsetHeight - 4)}px`;
+}
+
+function hide() {
+  tip.hidden = true;
+}
+
+// Time for the pointer to reach the definition, which stays while it is there.
+function leave() {
+  leaving = setTimeout(hide, 200);
+}
+
+tip.addEventListener("mouseenter", () => clearTimeout(leaving));
+tip.addEventListener("mouseleave", hide);
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+window.addEventListener("scroll", place, { passive: true, capture: true });
 
 // Curves: a step chosen by pointing at any of them, or by the slider, is read off in all.
 function prepareCurves(panel, charts) {
