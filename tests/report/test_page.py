@@ -244,6 +244,33 @@ def test_curves_of_odd_numbers_are_drawn_as_far_as_they_can_be():
         assert not re.search("nan|inf", chart.svg)
 
 
+def test_the_scales_of_curves_say_what_they_are():
+    steps = np.arange(1, 101) * 100
+    for top in (1.0, 0.037, 1234.0, 2.5e7):
+        read = {"valid/kl": (steps, np.linspace(0, top, 100)[:, None])}
+        (chart,) = charts.charts([read], ["GMVAE"], [appearance("gmvae")])
+        drawn = re.findall(r'H348"/><text x="49" y="([\d.]+)" text-anchor="end">(.*?)<', chart.svg)
+        height, value = np.array([[float(y), float(text)] for y, text in drawn]).T
+        assert len(value) > 2
+        slope = np.diff(value) / -np.diff(height)
+        assert slope == pytest.approx(slope[0], rel=0.02), "equally far apart, as their words are"
+
+
+def test_several_tables_have_a_finding_each_and_a_search_has_none(new_runs, tmp_path):
+    for name in ("one", "two", "three_search"):
+        new_runs(name).write("gmvae", 0, kl=0.001, au=0.0)
+    build([tmp_path], console=Console(file=io.StringIO()), output=tmp_path / "report")
+    root = Tree((tmp_path / "report" / "report.html").read_text()).root
+    findings = [one for one in root.all("p") if one.attributes.get("class") == "finding"]
+    assert [one.text.split(":")[0] for one in findings] == ["one", "two"]
+    assert [next(one.all("a")).attributes["href"] for one in findings] == ["#table-1", "#table-3"]
+    ids = [one.attributes["id"] for one in everything(root) if "id" in one.attributes]
+    assert len(ids) == len(set(ids))
+    assert len(list(root.all("section"))) == 4
+    (script,) = (one for one in root.all("script") if "type" in one.attributes)
+    assert [table["place"][0] for table in json.loads("".join(script.words))] == ["one", "three_search", "two"]
+
+
 def test_every_column_has_a_definition():
     assert [number.key for number in columns() if not number.meaning] == []
     assert all(len(number.meaning) < 220 for number in CORE)

@@ -161,8 +161,8 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _axis(across: Sequence[float], up: Sequence[float], x: Any, y: Any) -> Markup:
-    step = np.diff(up).min() if len(up) > 1 else 1.0
-    digits = int(np.clip(np.ceil(-np.log10(step) - 1e-9), 0, 6)) if step > 0 else 3
+    step = float(np.diff(up).min()) if len(up) > 1 else 1.0
+    digits = next((k for k in range(7) if abs(round(step, k) - step) < 1e-6 * step), 7)
     wide = max((abs(tick) for tick in (*across, *up)), default=0) >= 1e6
     parts = [Markup('<path class="axis" d="M{0} {1}V{2}H{3}"/>').format(LEFT, TOP, BOTTOM, RIGHT)]
     for tick in up:

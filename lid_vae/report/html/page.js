@@ -251,8 +251,6 @@ function latexOf(table, text) {
   const sign = (number) => number.replace(/^-/, "$-$$");
   table.rows.forEach((row, number) => {
     const cells = lines[first + number].replace(/ \\\\$/, "").split(" & ");
-    const counted = cells.length === keys.length + 2;
-    const count = table.chosen.filter((seed) => seed in row.runs).length;
     const found = keys.map((key) => {
       const place = table.measures.findIndex((measure) => measure.key === key);
       const one = summary(row, place, table.measures[place], table.chosen);
@@ -260,10 +258,10 @@ function latexOf(table, text) {
       const above = { collapsed: "^\\dagger", partly: "^\\ddagger" }[one.state] || "";
       return sign(one.mean) + (below || above ? `$${below}${above}$` : "");
     });
-    lines[first + number] = `${[cells[0], ...(counted ? [`${count} of ${row.expected}`] : []), ...found].join(" & ")} \\\\`;
+    lines[first + number] = `${[cells[0], ...found].join(" & ")} \\\\`;
   });
   return lines.join("\n")
-    .replace(/ \d+ seeds each\./, ` Of seeds ${table.chosen.join(", ")} alone.`)
+    .replace(/ \d+( of \d+)? seeds each.*?\./, ` Of seeds ${table.chosen.join(", ")} alone.`)
     .replace(/ Bold: .*? leaves no row out\./, "");
 }
 
