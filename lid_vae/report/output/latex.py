@@ -66,7 +66,7 @@ def _narrow(item: Analysed) -> str:
     said = [one.replace("Mean (sd) over seeds", "Mean over seeds, sd as subscript,") for one in legend(item)]
     said.insert(1, _on_seeds(item))
     # As wide as the column: the gaps take what the numbers leave.
-    frame = "tabular*", rf"{{\columnwidth}}{{@{{}}l@{{\extracolsep{{\fill}}}}{'r' * len(measures)}@{{}}}}"
+    frame = "tabular*", rf"{{\columnwidth}}{{@{{\extracolsep{{\fill}}}}l{'r' * len(measures)}@{{}}}}"
     headings = [headings[0], *headings[2:]]
     return _table("table", "t", "0.8pt", frame, headings, lines, item, [one for one in said if one != FURTHER])
 
