@@ -185,6 +185,8 @@ def serialised(element):
 def test_nothing_in_a_result_breaks_out(whole, root):
     assert len(list(root.all("script"))) == 2, "the data and the page's own"
     assert HOSTILE not in page_of(whole)
+    (script,) = (one for one in root.all("script") if "type" in one.attributes)
+    assert not {"<", ">", "&"} & set("".join(script.words)), "nor begins a comment in which scripts nest"
     assert " ".join(HOSTILE.split()) in root.text, "told word for word"
     assert [one for one in everything(root) if any(name.startswith("on") for name in one.attributes)] == []
 

@@ -205,8 +205,8 @@ function prepareCurves(panel, charts) {
     const step = steps[slider.value];
     slider.setAttribute("aria-valuetext", `step ${step.toLocaleString("en")}`);
     label.querySelector("output").textContent = step.toLocaleString("en");
-    panel.querySelector(".readout caption").textContent =
-      `At step ${step.toLocaleString("en")}: mean [lowest, highest], as last measured by then`;
+    panel.querySelector(".readout caption span").textContent =
+      `At step ${step.toLocaleString("en")}: mean [lowest, highest]`;
     charts.forEach((chart, column) => {
       rows.forEach((row) => { row.cells[column + 1].textContent = "-"; });
       chart.rows.forEach((curve) => { rows[curve.row].cells[column + 1].textContent = at(curve, step, chart.digits); });

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from lid_vae.appearance import appearances
-from lid_vae.report.html.charts import Chart, charts, sample
+from lid_vae.report.html.charts import POINTS, Chart, charts, sample
 from lid_vae.report.html.data import address, as_script, numbers
 from lid_vae.report.html.images import embed
 from lid_vae.report.numbers.analysis import Analysed, Line
@@ -62,6 +62,7 @@ def page(title: str, items: Sequence[Analysed], notes: Sequence[str], drawings: 
         title=title,
         sections=sections,
         notes=notes,
+        points=POINTS,
         terms=_terms(items),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8").strip()),
         script=script,
