@@ -20,7 +20,7 @@ class Number:
     is not ``bounded`` can fall without limit, so that a picture leaves its first values out; an estimate below
     ``least`` is shown as that. ``best`` says which of several a table sets in bold: the highest, the lowest, or none,
     as of a divergence, of which neither more nor less is better by itself. ``of``, where given, computes it from the
-    result.
+    result. ``meaning`` defines it for a reader, in a sentence or two.
     """
 
     key: str
@@ -42,6 +42,7 @@ class Number:
     least: float | None = None
     best: Literal["highest", "lowest"] | None = None
     of: Callable[[Mapping[str, Any]], float | None] | None = None
+    meaning: str = ""
 
     def read(self, result: Mapping[str, Any]) -> float | None:
         """The number in ``result``; None where that has none."""
@@ -60,31 +61,66 @@ class Number:
 NATS = "nats"
 _Z, _W, _TEXT = "latent.z.", "latent.w.", "text."
 CORE = (
-    Number("au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True, best="highest"),
+    Number(
+        "au", _Z + "au", "AU(z)", "AU", "active_units", digits=2, tested=True, drawn=True, best="highest",
+        meaning="Active units: the share of the dimensions of z whose posterior mean moves with x, by at least a "
+        "hundredth of the prior variance.",
+    ),
     Number(
         "kl", _Z + "kl", "KL(z)", "KL", "kl", _Z + "kl_se", _Z + "kl", _Z + "kl_lower", _Z + "kl_estimate",
         unit=NATS, tested=True, least=0,
+        meaning="The divergence KL(q(z|x) || p(z)) of the posterior from the prior, averaged over x. At 0 the "
+        "posterior is the prior: z says nothing of x.",
     ),
     Number(
         "mi", _Z + "mi", "MI(z)", "MI", "mutual_information", _Z + "mi_se", _Z + "mi_upper",
         _Z + "mi", _Z + "mi_estimate", _Z + "mi_estimate_se",
         unit=NATS, tested=True, drawn=True, least=0, best="highest",
+        meaning="The mutual information of x and z under q: KL(z) less KL(q(z) || p(z)), with q(z) the average of "
+        "q(z|x) over the whole set. Never above KL(z).",
     ),
     Number(
         "ll", "ll.mean", "LL", "LL", "log_likelihood", "ll.se",
         unit=NATS, tested=True, drawn=True, bounded=False, best="highest",
+        meaning="The log-likelihood log p(x) of an example, by importance sampling with S samples, averaged over the "
+        "set.",
     ),
-    Number("elbo", "elbo", "ELBO", "bound", "bound", "elbo_se", unit=NATS, drawn=True, bounded=False, best="highest"),
-    Number("perplexity", "perplexity", "perplexity", digits=2, tested=True, best="lowest"),
-    Number("accuracy", "accuracy", "accuracy", "accuracy", "accuracy", tested=True, drawn=True, best="highest"),
-    Number("majority", "accuracy_majority", "majority"),
-    Number("au_w", _W + "au", "AU(w)", curve="active_units_w", digits=2),
+    Number(
+        "elbo", "elbo", "ELBO", "bound", "bound", "elbo_se", unit=NATS, drawn=True, bounded=False, best="highest",
+        meaning="The evidence lower bound: the expected log-likelihood under q less the KL. Never above log p(x).",
+    ),
+    Number(
+        "perplexity", "perplexity", "perplexity", digits=2, tested=True, best="lowest",
+        meaning="exp of the negative log-likelihood of a token; the end of a sentence counts, padding does not.",
+    ),
+    Number(
+        "accuracy", "accuracy", "accuracy", "accuracy", "accuracy", tested=True, drawn=True, best="highest",
+        meaning="The share of examples whose most probable category is that of their label, categories and labels "
+        "being matched one to one, as well as can be.",
+    ),
+    Number(
+        "majority", "accuracy_majority", "majority",
+        meaning="The accuracy where each category stands for the label that most of its examples have.",
+    ),
+    Number(
+        "au_w", _W + "au", "AU(w)", curve="active_units_w", digits=2,
+        meaning="Active units of w: as AU(z), of its dimensions.",
+    ),
     Number("kl_joint", "latent.joint.kl", "KL(z, w)", None, "kl_joint", "latent.joint.kl_se", unit=NATS, column=False),
     Number("kl_w", _W + "kl", "KL(w)", None, "kl_w", _W + "kl_se", unit=NATS, column=False),
     Number("bits", "bits_per_dimension", "bits per dimension", curve="bits_per_dimension", column=False),
-    Number("bleu", _TEXT + "reconstruction.bleu", "BLEU", tested=True, best="highest"),
-    Number("distinct", _TEXT + "prior.distinct", "distinct", digits=1),
-    Number("probe", _TEXT + "probe.accuracy", "probe"),
+    Number(
+        "bleu", _TEXT + "reconstruction.bleu", "BLEU", tested=True, best="highest",
+        meaning="BLEU of the reconstructions of sentences against the sentences.",
+    ),
+    Number(
+        "distinct", _TEXT + "prior.distinct", "distinct", digits=1,
+        meaning="How many different sentences draws of z from the prior decode to.",
+    ),
+    Number(
+        "probe", _TEXT + "probe.accuracy", "probe",
+        meaning="The accuracy of a linear classifier that reads the labels from the posterior means.",
+    ),
 )  # fmt: skip
 
 

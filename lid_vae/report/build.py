@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from lid_vae.picture.drawing import pdf, png
+from lid_vae.report.html.page import PICTURED, Drawn, page
 from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.numbers.curves import read_curves
 from lid_vae.report.output.latex import latex
-from lid_vae.report.output.page import PICTURED, page
 from lid_vae.report.output.pictures import figures
 from lid_vae.report.output.table import markdown, rows_csv, runs_csv
 from lid_vae.report.output.terminal import Terminal, print_tables
@@ -51,20 +52,21 @@ def build(
         output = folders[0] / "report" if len(folders) == 1 else Path("report")
     title = "Report on " + ", ".join(folder.name for folder in folders)
     notes = "".join(f"- {note}\n" for note in study.notes)
-    drawn: list[dict[str, bytes]] = []
+    drawn: list[Drawn] = []
     pictured: dict[str, bytes] = {}
     for item in items[:PICTURED]:
-        shown = figures(item)
-        drawn.append({name: png(figure) for name, figure in shown.items()})
+        curves = read_curves(item)
+        shown = figures(item, curves)
+        drawn.append(Drawn({name: png(figure) for name, figure in shown.items()}, curves))
         for name, figure in shown.items():
             stem = f"{name}-{item.table.experiment}-{item.table.data}-{item.table.samples}"
-            pictured |= {f"{stem}.png": drawn[-1][name], f"{stem}.pdf": pdf(figure)}
+            pictured |= {f"{stem}.png": drawn[-1].figures[name], f"{stem}.pdf": pdf(figure)}
     files: dict[str, str | bytes] = {
         "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items, detail),
         "report.tex": latex(items, detail),
         "rows.csv": rows_csv(items),
         "runs.csv": runs_csv(items),
-        "report.html": page(title, items, study.notes, drawn),
+        "report.html": page(title, items, study.notes, drawn, output),
         **pictured,
     }
     for name, content in files.items():

@@ -1,11 +1,16 @@
 """Folders of results as runs leave them, without the runs."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
+from whole_sweep import write_sweep
+
+from lid_vae.report.build import build
 
 
 class Runs:
@@ -88,3 +93,12 @@ def runs(tmp_path) -> Runs:
 def new_runs(tmp_path):
     """Runs of another experiment or other data, below the same folder."""
     return lambda experiment, data="pinwheel": Runs(tmp_path, experiment, data)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Runs:
+    """Five models by ten seeds, with their report: to be read, not changed."""
+    runs = Runs(tmp_path_factory.mktemp("whole"))
+    write_sweep(runs)
+    build([runs.folder], console=Console(file=io.StringIO()))
+    return runs

@@ -135,6 +135,20 @@ def test_the_interval_of_the_effect_inverts_the_noncentral_t(n):
     assert stats.nct.cdf(t, n - 1, found.effect_high * n**0.5) == pytest.approx(0.025, abs=1e-5)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("n", [3, 10])
+def test_the_interval_of_a_huge_effect_comes_at_once(n, sign):
+    """Seeds that agree to seven digits: there the inversion never ended. Either side of the limit gives the same."""
+    noise = np.random.default_rng(n).normal(0, 1, n)
+    ratios = []
+    for size in (8e3, 3e4, 1e9):
+        (found,) = compare([(sign * (size + noise), np.zeros(n))], [None])
+        assert found.effect_low < found.effect < found.effect_high
+        ratios.append((found.effect_low / found.effect, found.effect_high / found.effect))
+    assert ratios[0] == pytest.approx(ratios[1], rel=3e-3), "of two degrees of freedom SciPy is that much off"
+    assert ratios[1] == pytest.approx(ratios[2], rel=1e-6)
+
+
 @pytest.mark.parametrize("n", [5, 10])
 def test_the_interval_of_the_effect_covers(n):
     """3,000 samples of d = 0.8: 95 %, three standard errors of 0.4 %. The bootstrap interval covers less."""

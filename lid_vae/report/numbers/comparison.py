@@ -23,6 +23,8 @@ __all__ = [
 ALPHA = 0.05
 # Up to this many pairs all 2^n sign changes are gone through; beyond, RESAMPLES of them at random.
 EXACT_PAIRS = 12
+# Of a t statistic: the time of inverting the non-central t grows with it, until it does not come back.
+HUGE = 1e4
 Alternative = Literal["two-sided", "greater", "less"]
 Pairs = Sequence[tuple[Sequence[float], Sequence[float]]]
 
@@ -151,6 +153,11 @@ def _effect(n: int, mean: float, sd: float | None) -> tuple[float | None, float 
     if not sd or sd <= 1e-12 * abs(mean):
         return None, None, None
     effect, root = mean / sd, n**0.5
+    if abs(effect) * root > HUGE:
+        # There the noise of the mean is nothing beside that of the deviation, which is a chi.
+        ends = (float(np.sqrt(special.chdtri(n - 1, p) / (n - 1))) for p in ((1 + LEVEL) / 2, (1 - LEVEL) / 2))
+        low, high = sorted(effect * end for end in ends)
+        return effect, low, high
     low, high = (float(special.nctdtrinc(n - 1, p, effect * root)) for p in ((1 + LEVEL) / 2, (1 - LEVEL) / 2))
     return effect, low / root, high / root
 

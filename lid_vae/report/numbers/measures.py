@@ -33,5 +33,18 @@ def _milliseconds(result: Mapping[str, Any]) -> float | None:
     return 1000 * whole / float(result["steps"]) if whole is not None and result.get("steps") else None
 
 
-_STEP = Number("ms", "seconds_per_step", "ms/step", digits=1, of=_milliseconds)
-SEARCHED = (Number("bound", "validation.elbo", "validation bound"), _STEP)
+_STEP = Number(
+    "ms",
+    "seconds_per_step",
+    "ms/step",
+    digits=1,
+    of=_milliseconds,
+    meaning="Wall-clock time of a training step of one seed, in milliseconds.",
+)
+_BOUND = Number(
+    "bound",
+    "validation.elbo",
+    "validation bound",
+    meaning="The evidence lower bound on the validation split, by which settings are chosen.",
+)
+SEARCHED = (_BOUND, _STEP)

@@ -1,6 +1,7 @@
 """Tables as LaTeX, for a document that loads booktabs."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -45,16 +46,16 @@ def _full(item: Analysed) -> str:
             lines.append(r"\addlinespace")
         cells = [[_marked(entry), *(_signed(_escape(part)) for part in entry.parts[1:])] for entry in row]
         lines += [" & ".join(parts) + r" \\" for parts in zip_longest(*cells, fillvalue="")]
-    return _table("table*", "p", 2, headings, lines, item, caption(item))
+    frame = "tabular", f"{{ll{'r' * (len(headings) - 2)}}}"
+    return _table("table*", "p", "2pt", frame, headings, lines, item, caption(item))
 
 
 def _narrow(item: Analysed) -> str:
     headings, rows = grid(item, detail=False)
     measures = shown(item, detail=False)
-    counts = {line.count for line in item.lines}
     lines = []
-    for line, (name, count, *entries) in zip(item.lines, rows, strict=True):
-        cells = [_escape(name.parts[0]), *([count.parts[0]] if len(counts) > 1 else [])]
+    for line, (name, _, *entries) in zip(item.lines, rows, strict=True):
+        cells = [_escape(name.parts[0])]
         for measure, entry in zip(measures, entries, strict=True):
             mean, deviation = mean_and_deviation(line.cells[measure.key], measure)
             below = "" if deviation is None else f"_{{{deviation.removeprefix('0')}}}"
@@ -62,37 +63,46 @@ def _narrow(item: Analysed) -> str:
             number = rf"\textbf{{{_signed(mean)}}}" if entry.best else _signed(mean)
             cells.append(number + (f"${below}{above}$" if below or above else ""))
         lines.append(" & ".join(cells) + r" \\")
-    if len(counts) == 1:
-        headings = [headings[0], *headings[2:]]
-    first, *rest = legend(item)
-    each = f" {counts.pop()} seeds each." if len(counts) == 1 else ""
-    said = [first.replace("Mean (sd) over seeds", "Mean over seeds, sd as subscript,") + each, *rest]
-    return _table("table", "t", 2, headings, lines, item, [one for one in said if one != FURTHER])
+    said = [one.replace("Mean (sd) over seeds", "Mean over seeds, sd as subscript,") for one in legend(item)]
+    said.insert(1, _on_seeds(item))
+    # As wide as the column: the gaps take what the numbers leave.
+    frame = "tabular*", rf"{{\columnwidth}}{{@{{\extracolsep{{\fill}}}}l{'r' * len(measures)}@{{}}}}"
+    headings = [headings[0], *headings[2:]]
+    return _table("table", "t", "0.8pt", frame, headings, lines, item, [one for one in said if one != FURTHER])
+
+
+def _on_seeds(item: Analysed) -> str:
+    """How many seeds the rows have: a column of its own would be one too many."""
+    counts = Counter(line.count for line in item.lines)
+    usual = max(counts, key=counts.__getitem__)
+    others = [f"{line.row.title} {line.count}" for line in item.lines if line.count != usual]
+    return f"{usual} seeds each{', but ' if others else ''}{', '.join(others)}."
 
 
 def _table(
     environment: str,
     place: str,
-    gap: int,
+    gap: str,
+    frame: tuple[str, str],
     headings: Sequence[str],
     lines: Sequence[str],
     item: Analysed,
     sentences: Sequence[str],
 ) -> str:
-    texts = "ll" if headings[1] == "seeds" else "l"
+    tabular, columns = frame
     return "\n".join(
         [
             rf"\begin{{{environment}}}[{place}]",
             r"\centering",
             r"\scriptsize",
-            rf"\setlength{{\tabcolsep}}{{{gap}pt}}",
-            rf"\begin{{tabular}}{{{texts}{'r' * (len(headings) - len(texts))}}}",
+            rf"\setlength{{\tabcolsep}}{{{gap}}}",
+            rf"\begin{{{tabular}}}{columns}",
             r"\toprule",
             " & ".join(map(_escape, headings)) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            rf"\end{{{tabular}}}",
             rf"\caption{{{_escape(item.title)}. {' '.join(map(_escape, sentences))}}}",
             rf"\end{{{environment}}}",
             "",

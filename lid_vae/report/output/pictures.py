@@ -1,11 +1,9 @@
 """Pictures and texts of a table's runs: learning curves, KL by dimension, use of the categories, depth, runs' own."""
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,61 +11,46 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lid_vae.appearance import Appearance, appearance, appearances
-from lid_vae.errors import UserError
-from lid_vae.log.metrics_file import read_metrics
 from lid_vae.report.numbers.analysis import Analysed, Line
+from lid_vae.report.numbers.curves import LOGGED, Curves, drawn, read_curves
 from lid_vae.report.study.study import Row
 from lid_vae.shown import CORE
 
-__all__ = ["Picture", "Text", "embedded", "figures", "pictures", "texts"]
-
-
-class Picture(NamedTuple):
-    """An ``image``, a PNG, that a page shows under a ``title``, ``width`` wide in pixels; None: as it comes."""
-
-    title: str
-    image: bytes
-    width: int | None = None
+__all__ = ["DOTS", "TITLES", "Text", "figures", "pictures", "texts"]
 
 
 # (title, plain text)
 Text = tuple[str, str]
-# Rows of one table that are drawn: more cannot be told apart.
-MOST = 10
-DOTS, ON_A_PAGE = 200, 100  # to an inch, of a file and of a page
+DOTS = 200  # to an inch
 TITLES = {
     "depth": "Depth of the decoder: mean over seeds with its 95 % bootstrap interval",
     "curves": "Learning curves: median over seeds, band from the lowest to the highest",
     "divergences": "Divergence from the prior",
 }
-CURVES = {f"valid/{number.curve}": number for number in CORE if number.drawn}
+CURVES = {name: number for name, number in LOGGED.items() if number.drawn}
 BY_DEPTH = {number.key: number.label for number in CORE if number.key in ("au", "accuracy", "ll")}
 
 
-def figures(item: Analysed) -> dict[str, Figure]:
+def figures(item: Analysed, curves: Sequence[Curves] | None = None) -> dict[str, Figure]:
     """Those of the table ``item``, by the first part of their files' names: depth, curves, divergences.
 
-    Of its first ``MOST`` rows; no test data of a search.
+    Of its drawn rows; no test data of a search. ``curves`` are those that were read before (None: they are read).
     """
-    lines = _drawn(item)
-    found = {"depth": _depth(item), "curves": _curves(lines)}
+    lines = drawn(item)
+    found = {"depth": _depth(item), "curves": _curves(lines, read_curves(item) if curves is None else curves)}
     if not item.table.is_search:
         found["divergences"] = _divergences(lines)
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
-def pictures(item: Analysed, drawn: Mapping[str, bytes]) -> list[Picture]:
-    """What a page shows of the table ``item``: its figures, ``drawn`` as PNG, and the pictures that its runs left."""
-    found = [Picture(TITLES[name], image, _width(image)) for name, image in drawn.items()]
-    if item.table.is_search:
-        return found
-    files = _files(_drawn(item), "latents.png")
-    return found + [Picture(f"{name}: latents and samples", path.read_bytes()) for name, path in files]
+def pictures(item: Analysed) -> list[tuple[str, Path]]:
+    """The pictures that the runs of the table ``item`` drew, each with the name of its run; none of a search."""
+    return [] if item.table.is_search else list(_files(drawn(item), "latents.png"))
 
 
 def texts(item: Analysed) -> list[Text]:
     """What the runs of the table ``item`` wrote of themselves, where their data are text; of a search nothing."""
-    files = [] if item.table.is_search else _files(_drawn(item), "texts.txt")
+    files = [] if item.table.is_search else _files(drawn(item), "texts.txt")
     what = "samples, reconstructions, interpolations"
     return [(f"{name}: {what}", path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
 
@@ -110,8 +93,7 @@ def _depth(item: Analysed) -> Figure | None:
     return figure
 
 
-def _curves(lines: Sequence[Line]) -> Figure | None:
-    read = [_metrics(line.row) for line in lines]
+def _curves(lines: Sequence[Line], read: Sequence[Curves]) -> Figure | None:
     looks = _looks(lines)
     shown = [name for name in CURVES if any(name in curves for curves in read)]
     if not shown:
@@ -164,10 +146,6 @@ def _divergences(lines: Sequence[Line]) -> Figure | None:
     return figure
 
 
-def _drawn(item: Analysed) -> list[Line]:
-    return [line for line in item.lines if line.row.results][:MOST]
-
-
 def _files(lines: Sequence[Line], name: str) -> Iterator[tuple[str, Path]]:
     """What runs have left under ``name``, of each row's first seed that all rows have, else of its own first."""
     common = set.intersection(*(set(line.row.seeds) for line in lines)) if lines else set()
@@ -176,26 +154,6 @@ def _files(lines: Sequence[Line], name: str) -> Iterator[tuple[str, Path]]:
         path = line.row.run_folder(seed) / name
         if path.is_file():
             yield f"{line.row.title}, seed {seed}", path
-
-
-def _metrics(row: Row) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Each curve's steps [T] and values [T, N] over the row's runs, at the steps that all of them have."""
-    runs: list[dict[str, dict[int, float]]] = []
-    for seed in row.seeds:
-        path = row.run_folder(seed) / "metrics.csv"
-        if path.is_file():
-            with suppress(UserError):  # a damaged one has no curve
-                written = read_metrics(path)
-                runs.append(
-                    {name: {step: line[name] for step, line in written.items() if name in line} for name in CURVES}
-                )
-    found = {}
-    for name in CURVES:
-        having = [run[name] for run in runs if run[name]]
-        steps = sorted(set.intersection(*map(set, having))) if having else []
-        if len(steps) > 1:
-            found[name] = np.array(steps), np.array([[run[step] for run in having] for step in steps])
-    return found
 
 
 def _sorted(row: Row, name: str) -> np.ndarray:
@@ -247,13 +205,3 @@ def _legend(figure: Figure, lines: Sequence[Line], looks: Sequence[Appearance]) 
     ]
     columns = min(len(handles), 5)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=3.5)
-
-
-def _width(image: bytes) -> int:
-    """That a figure has on a page: its file is finer, for print. A PNG begins with its size (RFC 2083, 3.2)."""
-    return int.from_bytes(image[16:20], "big") * ON_A_PAGE // DOTS
-
-
-def embedded(image: bytes) -> str:
-    """A PNG as the address of an HTML image."""
-    return "data:image/png;base64," + base64.b64encode(image).decode()
