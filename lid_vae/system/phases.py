@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["phase", "watched"]
+__all__ = ["phase", "spoken", "watched"]
 
 T = TypeVar("T")
 QUIET = 30.0
@@ -46,7 +46,7 @@ def watched(things: Iterable[T], words: str, count: int) -> Iterator[T]:
             now = time.monotonic()
             if done < count and now - told > (BETWEEN if shown else QUIET):
                 told = now
-                left = _seconds((now - begun) * (count - done) / done)
+                left = spoken((now - begun) * (count - done) / done)
                 line = f"{words}: {100 * done // count} %, about {left} left"
                 print(f"{CLEARED}{line}" if shown else line, end="" if shown else "\n", file=sys.stderr, flush=True)
     finally:
@@ -54,5 +54,12 @@ def watched(things: Iterable[T], words: str, count: int) -> Iterator[T]:
             print(CLEARED, end="", file=sys.stderr, flush=True)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value < 100 else f"{value / 60:.0f} min"
+def spoken(seconds: float) -> str:
+    """``seconds`` as one says them: the whole seconds, minutes or hours.
+
+    >>> spoken(40), spoken(700), spoken(9000)
+    ('40 s', '12 min', '2.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
