@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae import __version__
-from lid_vae.command_line.arguments import check_flags, in_todays_words, rewrite
+from lid_vae.command_line.arguments import check_flags, in_todays_words, is_multirun, rewrite, split
 from lid_vae.command_line.explain import explain
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
@@ -62,10 +62,10 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
             sys.stdout.flush()  # where a reader has gone, this is the place to notice it
     except KeyboardInterrupt:
-        print(f"{prefix(kind)}: interrupted.", file=sys.stderr)
+        print(f"{prefix(kind)}: interrupted{_how_to_go_on(kind, arguments)}.", file=sys.stderr, flush=True)
         raise SystemExit(130) from None
     except Stopped as stopped:
-        print(f"{prefix(kind)}: {stopped}; the same command goes on from there.", file=sys.stderr, flush=True)
+        print(f"{prefix(kind)}: {stopped}{_how_to_go_on(kind, arguments)}.", file=sys.stderr, flush=True)
         raise SystemExit(stopped.status) from None
     except BrokenPipeError:
         # The reader of --help | head has gone. Python would complain once more when it closes the stream.
@@ -212,6 +212,14 @@ class Job:
                 f"{prefix(self.kind)}: one run only; add -m for the whole sweep over {', '.join(params)}.",
                 file=sys.stderr,
             )
+
+
+def _how_to_go_on(kind: str, arguments: Sequence[str]) -> str:
+    """What is said after a stop of a training, by the words of its command; an evaluation begins anew."""
+    if kind != "train":
+        return ""
+    several = is_multirun(*split(arguments))
+    return f"; the same command goes on from the last checkpoint{'s' if several else ''}"
 
 
 def _as_typed(overrides: Any) -> tuple[str, ...]:

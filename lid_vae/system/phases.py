@@ -1,5 +1,6 @@
 """What a program is doing, said on one line of the terminal that goes away: which phase, how far, how long still."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ CLEARED = "\r\x1b[2K"
 @contextmanager
 def phase(words: str) -> Iterator[None]:
     """Within it a terminal shows ``words``, such as "drawing"; elsewhere nothing is said."""
-    shown = sys.stderr.isatty()
+    shown = _screen()
     if shown:
         print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
     try:
@@ -34,7 +35,7 @@ def watched(things: Iterable[T], words: str, count: int) -> Iterator[T]:
 
     Where standard error is no terminal a line says so every half minute.
     """
-    shown = sys.stderr.isatty()
+    shown = _screen()
     begun = told = time.monotonic()
     done = 0
     try:
@@ -52,6 +53,11 @@ def watched(things: Iterable[T], words: str, count: int) -> Iterator[T]:
     finally:
         if shown:
             print(CLEARED, end="", file=sys.stderr, flush=True)
+
+
+def _screen() -> bool:
+    """Whether there is a line that can be renewed: several processes on one terminal say TERM=dumb."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def spoken(seconds: float) -> str:

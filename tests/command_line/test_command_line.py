@@ -410,7 +410,9 @@ def test_interruption(run):
 
     status, seen, _, err = run("-m", "seed=0-4", body=body)
     assert (status, len(seen)) == (130, 1)
-    assert err.strip().splitlines()[-1] == "train.py: interrupted."
+    assert err.strip().splitlines()[-1] == (
+        "train.py: interrupted; the same command goes on from the last checkpoints."
+    )
 
 
 def test_an_unwritable_folder_is_named(run):

@@ -24,6 +24,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     made = Screen()
     monkeypatch.setattr(phases, "sys", SimpleNamespace(stderr=made))  # pytest puts its own in the place of the other
     monkeypatch.setattr(phases, "BETWEEN", -1.0)
+    monkeypatch.setenv("TERM", "xterm")
     return made
 
 
@@ -59,6 +60,13 @@ def test_elsewhere_a_line_is_said_every_half_minute(
         assert list(watched(range(10), "evaluating", 10)) == list(range(10))
     said = capsys.readouterr().err.splitlines()
     assert said == ["evaluating: 40 %, about 60 s left", "evaluating: 80 %, about 20 s left"]
+
+
+def test_one_of_several_processes_renews_no_line(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with phase("drawing"):
+        assert list(watched("ab", "evaluating", 2)) == ["a", "b"]
+    assert phases.CLEARED not in screen.getvalue()
 
 
 def test_what_ends_early_leaves_nothing_behind(screen: Screen) -> None:
