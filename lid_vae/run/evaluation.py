@@ -14,6 +14,7 @@ from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
+from lid_vae.log.beforehand import long_evaluation
 from lid_vae.machine_memory import check_room
 from lid_vae.noise import derive_seed
 from lid_vae.picture.answer import draw_answer
@@ -26,6 +27,7 @@ from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import expanded, write_atomic, write_json_atomic
 from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.lightning_defaults import prepare_lightning
+from lid_vae.system.phases import phase
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import TextRequest, text_request
 from lid_vae.train.vae_module import VAEModule
@@ -119,9 +121,11 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     result = describe_run(labels_of(config), module.seed, loaded.description["config_hash"], module, data)
     result |= {"checkpoint": str(path), "steps": loaded.description["step"]}
     samples = config["samples"] if plan.samples is None else plan.samples
-    result |= evaluate_split(module, data, plan.split, samples, further, folder)
+    notice = long_evaluation(data, [plan.split], samples)
+    result |= evaluate_split(module, data, plan.split, samples, further, folder, notice)
     if isinstance(data, TextDataModule):
-        result["text"] = text_measures(module, data, plan.split)
+        with phase("decoding sentences"):
+            result["text"] = text_measures(module, data, plan.split)
     if plan.text is not None:
         result |= {"data": Path(plan.text).name, "train_size": None, "corpus": plan.text}
     key = (path.name, samples) if plan.text is None else (path.name, samples, plan.text, *_written(plan.rules))

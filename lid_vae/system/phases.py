@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ QUIET = 30.0
 """Seconds between two lines where standard error is no terminal."""
 BETWEEN = 0.2
 """Seconds between two changes of the line on a terminal."""
+SURE = 3.0
+"""Seconds from which what has been done says how long the rest will take."""
 CLEARED = "\r\x1b[2K"
 
 
@@ -30,25 +32,42 @@ def phase(words: str) -> Iterator[None]:
             print(CLEARED, end="", file=sys.stderr, flush=True)
 
 
-def watched(things: Iterable[T], words: str, count: int) -> Iterator[T]:
+def watched(
+    things: Iterable[T],
+    words: str,
+    count: int,
+    sizes: Sequence[float] | None = None,
+    notice: Callable[[float], str | None] | None = None,
+) -> Iterator[T]:
     """``things``, while a terminal shows ``words``, how many of the ``count`` are done, and how long the rest may take.
 
-    Where standard error is no terminal a line says so every half minute.
+    Where standard error is no terminal a line says so every half minute. ``sizes`` are what each of them is to take, in
+    any unit; None: all alike. ``notice``, of the seconds that all of them may take, is asked once, as soon as these can
+    be told; what it answers stands above the line, on standard output.
     """
     shown = _screen()
     begun = told = time.monotonic()
-    done = 0
+    shares = list(sizes) if sizes is not None else [1.0] * count
+    whole, past, done = sum(shares), 0.0, 0
     try:
         if shown:
             print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
         for thing in things:
             yield thing
+            past += shares[done] if done < len(shares) else 0.0
             done += 1
             now = time.monotonic()
-            if done < count and now - told > (BETWEEN if shown else QUIET):
+            if done >= count or past <= 0:
+                continue
+            if notice is not None and now - begun > SURE:
+                said, notice = notice((now - begun) * whole / past), None
+                if said:
+                    print(CLEARED if shown else "", end="", file=sys.stderr, flush=True)
+                    print(said, flush=True)
+            if now - told > (BETWEEN if shown else QUIET):
                 told = now
-                left = spoken((now - begun) * (count - done) / done)
-                line = f"{words}: {100 * done // count} %, about {left} left"
+                left = spoken((now - begun) * (whole - past) / past)
+                line = f"{words}: {100 * past / whole:.0f} %, about {left} left"
                 print(f"{CLEARED}{line}" if shown else line, end="" if shown else "\n", file=sys.stderr, flush=True)
     finally:
         if shown:

@@ -51,6 +51,24 @@ def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.Monk
     assert screen.left == ""
 
 
+def test_the_time_left_is_by_what_is_large(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of four batches, short ones first, are a tenth of the work."""
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
+    told = []
+
+    def notice(seconds: float) -> str:
+        told.append(seconds)
+        return "it takes long"
+
+    shown = [screen.left for _ in watched("abcd", "evaluating", 4, [5, 5, 40, 50], notice)]
+    assert shown[1:3] == ["evaluating: 5 %, about 3 min left", "evaluating: 10 %, about 3 min left"]
+    assert told == [200.0], "once, by the first batch"
+    assert capsys.readouterr().out == "it takes long\n"
+
+
 def test_elsewhere_a_line_is_said_every_half_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
