@@ -12,6 +12,7 @@ from lid_vae.launch.bars import COLUMNS, bars
 from lid_vae.launch.status import describe_details, describe_states, read_states
 from lid_vae.launch.time_left import time_left
 from lid_vae.system.invocation import command, prefix, tell_interrupts
+from lid_vae.system.phases import is_screen
 
 __all__ = ["main"]
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _lines(folder: Path) -> list[str]:
     """What is said of ``folder``: on a terminal in its width and in colour, elsewhere a line for each thing."""
     states = read_states(folder)
-    screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    screen = is_screen(sys.stdout)
     width = max(40, shutil.get_terminal_size().columns) if screen else COLUMNS
     colour = screen and not os.environ.get("NO_COLOR")
     left = time_left(states)

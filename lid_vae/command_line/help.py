@@ -5,7 +5,6 @@ line``, of which this makes two columns. Hydra's lines ``group: choice, choice``
 """
 
 import io
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from textwrap import wrap
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.system.invocation import command
+from lid_vae.system.phases import is_screen
 
 __all__ = ["laid_out", "lay_out", "register_resolvers"]
 
@@ -86,7 +86,7 @@ def _choice(group: str, *, _root_: DictConfig) -> str:
 def _show(text: str) -> None:
     if not text.strip():
         return
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+    if not is_screen(sys.stdout):
         print(lay_out(text), end="", flush=True)
         return
     # Imported here: what is piped does not wait for it.

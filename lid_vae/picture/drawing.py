@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 __all__ = [
+    "MarkedPair",
     "colours",
     "draw_bars",
     "draw_clouds",
@@ -16,6 +18,7 @@ __all__ = [
     "draw_heat_map",
     "draw_images",
     "draw_marks",
+    "draw_sentences",
     "pdf",
     "png",
     "render",
@@ -35,6 +38,11 @@ PALETTE = (
     "#000000",
 )
 PLAIN, PALE = "#332288", "0.8"
+AGREES = "#117733"
+LETTER = 0.602 * 8
+"""Points of one of DejaVu Sans Mono, of eight points."""
+MarkedPair = tuple[str, Sequence[tuple[str, bool]]]
+"""A sentence, and the words of another, each with whether it agrees with the first."""
 NAMED = 12
 OUTLINE = withStroke(linewidth=2.5, foreground="white")
 
@@ -113,6 +121,36 @@ def draw_bars(axis: Axes, heights: np.ndarray, inks: str | Sequence[str], line: 
     level = np.broadcast_to(line, len(heights))
     axis.hlines(level, place - 0.5, place + 0.5, colors="black", linestyles="dashed", linewidth=0.9)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_sentences(axis: Axes, sentences: Sequence[MarkedPair], width: float) -> None:
+    """``sentences`` on ``axis``, each with the words of another below, in colour and underlined where they agree.
+
+    ``width`` is that of the axis, in inches: longer lines are cut.
+    """
+    columns = int(width * 72 / LETTER) - 4
+
+    def write(place: int, line: int, word: str, ink: str) -> None:
+        # Each word by itself, so that it stands below its like; a dollar in it is no mathematics.
+        axis.text(place, line, word, family="monospace", fontsize=8, va="baseline", color=ink, parse_math=False)
+
+    axis.set(xlim=(0, columns), ylim=(3 * len(sentences), -1))
+    axis.set_axis_off()
+    said = "data, and below each its reconstruction (greedy); underlined: as in the data"
+    axis.set_title(said, fontsize=10, loc="left")
+    for number, (sentence, words) in enumerate(sentences):
+        place, line = 0, 3 * number
+        for above, below in zip_longest(sentence.split(), words or [("(no word)", False)]):
+            word, agrees = below or ("", False)
+            room = max(len(above or ""), len(word))
+            if place + room > columns - 3:
+                write(place, line, "...", "black")
+                break
+            write(place, line, above or "", "0.35")
+            write(place, line + 1, word, AGREES if agrees else "black")
+            if agrees:
+                axis.plot([place, place + len(word)], [line + 1.2] * 2, color=AGREES, linewidth=0.8)
+            place += room + 1
 
 
 def draw_heat_map(axis: Axes, table: np.ndarray) -> None:

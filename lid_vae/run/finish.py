@@ -16,7 +16,7 @@ from lid_vae.measure import Measure
 from lid_vae.run.build import build_measures
 from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import apart, describe_run, evaluate_split, split_evaluator, summary, watched_batches
-from lid_vae.shown import numbers_of
+from lid_vae.shown import CORE, numbers_of
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.system.phases import phase
@@ -36,6 +36,8 @@ Measures = dict[str, Any] | Exception
 """What ``evaluate_split`` returns, or why it could not."""
 
 PARTS: tuple[Part, ...] = ("test", "valid")
+SENTENCES = 5
+"""Reconstructions in the picture of a model of text."""
 
 
 def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Iterator[tuple[int, Measures]]:
@@ -153,16 +155,19 @@ def _record(
             result["text"] = text_measures(module, data, "test")
             texts = take_texts(module, data, "test")
         write_atomic(own.texts, texts.page())
-    picture = _draw(own.folder, module, data)
+    picture = _draw(own.folder, module, data, result, texts)
     write_json_atomic(own.result, result)
     return result, picture, texts
 
 
-def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
+def _draw(folder: Path, module: VAEModule, data: DataModule, result: Mapping[str, Any], texts: Texts | None) -> Path:
     from lid_vae.picture.page import draw_run  # matplotlib takes a second to import
 
+    kl = next(number for number in CORE if number.key == "kl")
+    value = kl.read(result)
+    note = "" if value is None else f"{kl.title} {max(value, 0.0):.{kl.digits}f} {kl.unit}"
     with phase("drawing"):
-        return draw_run(module, data, folder / "latents.png")
+        return draw_run(module, data, folder / "latents.png", note, [] if texts is None else texts.marked(SENTENCES))
 
 
 def _restore(best: Path, module: VAEModule) -> Exception | None:

@@ -5,9 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
-__all__ = ["phase", "spoken", "watched"]
+__all__ = ["is_screen", "phase", "spoken", "watched"]
 
 T = TypeVar("T")
 QUIET = 30.0
@@ -22,7 +22,7 @@ CLEARED = "\r\x1b[2K"
 @contextmanager
 def phase(words: str) -> Iterator[None]:
     """Within it a terminal shows ``words``, such as "drawing"; elsewhere nothing is said."""
-    shown = _screen()
+    shown = is_screen(sys.stderr)
     if shown:
         print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
     try:
@@ -45,7 +45,7 @@ def watched(
     any unit; None: all alike. ``notice``, of the seconds that all of them may take, is asked once, as soon as these can
     be told; what it answers stands above the line, on standard output.
     """
-    shown = _screen()
+    shown = is_screen(sys.stderr)
     begun = told = time.monotonic()
     shares = list(sizes) if sizes is not None else [1.0] * count
     whole, past, done = sum(shares), 0.0, 0
@@ -74,9 +74,12 @@ def watched(
             print(CLEARED, end="", file=sys.stderr, flush=True)
 
 
-def _screen() -> bool:
-    """Whether there is a line that can be renewed: several processes on one terminal say TERM=dumb."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+def is_screen(stream: TextIO) -> bool:
+    """Whether ``stream`` is a terminal on which a line can be renewed and coloured.
+
+    Several processes on one terminal say TERM=dumb.
+    """
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def spoken(seconds: float) -> str:
