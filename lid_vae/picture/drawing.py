@@ -2,12 +2,17 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from itertools import zip_longest
 
 import numpy as np
+from matplotlib import RcParams, rc_context, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+
+from lid_vae.appearance import STYLE
 
 __all__ = [
     "MarkedPair",
@@ -22,6 +27,8 @@ __all__ = [
     "pdf",
     "png",
     "render",
+    "styled",
+    "svg",
 ]
 
 # Paul Tol's "muted" scheme (SRON/EPS/TN/09-002, 2021) and black: told apart with any common colour blindness.
@@ -174,25 +181,47 @@ def render(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def png(figure: Figure) -> bytes:
-    """The ``figure`` as a PNG file. ``savefig`` draws everything twice where a layout is to be found."""
+def styled() -> AbstractContextManager[None]:
+    """The style of every picture, within it: of what is made there, and of files that are written there."""
+    return rc_context(_style())
+
+
+@cache
+def _style() -> RcParams:
+    return rc_params_from_file(STYLE, use_default_template=False)
+
+
+def png(figure: Figure, dots: float | None = None) -> bytes:
+    """The ``figure`` as a PNG file, of so many ``dots`` to an inch; None: as many as it says itself.
+
+    ``savefig`` draws everything twice where a layout is to be found.
+    """
     from PIL import Image
 
+    own = figure.dpi
     file = io.BytesIO()
-    Image.fromarray(render(figure)).save(file, format="png", dpi=(figure.dpi, figure.dpi))
+    figure.set_dpi(dots or own)
+    try:
+        Image.fromarray(render(figure)).save(file, format="png", dpi=(figure.dpi, figure.dpi))
+    finally:
+        figure.set_dpi(own)
     return file.getvalue()
 
 
 def pdf(figure: Figure) -> bytes:
-    """The ``figure`` as a PDF file, the same for the same figure.
+    """The ``figure`` as a PDF file, its fonts whole TrueType ones, the same for the same figure."""
+    return _saved(figure, "pdf", {"CreationDate": None})
 
-    Its fonts are whole TrueType ones, as publishers ask; matplotlib's Type 3 is refused by some.
-    """
-    from matplotlib import rc_context
 
+def svg(figure: Figure) -> bytes:
+    """The ``figure`` as an SVG file, its text as text, the same for the same figure."""
+    return _saved(figure, "svg", {"Date": None})
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     file = io.BytesIO()
-    with rc_context({"pdf.fonttype": 42}):
-        figure.savefig(file, format="pdf", metadata={"CreationDate": None})
+    with styled():
+        figure.savefig(file, format=kind, metadata=metadata)
     return file.getvalue()
 
 

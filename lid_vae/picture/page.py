@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from lid_vae.data.base import DataModule
-from lid_vae.picture.drawing import MarkedPair, draw_sentences, png
+from lid_vae.picture.drawing import MarkedPair, draw_sentences, png, styled
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import PictureData, take_picture_data
 from lid_vae.system.files import write_atomic
@@ -41,6 +41,11 @@ def draw_page(pictured: PictureData, note: str = "", sentences: Sequence[MarkedP
 
     ``note`` stands behind the title. Below are ``sentences``, each with what the model makes of it, if there are any.
     """
+    with styled():
+        return _draw_page(pictured, note, sentences)
+
+
+def _draw_page(pictured: PictureData, note: str, sentences: Sequence[MarkedPair]) -> Figure:
     shown = list(panels(pictured).values())
     total = sum(panel.width for panel in shown)
     images = pictured.vectors is not None and pictured.vectors.image_shape is not None

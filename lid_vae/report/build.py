@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lid_vae.picture.drawing import pdf, png
+from lid_vae.picture.drawing import pdf, png, styled, svg
 from lid_vae.report.numbers.analysis import analyse
 from lid_vae.report.output.latex import latex
 from lid_vae.report.output.page import PICTURED, page
@@ -54,11 +54,12 @@ def build(
     drawn: list[dict[str, bytes]] = []
     pictured: dict[str, bytes] = {}
     for item in items[:PICTURED]:
-        shown = figures(item)
+        with styled():
+            shown = figures(item)
         drawn.append({name: png(figure) for name, figure in shown.items()})
         for name, figure in shown.items():
             stem = f"{name}-{item.table.experiment}-{item.table.data}-{item.table.samples}"
-            pictured |= {f"{stem}.png": drawn[-1][name], f"{stem}.pdf": pdf(figure)}
+            pictured |= {f"{stem}.png": drawn[-1][name], f"{stem}.svg": svg(figure), f"{stem}.pdf": pdf(figure)}
     files: dict[str, str | bytes] = {
         "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items, detail),
         "report.tex": latex(items, detail),
