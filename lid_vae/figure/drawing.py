@@ -94,7 +94,7 @@ def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequen
         _weight_posteriors(axis, panel)
         title = panel.case + ("\nat the paper's parameters" if panel.parameters == PAPER else "\nat the fit")
         collapsed = _of(share, case=panel.case, parameters=panel.parameters, unit="")
-        _label(axis, title + "".join(f" ({n.value:.0%} of {n.method} collapse)" for n in collapsed))
+        _label(axis, title + "".join(f"\n{n.value:.0%} of {n.method} collapse" for n in collapsed))
     figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 

@@ -28,6 +28,8 @@ __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
 DOTS = 200
 """To an inch, of PNG files."""
+PANELS = 2
+"""Of each data set of Figure 4: at the paper's parameters, and at the fit."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,13 @@ class Figure4:
             key.replace("_", " "): gaussian_mixture.Clusters.from_options(f"figure.clusters.{key}", clusters)
             for key, clusters in self.clusters.items()
         }
-        panels, sizes = [], []
         with self._replicate(data, seed) as shares:
-            for name, clusters in watched(data.items(), "figure 4: posteriors and chains", len(data)):
-                panels += gaussian_mixture.make_panels(name, clusters, self.samples, nuts, seed)
-                sizes += gaussian_mixture.sample_size_sweep(name, clusters, self.samples, seed)
+            made = (gaussian_mixture.make_panels(*item, self.samples, nuts, seed) for item in data.items())
+            each = watched(chain.from_iterable(made), "figure 4: posteriors and chains", PANELS * len(data))
+            panels = list(each)
+            swept = watched(data.items(), "figure 4: sample sizes", len(data))
+            found = [gaussian_mixture.sample_size_sweep(*item, self.samples, seed) for item in swept]
+            sizes = list(chain.from_iterable(found))
             with phase("figure 4: fits to fresh data sets"):
                 share = shares()
         numbers = [*(number for panel in panels for number in panel.numbers()), *share, *sizes]

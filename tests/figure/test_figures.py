@@ -84,7 +84,7 @@ def test_the_large_sample_law_of_two_idle_features():
 
 @pytest.mark.parametrize("clusters", [SINGLE, OVERLAPPING, SEPARATED], ids=["single", "overlapping", "separated"])
 def test_figure_4s_quadrature_is_its_reference(clusters):
-    panels = make_panels("case", clusters, 300, Nuts(chains=0), seed=0)
+    panels = list(make_panels("case", clusters, 300, Nuts(chains=0), seed=0))
     assert [panel.parameters for panel in panels] == [PAPER, FIT]
     for number in (n for panel in panels for n in panel.numbers()):
         if number.method == "quadrature":
