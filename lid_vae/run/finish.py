@@ -119,7 +119,7 @@ def evaluate_together(
     if len(modules) == 1 or not _alike(modules):
         notices = [notice, *[None] * len(modules)]
         jobs = [
-            partial(evaluate_split, module, data, split, samples, further, notice=own)
+            partial(evaluate_split, module, data, split, samples, further, None, own)
             for module, own in zip(modules, notices, strict=False)
         ]
         measures = [attempt(place, job) for place, job in enumerate(jobs)]
