@@ -20,10 +20,11 @@ USAGE = """\
 {command} <folder> [<folder> ...]
 
 How many runs below each folder are finished, running, failed, interrupted or
-missing: a bar for each configuration, then which they are, and how long the
-rest may take, an estimate from what is finished. A run is missing that a sweep
-was to do and has not begun. Failed ones are run again by the sweep's command
-with retry=failed, and all that is left by the command as it was.
+missing: a bar for each configuration (waiting: interrupted or missing), then
+which they are, and how long the rest may take, an estimate from what is
+finished. A run is missing that a sweep was to do and has not begun. Failed ones
+are run again by the sweep's command with retry=failed, and all that is left by
+the command as it was.
 """
 INDENT = 13
 

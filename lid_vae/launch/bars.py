@@ -20,7 +20,7 @@ PART_OF: Mapping[State, str] = {
 }
 CELLS = 20
 COLUMNS = 80
-LEGEND = "(" + "  ".join(f"{letter} {part}" for part, (letter, _) in PARTS.items()) + ": interrupted or missing)"
+LEGEND = "(" + "  ".join(f"{letter} {part}" for part, (letter, _) in PARTS.items()) + ")"
 SHOWN = 20
 """As many configurations have a bar each; of more, those that are all finished share a line."""
 
