@@ -466,7 +466,13 @@ finally:
 
 @pytest.mark.parametrize(
     "words",
-    [("train.py",), ("evaluate.py",), ("-m", "lid_vae.report"), ("-c", "from lid_vae.console import main; main()")],
+    [
+        ("train.py",),
+        ("evaluate.py",),
+        ("-m", "lid_vae.report"),
+        ("-m", "lid_vae.sweep"),
+        ("-c", "from lid_vae.console import main; main()"),
+    ],
 )
 def test_help_keeps_within_eighty_columns_and_is_plain_where_it_is_piped(words):
     done = subprocess.run([sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
