@@ -1,13 +1,20 @@
-"""What each model looks like in every picture, curve, table and page: its name, colour, marker and line."""
+"""What pictures look like: the name, colour, marker and line of each model, and inks for what is no model."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-__all__ = ["MODELS", "Appearance", "Line", "appearance", "appearances"]
+__all__ = ["INKS", "MODELS", "STYLE", "Appearance", "Line", "appearance", "appearances"]
 
 Line = str | tuple[int, tuple[int, ...]]
 """A line's style as matplotlib takes it: a name, or an offset with the lengths of dashes and gaps, in points."""
+
+
+STYLE = Path(__file__).with_suffix(".mplstyle")
+"""Of every picture, for matplotlib; to users ``plt.style.use("lid_vae.appearance")``."""
+INKS = ("#0060A8", "#D55E00", "#2BA58C", "#7A1F5C")
+"""Blue, vermilion, green and purple for what is no model: told apart by the same rule, beside black."""
 
 
 @dataclass(frozen=True)

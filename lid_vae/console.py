@@ -13,20 +13,26 @@ __all__ = ["main"]
 
 WORKS = ("train", "evaluate", "report", "status", "wandb")
 USAGE = f"""\
-Train latent-identifiable variational autoencoders and their counterparts, and measure what their latents hold.
+Train latent-identifiable variational autoencoders and their counterparts, and
+measure what their latents hold.
 
-  {CONSOLE} train                                  a small LIDGMVAE on pinwheel: no download, about a minute
+  {CONSOLE} train
+      a small LIDGMVAE on pinwheel: no download, about a minute
   {CONSOLE} train model=gmvae data=mnist -m seed=0-9
-  {CONSOLE} evaluate ckpt=<path>                   a checkpoint again, with other samples or on another split
-  {CONSOLE} report runs                            tables of the runs below a folder; or figure=3, one of the paper's
-  {CONSOLE} status runs                            which runs are finished, running, failed, interrupted or missing
-  {CONSOLE} wandb workspace entity=<name>          a workspace of Weights & Biases, a curve a model over its seeds
+  {CONSOLE} evaluate ckpt=<path>
+      a checkpoint again, with other samples or on another split
+  {CONSOLE} report runs
+      tables of the runs below a folder; or figure=3, one of the paper's
+  {CONSOLE} status runs
+      how far they are: finished, running, failed, interrupted or missing
+  {CONSOLE} wandb workspace entity=<name>
+      a workspace of Weights & Biases, a curve a model over its seeds
 
-  {CONSOLE} train --help                           its options; likewise of the others
+  {CONSOLE} train --help      its options; likewise of the others
   {CONSOLE} --version
 
-An option is written name=value, without dashes. Results go to runs/, data is looked for in data/ or in the folder that
-LID_VAE_DATA names.
+An option is written name=value, without dashes. Results go to runs/, data are
+looked for in data/ or in the folder that LID_VAE_DATA names.
 """
 
 

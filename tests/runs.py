@@ -119,7 +119,7 @@ class Programs:
 
 def dots() -> Any:
     """Within it, pictures of runs are a file of one dot."""
-    return mock.patch("lid_vae.picture.page.draw_run", lambda module, data, path: write_atomic(path, DOT) or path)
+    return mock.patch("lid_vae.picture.page.draw_run", lambda module, data, path, *_: write_atomic(path, DOT) or path)
 
 
 def measures(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Models are told apart by whoever sees them: colours as three kinds of eyes see them, markers, boldness."""
 
+import re
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from matplotlib import pyplot, rcParams
 
 import lid_vae.model
-from lid_vae.appearance import MODELS, appearance, appearances
+from lid_vae.appearance import INKS, MODELS, appearance, appearances
 
 CONF = Path(__file__).parents[1] / "conf" / "model"
 # Machado, Oliveira and Fernandes (2009), severity 1.0, of linear RGB.
@@ -60,6 +62,25 @@ def test_colours_of_one_table_are_told_apart(table, eye):
     found = {pair: distance(*pair, eye) for pair in combinations(sorted(TABLES[table]), 2)}
     closest = min(found, key=found.__getitem__)
     assert found[closest] >= LEAST, closest
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_inks_are_told_apart_and_show_on_white(eye):
+    seen = [cielab(EYES[eye] @ linear(ink)) for ink in (*INKS, "#000000")]
+    assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) >= LEAST
+    for ink in INKS:
+        assert 1.05 / (float(XYZ[1] @ linear(ink)) + 0.05) >= 3.0, ink
+
+
+def test_the_style_of_pictures_is_there_by_its_name_and_has_these_inks():
+    with pyplot.style.context("lid_vae.appearance"):
+        assert tuple("#" + ink.removeprefix("#") for ink in rcParams["axes.prop_cycle"].by_key()["color"]) == INKS
+        assert (rcParams["pdf.fonttype"], rcParams["svg.fonttype"], rcParams["savefig.dpi"]) == (42, "none", 200)
+
+
+def test_figures_take_their_colours_from_here():
+    for path in (CONF.parents[1] / "lid_vae" / "figure").glob("*.py"):
+        assert not re.search(r"""["'](#[0-9A-Fa-f]{6}|C\d|tab:\w+)["']""", path.read_text()), path.name
 
 
 def test_the_stated_distance_is_the_least():

@@ -131,7 +131,7 @@ def test_an_interruption_ends_with_130_and_leaves_ctrl_c_alive(programs, uninter
         stop_at(patch, uninterrupted.result["steps"] - 2, KeyboardInterrupt())
         stopped = programs.train(*OPTIONS)
     assert stopped.status == 130
-    assert stopped.err.strip() == "train.py: interrupted."
+    assert stopped.err.strip() == "train.py: interrupted; the same command goes on from the last checkpoint."
     assert signal.getsignal(signal.SIGINT) is handler
     (last,) = programs.folder.rglob("last.ckpt")
     evaluation = programs.evaluate(last)

@@ -5,8 +5,8 @@ Hydra's argument parser rejects overrides on both sides of a flag, its grammar h
 sweeps, and quotes the values of options that hold text, by this rule:
 
 - ``interpolate=``: any value is text, to the letter (``${`` too), except ``null``.
-- ``ckpt= text= interpolate_file= paths.*=``: any value is text, except ``null``, a value already in Hydra's quotes
-  and, with ``-m``, ``choice(a,b)``. ``${...}`` stays an interpolation.
+- ``ckpt= beside= text= interpolate_file= paths.*=``: any value is text, except ``null``, a value already in Hydra's
+  quotes and, with ``-m``, ``choice(a,b)``. ``${...}`` stays an interpolation.
 - ``data.*=``: as ``ckpt=``, and what Hydra reads as a number, a truth value, a list ``[...]`` or a mapping ``{...}``
   stays one; with ``-m`` a comma list of numbers, truth values and plain words (letters, digits, ``_`` and ``-``) and
   ``range(...)`` stay sweeps. Without ``-m`` a comma list of numbers is left for Hydra to refuse.
@@ -37,7 +37,7 @@ _FLAGS: dict[str, int | str] = {
 # What the program is to do: one of them.
 _DEEDS = {"--run": "-r", "--multirun": "-m", "--cfg": "-c", "--info": "-i", "--shell-completion": "-sc"}
 _SHELLS = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
-_TEXT = re.compile(r"ckpt|interpolate_file|text|paths\..+")
+_TEXT = re.compile(r"ckpt|beside|interpolate_file|text|paths\..+")
 _SEEDS = re.compile(r"\s*(\d+|\[\s*\d+\s*(,\s*\d+\s*)*\])\s*", re.ASCII)
 _OPTION = re.compile(r"([+~]*)([a-z_]+)((?:\.[\w.]+)?)(=.*)?", re.DOTALL)
 _PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)

@@ -20,8 +20,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae import __version__
-from lid_vae.command_line.arguments import check_flags, in_todays_words, rewrite
+from lid_vae.command_line.arguments import check_flags, in_todays_words, is_multirun, rewrite, split
 from lid_vae.command_line.explain import explain
+from lid_vae.command_line.help import laid_out, register_resolvers
 from lid_vae.command_line.mistake import find_mistake, find_odd_value
 from lid_vae.errors import UserError
 from lid_vae.launch.manifest import lost_sweep
@@ -30,7 +31,7 @@ from lid_vae.run.plan import plan_run
 from lid_vae.run.store import CONF, FAILURE, Presets, finished_bound
 from lid_vae.system.files import write_json_atomic
 from lid_vae.system.interruption import Stopped
-from lid_vae.system.invocation import command, prefix, typed_command
+from lid_vae.system.invocation import prefix, typed_command
 from lid_vae.system.lock import LeftAlone
 
 __all__ = ["Job", "main"]
@@ -46,8 +47,7 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
     paragraph, or after a sweep in which a run failed; 130 after Ctrl-C, 143 after SIGTERM, and 128 more than their
     number after other signals.
     """
-    OmegaConf.register_new_resolver("option", _option, replace=True)
-    OmegaConf.register_new_resolver("command", command, replace=True)
+    register_resolvers()
     typed = tuple(sys.argv if argv is None else argv)
     job = Job(kind, typed, os.environ.get(_FULL_ERROR))
     arguments: list[str] = []
@@ -58,14 +58,14 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
         arguments = rewrite(words)
         check_flags(arguments)
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
-        with _process_state((typed[0], *arguments), "1"):
+        with _process_state((typed[0], *arguments), "1"), laid_out(arguments):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
             sys.stdout.flush()  # where a reader has gone, this is the place to notice it
     except KeyboardInterrupt:
-        print(f"{prefix(kind)}: interrupted.", file=sys.stderr)
+        print(f"{prefix(kind)}: interrupted{_how_to_go_on(kind, arguments)}.", file=sys.stderr, flush=True)
         raise SystemExit(130) from None
     except Stopped as stopped:
-        print(f"{prefix(kind)}: {stopped}; the same command goes on from there.", file=sys.stderr, flush=True)
+        print(f"{prefix(kind)}: {stopped}{_how_to_go_on(kind, arguments)}.", file=sys.stderr, flush=True)
         raise SystemExit(stopped.status) from None
     except BrokenPipeError:
         # The reader of --help | head has gone. Python would complain once more when it closes the stream.
@@ -214,6 +214,14 @@ class Job:
             )
 
 
+def _how_to_go_on(kind: str, arguments: Sequence[str]) -> str:
+    """What is said after a stop of a training, by the words of its command; an evaluation begins anew."""
+    if kind != "train":
+        return ""
+    several = is_multirun(*split(arguments))
+    return f"; the same command goes on from the last checkpoint{'s' if several else ''}"
+
+
 def _as_typed(overrides: Any) -> tuple[str, ...]:
     """Overrides, their ``${...}`` left as they are: read from a configuration they would be looked up."""
     return tuple(str(override) for override in OmegaConf.to_container(overrides, resolve=False) or ())
@@ -227,12 +235,6 @@ def _record_failure(folder: Path, headline: str) -> None:
         write_json_atomic(folder / FAILURE, {"error": headline, "version": __version__, "command": typed_command()})
     except UserError as error:
         print(error, file=sys.stderr)  # a full disk, which may be why the run failed
-
-
-def _option(key: str, *, _root_: DictConfig) -> str:
-    """``key=value`` as one would type it; ``${option:key}`` in a help text, which so tells the truth about defaults."""
-    value = OmegaConf.select(_root_, key)
-    return f"{key}=null" if value is None else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def _print_paragraph(kind: str, text: str) -> None:

@@ -12,17 +12,18 @@ from typing import NoReturn
 import hydra
 import yaml
 from hydra.errors import ConfigCompositionException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lid_vae.command_line.arguments import rewrite, split
 from lid_vae.command_line.explain import explain
+from lid_vae.command_line.help import laid_out, register_resolvers
 from lid_vae.command_line.mistake import find_mistake
 from lid_vae.errors import UserError
 from lid_vae.report.build import build
 from lid_vae.report.output.terminal import discard_output
 from lid_vae.run.plan import check_whole
 from lid_vae.run.store import CONF
-from lid_vae.system.invocation import command, prefix
+from lid_vae.system.invocation import prefix
 
 __all__ = ["main"]
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Exit status: 0; 1 after an error, told in a paragraph, or, with ``strict=true``, after a problem; 130 after Ctrl-C.
     """
-    OmegaConf.register_new_resolver("command", command, replace=True)
+    register_resolvers()
     typed = list(sys.argv[1:] if argv is None else argv)
     before = sys.argv, os.environ.get(FULL_ERROR)
     arguments: list[str] = []
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
         sys.argv, os.environ[FULL_ERROR] = [prefix("report"), *arguments], "1"
         try:
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="report")(Job(before[1] == "1"))()
+            with laid_out(arguments):
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name="report")(Job(before[1] == "1"))()
         finally:
             sys.stdout.flush()  # Hydra exits after its help, which may still be held back
     except KeyboardInterrupt:

@@ -138,6 +138,13 @@ class StreamLoader:
         self.step = state["step"]
 
 
+@runtime_checkable
+class Sequences(Protocol):
+    """Examples of various ``lengths``."""
+
+    lengths: Int[Tensor, " N"]
+
+
 class SplitLoader(Generic[AnyExamples]):
     """All rows of a split in its own order, ``batch_size`` at a time, the last batch as large as it comes.
 
@@ -153,6 +160,13 @@ class SplitLoader(Generic[AnyExamples]):
 
     def __iter__(self) -> Iterator[Batch]:
         return map(self.split.batch, self.split.order().split(self.batch_size))
+
+    def sizes(self) -> list[int]:
+        """How much there is to each batch: its rows, and of sequences its symbols, padding counted."""
+        pieces = self.split.order().split(self.batch_size)
+        if isinstance(self.split, Sequences):
+            return [len(rows) * int(self.split.lengths[rows].max()) for rows in pieces]
+        return [len(rows) for rows in pieces]
 
 
 class SharedStream:

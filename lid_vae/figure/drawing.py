@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lid_vae.appearance import INKS
 from lid_vae.classical.ppca import PPCA
 from lid_vae.figure.gaussian_mixture import Panel
 from lid_vae.figure.numbers import Number
@@ -19,8 +20,9 @@ from lid_vae.shapes import Float, Tensor
 __all__ = ["draw_bridge", "draw_mixture", "draw_ppca", "draw_ppca_sweeps", "draw_theorem"]
 
 KL_AXIS = "KL from the prior (nats)"
-PRIOR, EXACT, SAMPLED, VARIATIONAL = "black", "C0", "C1", "C3"
-DIRECTION = ("C0", "C2", "C4", "C5")
+BLUE, VERMILION, GREEN, PURPLE = INKS
+PRIOR, EXACT, SAMPLED, VARIATIONAL = "black", BLUE, VERMILION, PURPLE
+CASES = (GREEN, PURPLE, BLUE)
 
 
 def draw_ppca(
@@ -48,7 +50,7 @@ def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     names = sorted({n.quantity for n in noise})
-    for color, name in zip(DIRECTION, names, strict=False):
+    for color, name in zip(INKS, names, strict=False):
         for parameters, style in ((PAPER, "o"), (FIT, "x")):
             rows = _of(noise, quantity=name, parameters=parameters)
             at = [n.at for n in rows]
@@ -62,8 +64,8 @@ def draw_ppca_sweeps(noise: Sequence[Number], sizes: Sequence[Number]) -> Figure
     law, active = _of(sizes, method="large-sample law"), _of(sizes, unit="directions")
     kl = [n for n in _of(sizes, unit="nats") if n.method != "large-sample law"]
     error = [2 * n.standard_error for n in kl]
-    right.errorbar(*_points(kl), error, fmt="o", color="C2", label="mean of fits, ± 2 s.e.")
-    right.plot(*_points(law), color="C2", linewidth=1, label="large-sample law")
+    right.errorbar(*_points(kl), error, fmt="o", color=GREEN, label="mean of fits, ± 2 s.e.")
+    right.plot(*_points(law), color=GREEN, linewidth=1, label="large-sample law")
     right.axhline(0.01, color="0.5", linewidth=0.8, linestyle=":", label="0.01 nats")
     for n, below in zip(active, kl, strict=True):
         right.annotate(f"{n.value:g}", (n.at, 1.35 * below.value), ha="center", fontsize=8)
@@ -82,7 +84,7 @@ def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequen
     figure = Figure(figsize=(3.3 * (1 + len(names)), 6.4), layout="constrained")
     axes = figure.subplots(2, 1 + len(names), squeeze=False)
     _mixture_likelihoods(axes[0, 0], [panel for panel in panels if panel.parameters == PAPER])
-    for color, name in zip(("C2", "C4", "C0"), names, strict=False):
+    for color, name in zip(CASES, names, strict=False):
         at, kl = _points(_of(sizes, case=name))
         axes[1, 0].plot(at, np.maximum(kl, 1e-3), "o-", color=color, markersize=3, label=name)
     title = "KL by number of samples\nat the paper's parameters"
@@ -92,7 +94,7 @@ def draw_mixture(panels: Sequence[Panel], sizes: Sequence[Number], share: Sequen
         _weight_posteriors(axis, panel)
         title = panel.case + ("\nat the paper's parameters" if panel.parameters == PAPER else "\nat the fit")
         collapsed = _of(share, case=panel.case, parameters=panel.parameters, unit="")
-        _label(axis, title + "".join(f" ({n.value:.0%} of {n.method} collapse)" for n in collapsed))
+        _label(axis, title + "".join(f"\n{n.value:.0%} of {n.method} collapse" for n in collapsed))
     figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
@@ -101,7 +103,7 @@ def draw_theorem(numbers: Sequence[Number]) -> Figure:
     """KL against separation, and against the variation of the likelihood, both in ``numbers``."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for color, case in zip(("C0", "C4", "C5", "C2"), dict.fromkeys(n.case for n in numbers), strict=False):
+    for color, case in zip(INKS, dict.fromkeys(n.case for n in numbers), strict=False):
         at, kl = _points(_of(numbers, case=case, quantity=KL))
         _, variation = _points(_of(numbers, case=case, quantity=VARIATION))
         left.plot(at, kl, "o-", markersize=3, color=color, label=case)
@@ -125,7 +127,7 @@ def draw_bridge(numbers: Sequence[Number]) -> Figure:
     decoders = list(dict.fromkeys(n.parameters for n in numbers))
     figure = Figure(figsize=(2.6 * len(cases), 3.6), layout="constrained")
     for axis, case in zip(figure.subplots(1, len(cases), sharey=True, squeeze=False)[0], cases, strict=True):
-        for k, (color, marker, decoder) in enumerate(zip(("C0", "C1", "C3", "C4"), "osD^", decoders, strict=False)):
+        for k, (color, marker, decoder) in enumerate(zip(INKS, "osD^", decoders, strict=False)):
             kl = [n for n in _of(numbers, case=case, parameters=decoder) if n.quantity.startswith("KL of")]
             side = 0.2 * (k - (len(decoders) - 1) / 2)  # side by side, not one behind the other
             at = np.arange(1, len(kl) + 1) + side
@@ -155,7 +157,7 @@ def _direction_posteriors(axis: Axes, model: PPCA, x_D: Float[Tensor, " D"], kl:
     prior = (-0.5 * z**2).exp() / (2 * torch.pi) ** 0.5
     axis.plot(z, prior, color=PRIOR, linestyle="--", zorder=3, label="prior")
     mean_L, variance_L = model.posterior_mean(x_D[None])[0], model.posterior_covariance.diagonal()
-    for d, color in zip(range(len(mean_L)), DIRECTION, strict=False):
+    for d, color in zip(range(len(mean_L)), INKS, strict=False):
         density = torch.distributions.Normal(mean_L[d], variance_L[d].sqrt()).log_prob(z).exp()
         axis.plot(z, density, color=color, label=f"$z_{d + 1}$: KL {_nats(kl[d])}")
     axis.set(xlabel="$z$", ylabel="density", ylim=(0, None))
@@ -164,7 +166,7 @@ def _direction_posteriors(axis: Axes, model: PPCA, x_D: Float[Tensor, " D"], kl:
 
 def _mixture_likelihoods(axis: Axes, panels: Sequence[Panel]) -> None:
     alpha = torch.linspace(0.002, 0.998, 250, dtype=torch.float64)
-    for color, panel in zip(("C2", "C4", "C0"), panels, strict=False):
+    for color, panel in zip(CASES, panels, strict=False):
         per_example = panel.exact.log_likelihood(alpha) / len(panel.x)
         axis.plot(alpha, per_example - per_example.max(), color=color, label=panel.case)
     title, y = "likelihood less its maximum\nat the paper's parameters", "log-likelihood per sample (nats)"

@@ -1,10 +1,9 @@
-"""Figures 3 and 4, Theorem 1's curve and the bridge: compute, draw, and write each as PDF, PNG and CSV."""
+"""Figures 3 and 4, Theorem 1's curve and the bridge: compute, draw, and write each as PDF, SVG, PNG and CSV."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from itertools import chain, starmap
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,11 +19,17 @@ from lid_vae.figure import bridge, drawing, gaussian_mixture, ppca, theorem
 from lid_vae.figure.numbers import Number, as_csv, as_text
 from lid_vae.figure.options import check_number, check_numbers, check_options
 from lid_vae.noise import generator
-from lid_vae.picture.drawing import pdf
+from lid_vae.picture.drawing import pdf, png, styled, svg
 from lid_vae.run.plan import check_whole
 from lid_vae.system.files import write_atomic
+from lid_vae.system.phases import phase, watched
 
 __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
+
+DOTS = 200
+"""To an inch, of PNG files."""
+PANELS = 2
+"""Of each data set of Figure 4: at the paper's parameters, and at the fit."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,19 @@ class Figure3:
         """Write figure-3 and figure-3-sweeps to ``folder``, its data functions of ``seed``."""
         self._check()
         truths, cases, numbers = _read_truths(self.truths), [], []
-        for name, truth in truths.items():
+        for name, truth in watched(truths.items(), "figure 3: fits and posteriors", len(truths)):
             paper = truth.with_directions(self.latent)
             x = truth.model.sample(self.samples, generator(seed, "figure 3", name))
             fitted = fit(x, self.latent, center=False)
             numbers += ppca.numbers_at(name, ppca.PAPER, paper, x)
             numbers += ppca.numbers_at(name, ppca.FIT, fitted, x)
             cases.append((name, paper, fitted, x))
-        files = _write(folder / "figure-3", drawing.draw_ppca(cases, numbers, self.example), numbers)
+        draw = partial(drawing.draw_ppca, cases, numbers, self.example)
+        files = _write(folder / "figure-3", draw, numbers)
         first, last = next(iter(truths.values())), next(reversed(truths.values()))
         noise = ppca.noise_sweep(last, self.latent, self.samples, self.noise_variances, seed)
         sizes = ppca.sample_size_sweep(first, self.latent, self.sample_sizes, self.repeats, seed)
-        sweeps = drawing.draw_ppca_sweeps(noise, sizes)
+        sweeps = partial(drawing.draw_ppca_sweeps, noise, sizes)
         return Outcome(as_text(numbers), files + _write(folder / "figure-3-sweeps", sweeps, [*noise, *sizes]))
 
     def _check(self) -> None:
@@ -107,12 +113,15 @@ class Figure4:
             key.replace("_", " "): gaussian_mixture.Clusters.from_options(f"figure.clusters.{key}", clusters)
             for key, clusters in self.clusters.items()
         }
-        panels, sizes = [], []
         with self._replicate(data, seed) as shares:
-            for name, clusters in data.items():
-                panels += gaussian_mixture.make_panels(name, clusters, self.samples, nuts, seed)
-                sizes += gaussian_mixture.sample_size_sweep(name, clusters, self.samples, seed)
-            share = shares()
+            made = (gaussian_mixture.make_panels(*item, self.samples, nuts, seed) for item in data.items())
+            each = watched(chain.from_iterable(made), "figure 4: posteriors and chains", PANELS * len(data))
+            panels = list(each)
+            swept = watched(data.items(), "figure 4: sample sizes", len(data))
+            found = [gaussian_mixture.sample_size_sweep(*item, self.samples, seed) for item in swept]
+            sizes = list(chain.from_iterable(found))
+            with phase("figure 4: fits to fresh data sets"):
+                share = shares()
         numbers = [*(number for panel in panels for number in panel.numbers()), *share, *sizes]
         problems = tuple(
             f"The chains did not mix for {panel.case} at {panel.parameters}: R-hat {panel.chains.r_hat:.3f} (wanted: "
@@ -121,8 +130,8 @@ class Figure4:
             for panel in panels
             if panel.chains is not None and not panel.chains.mixed
         )
-        figure = drawing.draw_mixture(panels, sizes, share)
-        return Outcome(as_text(numbers), _write(folder / "figure-4", figure, numbers), problems)
+        draw = partial(drawing.draw_mixture, panels, sizes, share)
+        return Outcome(as_text(numbers), _write(folder / "figure-4", draw, numbers), problems)
 
     def _check(self) -> None:
         if not self.clusters:
@@ -180,10 +189,10 @@ class TheoremOne:
         check_whole("figure.ppca_samples", self.ppca_samples, 1)
         check_whole("figure.features", self.features, 1)
         numbers = []
-        for samples in self.mixture_samples:
+        for samples in watched(self.mixture_samples, "theorem 1: mixtures", len(self.mixture_samples)):
             numbers += theorem.mixture_grid(self.separations, samples, self.alpha, seed)
         numbers += theorem.ppca_grid(self.weights, self.ppca_samples, self.features, seed)
-        return Outcome("", _write(folder / "theorem-1", drawing.draw_theorem(numbers), numbers))
+        return Outcome("", _write(folder / "theorem-1", partial(drawing.draw_theorem, numbers), numbers))
 
 
 @dataclass(frozen=True)
@@ -210,12 +219,14 @@ class Bridge:
         check_whole("figure.evaluation_samples", self.evaluation_samples, 2)
         check_numbers("figure.strong_convexity_floors", self.strong_convexity_floors)
         numbers = []
+        cases: list[tuple[str, str, Callable[[int, torch.Generator], Tensor]]] = []
         for name, truth in _read_truths(self.truths).items():
             limit = partial(bridge.limit_sample, truth.model)
-            for size, sample in ((f"{self.samples} samples", truth.model.sample), ("large-sample limit", limit)):
-                x = sample(self.samples, generator(seed, "bridge", name))
-                numbers += self._compare(f"{name}, {size}", x, seed)
-        return Outcome(as_text(numbers), _write(folder / "bridge", drawing.draw_bridge(numbers), numbers))
+            cases += [(name, f"{self.samples} samples", truth.model.sample), (name, "large-sample limit", limit)]
+        for name, size, sample in watched(cases, "bridge: VAEs beside PPCA", len(cases)):
+            x = sample(self.samples, generator(seed, "bridge", name))
+            numbers += self._compare(f"{name}, {size}", x, seed)
+        return Outcome(as_text(numbers), _write(folder / "bridge", partial(drawing.draw_bridge, numbers), numbers))
 
     def _compare(self, case: str, x: Tensor, seed: int) -> list[Number]:
         fit(x, self.latent)  # what PPCA refuses is refused before a VAE is trained
@@ -241,11 +252,11 @@ def _read_truths(truths: Mapping[str, Mapping]) -> dict[str, ppca.Truth]:
     }
 
 
-def _write(stem: Path, figure: Figure, numbers: Sequence[Number]) -> tuple[Path, ...]:
-    """``stem`` as .pdf, .png and .csv; the same input gives the same bytes."""
-    image = BytesIO()
-    figure.savefig(image, format="png", dpi=130)
-    contents = {".pdf": pdf(figure), ".png": image.getvalue()}
+def _write(stem: Path, draw: Callable[[], Figure], numbers: Sequence[Number]) -> tuple[Path, ...]:
+    """``stem`` as .pdf, .svg, .png and .csv; the same input gives the same bytes."""
+    with styled(), phase(f"drawing {stem.name}"):
+        figure = draw()
+        contents = {".pdf": pdf(figure), ".svg": svg(figure), ".png": png(figure, DOTS)}
     paths = [stem.with_suffix(suffix) for suffix in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_atomic(path, content)

@@ -1,6 +1,6 @@
 """The numbers of Figure 4: the posterior of the mixture's weight by quadrature, NUTS and mean field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -117,7 +117,7 @@ class Panel:
         return numbers
 
 
-def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: int) -> list[Panel]:
+def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: int) -> Iterator[Panel]:
     """The data set ``case`` at the paper's parameters and at the fit.
 
     ``samples`` draws of ``clusters``, a function of ``seed``; ``nuts`` says how long to sample the posterior.
@@ -125,7 +125,6 @@ def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: i
     x = clusters.sample(samples, seed, case)
     light, fit = compress(x), fit_mixture(x)
     paper = clusters.mixture.posterior(x).log_evidence
-    panels = []
     for parameters, mixture, found in ((PAPER, clusters.mixture, None), (FIT, fit.mixture, fit)):
         chains = None
         if nuts.chains > 0:
@@ -133,8 +132,7 @@ def make_panels(case: str, clusters: Clusters, samples: int, nuts: Nuts, seed: i
             chains = sample_weight(mixture, *light, key=key, **vars(nuts))
         exact, variational = mixture.posterior(x), mean_field(mixture, x)
         gain = exact.log_evidence - paper
-        panels.append(Panel(case, parameters, mixture, x, exact, variational, chains, found, gain))
-    return panels
+        yield Panel(case, parameters, mixture, x, exact, variational, chains, found, gain)
 
 
 def sample_size_sweep(case: str, clusters: Clusters, samples: int, seed: int) -> list[Number]:

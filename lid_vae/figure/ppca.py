@@ -14,6 +14,7 @@ from lid_vae.figure.numbers import Number
 from lid_vae.figure.options import check_number, check_options, check_rows
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
+from lid_vae.system.phases import watched
 
 __all__ = ["FIT", "PAPER", "Truth", "large_sample_law", "noise_sweep", "numbers_at", "sample_size_sweep"]
 
@@ -135,7 +136,7 @@ def noise_sweep(truth: Truth, latent: int, samples: int, noise_variances: Sequen
     ``latent`` directions.
     """
     numbers = []
-    for noise in noise_variances:
+    for noise in watched(noise_variances, "figure 3: noise variances", len(noise_variances)):
         model = Truth(truth.weight, noise).with_directions(latent)
         x = model.sample(samples, generator(seed, "figure 3", "noise", repr(float(noise))))
         numbers += kl_numbers("noise sweep", PAPER, model, x, noise)
@@ -159,7 +160,7 @@ def sample_size_sweep(truth: Truth, latent: int, sizes: Sequence[int], repeats: 
     name, method = f"KL of direction {idle + 1}", f"mean over {repeats} data sets"
     source = "1/2 log of (eigenvalue / noise variance), same data"
     numbers = []
-    for size in sizes:
+    for size in watched(sizes, "figure 3: sample sizes", len(sizes), sizes):
         rows = []
         for repeat in range(repeats):
             x = true.sample(size, generator(seed, "figure 3", "samples", size, repeat))

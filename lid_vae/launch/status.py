@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from lid_vae.seed_range import seed_text
 from lid_vae.system.files import read_file
 from lid_vae.system.lock import STALE, Owner, is_held, owner_of
 
-__all__ = ["STATES", "RunState", "describe_states", "read_states"]
+__all__ = ["STATES", "RunState", "State", "describe_details", "describe_states", "read_states"]
 
 State = Literal["finished", "running", "failed", "interrupted", "missing"]
 STATES: tuple[State, ...] = ("finished", "running", "failed", "interrupted", "missing")
@@ -52,15 +52,18 @@ def read_states(folder: Path) -> list[RunState]:
     return sorted(states, key=lambda state: (state.configuration, state.seed))
 
 
-def describe_states(folder: Path, states: Iterable[RunState]) -> Iterator[str]:
-    """Lines on the runs ``states`` below ``folder``: the counts, then each configuration's that are not finished.
+def describe_states(folder: Path, states: Sequence[RunState]) -> str:
+    """One line that counts the runs ``states`` below ``folder``."""
+    counts = Counter(state.state for state in states)
+    told = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name] or name == "finished")
+    return f"{folder}: {len(states)} runs: {told}"
+
+
+def describe_details(folder: Path, states: Iterable[RunState]) -> Iterator[str]:
+    """Lines on the runs among ``states``, below ``folder``, that are not finished.
 
     Runs of one configuration that are alike share a line.
     """
-    states = list(states)
-    counts = Counter(state.state for state in states)
-    told = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name] or name == "finished")
-    yield f"{folder}: {len(states)} runs: {told}"
     groups: dict[RunState, list[int]] = {}
     for state in states:
         if state.state != "finished":
@@ -103,10 +106,10 @@ def _states(place: Path, seeds: list[int], locks: set[int], here: Owner) -> Iter
         folder = place / f"seed-{seed}"
         lock = place / f".seed-{seed}.lock"
         result = _read(folder / "result.json")
-        if seed in locks and is_held(lock, here):
+        if isinstance(result, dict) and "config_hash" in result:
+            yield RunState(place, seed, "finished")  # its lock may be held still, for its siblings
+        elif seed in locks and is_held(lock, here):
             yield RunState(place, seed, "running", _owner(lock))
-        elif isinstance(result, dict) and "config_hash" in result:
-            yield RunState(place, seed, "finished")
         elif result is not None:
             yield RunState(place, seed, "failed", "result.json is damaged: delete it, and run the command again")
         else:

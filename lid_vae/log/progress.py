@@ -3,11 +3,14 @@
 import os
 import sys
 import time
+from collections import deque
+from statistics import fmean
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
+from lid_vae.log.bar import NumbersBar
 from lid_vae.shown import CORE
 
 __all__ = ["ProgressLine", "ProgressLog", "progress"]
@@ -18,8 +21,11 @@ SHOWN = {
     for number in sorted(CORE, key=lambda number: number.key != "elbo")
     if number.curve is not None and number.short is not None
 }
+BOUND = "train/bound"
 EVERY = 10
-FORMAT = "{desc} {bar} step {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+"""Steps between two looks at the bound of a training batch."""
+WINDOW = 10
+"""Looks of which a mean is shown: one batch alone says little."""
 
 
 def progress(enabled: bool = True) -> Callback:
@@ -48,22 +54,24 @@ class _Switched(ProgressBar):
 
 
 class ProgressLine(_Switched):
-    """``seed 0 epoch 3/40 ███ step 240/3200 [00:12<02:10], bound -2.10 AU 1.00 MI 1.43``, cut to the terminal's width.
+    """``seed 0 epoch 3/40 ███ step 240/3200 [00:12<02:10], bound -2.10 AU 1.00 MI 1.43``, in the terminal's width.
 
-    The bound is that of the last training batch logged; AU and MI are those of the last validation.
+    The bound is a running mean over training batches: every tenth of the last hundred steps, or what of these is
+    logged. AU and MI are those of the whole validation split, at the last validation.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.bar: tqdm | None = None
+        self.bar: NumbersBar | None = None
+        self.bounds: deque[float] = deque(maxlen=WINDOW)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        self.bar = tqdm(
+        self.bounds.clear()
+        self.bar = NumbersBar(
             total=_total_batches(trainer),
             initial=done,
             desc=_place(trainer, pl_module),
-            bar_format=FORMAT,
             disable=not self.enabled,
             dynamic_ncols=True,
             file=sys.stdout,
@@ -76,6 +84,8 @@ class ProgressLine(_Switched):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         if self.bar is not None:
             if self.bar.n % EVERY == 0:
+                if BOUND in trainer.callback_metrics:
+                    self.bounds.append(float(trainer.callback_metrics[BOUND]))
                 self._show(trainer)
             self.bar.update()
 
@@ -96,8 +106,9 @@ class ProgressLine(_Switched):
 
     def _show(self, trainer: pl.Trainer) -> None:
         assert self.bar is not None
-        names = {"train/bound": "bound", **{name: short for name, short in SHOWN.items() if short in ("AU", "MI")}}
-        self.bar.set_postfix_str(_measures(trainer, names, " "), refresh=False)
+        bound = {"bound": fmean(self.bounds)} if self.bounds else {}
+        values = bound | _measures(trainer, {name: short for name, short in SHOWN.items() if short in ("AU", "MI")})
+        self.bar.numbers = (_told(values, " "), _told(values, " ", brief=True))
 
     def _close(self) -> None:
         if self.bar is not None:
@@ -119,7 +130,7 @@ class ProgressLog(_Switched):
         if trainer.sanity_checking or not self.enabled:
             return
         seconds = time.perf_counter() - self.start
-        print(f"{_place(trainer, pl_module)}  {_measures(trainer, SHOWN, '  ')}  {seconds:.0f} s", flush=True)
+        print(f"{_place(trainer, pl_module)}  {_told(_measures(trainer, SHOWN), '  ')}  {seconds:.0f} s", flush=True)
 
 
 def _total_batches(trainer: pl.Trainer) -> float | None:
@@ -138,18 +149,21 @@ def _place(trainer: pl.Trainer, module: pl.LightningModule) -> str:
     return epoch if seed is None else f"seed {seed}  {epoch}"
 
 
-def _measures(trainer: pl.Trainer, names: dict[str, str], separator: str) -> str:
+def _measures(trainer: pl.Trainer, names: dict[str, str]) -> dict[str, float]:
     """Those of the logged metrics that are there, by short name."""
-    values = {
+    return {
         short: float(trainer.callback_metrics[name])
         for name, short in names.items()
         if name in trainer.callback_metrics
     }
-    return separator.join(f"{short} {_said(short, value)}" for short, value in values.items())
 
 
-def _said(short: str, value: float) -> str:
-    """A divergence that its estimate puts below 0 is 0 as far as that can tell."""
+def _told(values: dict[str, float], separator: str, brief: bool = False) -> str:
+    return separator.join(f"{short} {_said(short, value, brief)}" for short, value in values.items())
+
+
+def _said(short: str, value: float, brief: bool = False) -> str:
+    """A divergence that its estimate puts below 0 is 0 as far as that can tell; ``brief``: in fewer words."""
     if short in ("MI", "KL") and value < 0:
-        return "0.000 (consistent with 0)"
+        return "0.000" if brief else "0.000 (consistent with 0)"
     return f"{value:.{2 if short == 'AU' else 3}f}"

@@ -2,13 +2,20 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from itertools import zip_longest
 
 import numpy as np
+from matplotlib import RcParams, rc_context, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from lid_vae.appearance import STYLE
+
 __all__ = [
+    "MarkedPair",
     "colours",
     "draw_bars",
     "draw_clouds",
@@ -16,9 +23,12 @@ __all__ = [
     "draw_heat_map",
     "draw_images",
     "draw_marks",
+    "draw_sentences",
     "pdf",
     "png",
     "render",
+    "styled",
+    "svg",
 ]
 
 # Paul Tol's "muted" scheme (SRON/EPS/TN/09-002, 2021) and black: told apart with any common colour blindness.
@@ -35,6 +45,11 @@ PALETTE = (
     "#000000",
 )
 PLAIN, PALE = "#332288", "0.8"
+AGREES = "#117733"
+LETTER = 0.602 * 8
+"""Points of one of DejaVu Sans Mono, of eight points."""
+MarkedPair = tuple[str, Sequence[tuple[str, bool]]]
+"""A sentence, and the words of another, each with whether it agrees with the first."""
 NAMED = 12
 OUTLINE = withStroke(linewidth=2.5, foreground="white")
 
@@ -115,6 +130,36 @@ def draw_bars(axis: Axes, heights: np.ndarray, inks: str | Sequence[str], line: 
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def draw_sentences(axis: Axes, sentences: Sequence[MarkedPair], width: float) -> None:
+    """``sentences`` on ``axis``, each with the words of another below, in colour and underlined where they agree.
+
+    ``width`` is that of the axis, in inches: longer lines are cut.
+    """
+    columns = int(width * 72 / LETTER) - 4
+
+    def write(place: int, line: int, word: str, ink: str) -> None:
+        # Each word by itself, so that it stands below its like; a dollar in it is no mathematics.
+        axis.text(place, line, word, family="monospace", fontsize=8, va="baseline", color=ink, parse_math=False)
+
+    axis.set(xlim=(0, columns), ylim=(3 * len(sentences), -1))
+    axis.set_axis_off()
+    said = "data, and below each its reconstruction (greedy); underlined: as in the data"
+    axis.set_title(said, fontsize=10, loc="left")
+    for number, (sentence, words) in enumerate(sentences):
+        place, line = 0, 3 * number
+        for above, below in zip_longest(sentence.split(), words or [("(no word)", False)]):
+            word, agrees = below or ("", False)
+            room = max(len(above or ""), len(word))
+            if place + room > columns - 3:
+                write(place, line, "...", "black")
+                break
+            write(place, line, above or "", "0.35")
+            write(place, line + 1, word, AGREES if agrees else "black")
+            if agrees:
+                axis.plot([place, place + len(word)], [line + 1.2] * 2, color=AGREES, linewidth=0.8)
+            place += room + 1
+
+
 def draw_heat_map(axis: Axes, table: np.ndarray) -> None:
     """The ``table`` of shares in [0, 1] on ``axis``, darker for more; written out where there is room."""
     axis.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -136,25 +181,47 @@ def render(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def png(figure: Figure) -> bytes:
-    """The ``figure`` as a PNG file. ``savefig`` draws everything twice where a layout is to be found."""
+def styled() -> AbstractContextManager[None]:
+    """The style of every picture, within it: of what is made there, and of files that are written there."""
+    return rc_context(_style())
+
+
+@cache
+def _style() -> RcParams:
+    return rc_params_from_file(STYLE, use_default_template=False)
+
+
+def png(figure: Figure, dots: float | None = None) -> bytes:
+    """The ``figure`` as a PNG file, of so many ``dots`` to an inch; None: as many as it says itself.
+
+    ``savefig`` draws everything twice where a layout is to be found.
+    """
     from PIL import Image
 
+    own = figure.dpi
     file = io.BytesIO()
-    Image.fromarray(render(figure)).save(file, format="png", dpi=(figure.dpi, figure.dpi))
+    figure.set_dpi(dots or own)
+    try:
+        Image.fromarray(render(figure)).save(file, format="png", dpi=(figure.dpi, figure.dpi))
+    finally:
+        figure.set_dpi(own)
     return file.getvalue()
 
 
 def pdf(figure: Figure) -> bytes:
-    """The ``figure`` as a PDF file, the same for the same figure.
+    """The ``figure`` as a PDF file, its fonts whole TrueType ones, the same for the same figure."""
+    return _saved(figure, "pdf", {"CreationDate": None})
 
-    Its fonts are whole TrueType ones, as publishers ask; matplotlib's Type 3 is refused by some.
-    """
-    from matplotlib import rc_context
 
+def svg(figure: Figure) -> bytes:
+    """The ``figure`` as an SVG file, its text as text, the same for the same figure."""
+    return _saved(figure, "svg", {"Date": None})
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     file = io.BytesIO()
-    with rc_context({"pdf.fonttype": 42}):
-        figure.savefig(file, format="pdf", metadata={"CreationDate": None})
+    with styled():
+        figure.savefig(file, format=kind, metadata=metadata)
     return file.getvalue()
 
 

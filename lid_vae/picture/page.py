@@ -1,11 +1,12 @@
 """The picture of a trained model: all its panels on one page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from lid_vae.data.base import DataModule
-from lid_vae.picture.drawing import png
+from lid_vae.picture.drawing import MarkedPair, draw_sentences, png, styled
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import PictureData, take_picture_data
 from lid_vae.system.files import write_atomic
@@ -19,25 +20,45 @@ SENTENCES = 500
 SIDE = 4.2
 ROW = 4.0
 DOTS = 110
+LINE = 0.17
+"""Inches of a line of text."""
 
 
-def draw_run(module: VAEModule, data: DataModule, path: Path) -> Path:
-    """Writes the picture of ``module`` on the test split of ``data`` to ``path``, as PNG, and returns that."""
+def draw_run(
+    module: VAEModule, data: DataModule, path: Path, note: str = "", sentences: Sequence[MarkedPair] = ()
+) -> Path:
+    """Writes the picture of ``module`` on the test split of ``data`` to ``path``, as PNG, and returns that.
+
+    ``note`` and ``sentences`` are those of ``draw_page``.
+    """
     examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
-    write_atomic(path, png(draw_page(take_picture_data(module, data, "test", examples))))
+    write_atomic(path, png(draw_page(take_picture_data(module, data, "test", examples), note, sentences)))
     return path
 
 
-def draw_page(pictured: PictureData) -> Figure:
-    """The panels of ``pictured`` side by side, at most four sides wide."""
+def draw_page(pictured: PictureData, note: str = "", sentences: Sequence[MarkedPair] = ()) -> Figure:
+    """The panels of ``pictured`` side by side, at most four sides wide.
+
+    ``note`` stands behind the title. Below are ``sentences``, each with what the model makes of it, if there are any.
+    """
+    with styled():
+        return _draw_page(pictured, note, sentences)
+
+
+def _draw_page(pictured: PictureData, note: str, sentences: Sequence[MarkedPair]) -> Figure:
     shown = list(panels(pictured).values())
     total = sum(panel.width for panel in shown)
     images = pictured.vectors is not None and pictured.vectors.image_shape is not None
     rows = 1 if total <= ROW and not images else 2
     columns = -(-int(total) // rows)
-    figure = Figure(figsize=(SIDE * columns, SIDE * rows + 0.3), dpi=DOTS, layout="constrained")
-    figure.suptitle(pictured.title, fontsize=11)
-    places = figure.add_gridspec(rows, columns)
+    strip = LINE * (3 * len(sentences) + 1) if sentences else 0.0
+    size = (SIDE * columns, SIDE * rows + 0.3 + strip)
+    figure = Figure(figsize=size, dpi=DOTS, layout="constrained")
+    figure.suptitle(f"{pictured.title}, {note}" if note else pictured.title, fontsize=11)
+    heights = [SIDE] * rows + ([strip] if sentences else [])
+    places = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    if sentences:
+        draw_sentences(figure.add_subfigure(places[rows, :]).subplots(), sentences, size[0])
     row, column = 0, 0
     for panel in shown:
         if column + panel.width > columns:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lid_vae.picture.drawing import pdf, png
+from lid_vae.picture.drawing import pdf, png, styled, svg
 from lid_vae.report.html.page import PICTURED, Drawn, page
 from lid_vae.report.numbers.analysis import analyse
 from lid_vae.report.numbers.curves import read_curves
@@ -56,11 +56,12 @@ def build(
     pictured: dict[str, bytes] = {}
     for item in items[:PICTURED]:
         curves = read_curves(item)
-        shown = figures(item, curves)
+        with styled():
+            shown = figures(item, curves)
         drawn.append(Drawn({name: png(figure) for name, figure in shown.items()}, curves))
         for name, figure in shown.items():
             stem = f"{name}-{item.table.experiment}-{item.table.data}-{item.table.samples}"
-            pictured |= {f"{stem}.png": drawn[-1].figures[name], f"{stem}.pdf": pdf(figure)}
+            pictured |= {f"{stem}.png": drawn[-1].figures[name], f"{stem}.svg": svg(figure), f"{stem}.pdf": pdf(figure)}
     files: dict[str, str | bytes] = {
         "report.md": f"# {title}\n\n" + (f"{notes}\n" if notes else "") + markdown(items, detail),
         "report.tex": latex(items, detail),

@@ -1,5 +1,7 @@
 """evaluate.py: a checkpoint measured again, and the sentences or pictures that are asked of it."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -14,6 +16,7 @@ from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.own_text import MeasuredText
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
+from lid_vae.log.beforehand import long_evaluation
 from lid_vae.machine_memory import check_room
 from lid_vae.noise import derive_seed
 from lid_vae.picture.answer import draw_answer
@@ -26,6 +29,7 @@ from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import expanded, write_atomic, write_json_atomic
 from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.lightning_defaults import prepare_lightning
+from lid_vae.system.phases import is_screen, phase
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import TextRequest, text_request
 from lid_vae.train.vae_module import VAEModule
@@ -42,7 +46,8 @@ class EvaluationPlan:
     ``ckpt`` is measured on ``split`` if ``measure``, its data found below ``data_root``, on the device that
     ``accelerator`` names. ``samples``: None for as many as the run itself used. ``measures`` are the recipes of further
     ones, by name. ``text``: a file measured in place of the run's own data, by ``rules`` for its lines where they
-    differ from the run's. ``request``: sentences that are wanted. ``trust`` names packages beside this one whose parts
+    differ from the run's. ``request``: sentences that are wanted; ``beside``: another checkpoint of which they are
+    wanted too. ``trust`` names packages beside this one whose parts
     the checkpoint may ask for. ``overrides`` are what the user gave, to find fault
     with.
     """
@@ -58,6 +63,7 @@ class EvaluationPlan:
     data_root: str
     accelerator: str
     trust: tuple[str, ...] = ()
+    beside: Path | None = None
     overrides: tuple[str, ...] = ()
 
     @property
@@ -94,6 +100,7 @@ def plan_evaluation(cfg: DictConfig, overrides: Sequence[str] = ()) -> Evaluatio
         data_root=cfg.paths.data,
         accelerator=cfg.accelerator,
         trust=_packages(cfg.trust),
+        beside=_beside(cfg),
         overrides=tuple(overrides),
     )
 
@@ -119,9 +126,11 @@ def evaluate(plan: EvaluationPlan) -> float | None:
     result = describe_run(labels_of(config), module.seed, loaded.description["config_hash"], module, data)
     result |= {"checkpoint": str(path), "steps": loaded.description["step"]}
     samples = config["samples"] if plan.samples is None else plan.samples
-    result |= evaluate_split(module, data, plan.split, samples, further, folder)
+    notice = long_evaluation(data, [plan.split], samples)
+    result |= evaluate_split(module, data, plan.split, samples, further, folder, notice)
     if isinstance(data, TextDataModule):
-        result["text"] = text_measures(module, data, plan.split)
+        with phase("decoding sentences"):
+            result["text"] = text_measures(module, data, plan.split)
     if plan.text is not None:
         result |= {"data": Path(plan.text).name, "train_size": None, "corpus": plan.text}
     key = (path.name, samples) if plan.text is None else (path.name, samples, plan.text, *_written(plan.rules))
@@ -145,12 +154,15 @@ def _request(cfg: DictConfig) -> TextRequest | None:
     """The sentences that ``cfg`` asks for, its options checked."""
     if cfg.sample is not None:
         check_whole("sample", cfg.sample, 1)
+    if cfg.reconstruct is not None:
+        check_whole("reconstruct", cfg.reconstruct, 1)
     check_whole("beam.width", cfg.beam.width, 1)
     request = text_request(
         cfg.sample,
         cfg.interpolate,
         cfg.interpolate_file,
         cfg.decode,
+        cfg.reconstruct,
         width=cfg.beam.width,
         length_penalty=cfg.beam.length_penalty,
         p=cfg.nucleus.p,
@@ -158,9 +170,21 @@ def _request(cfg: DictConfig) -> TextRequest | None:
     )
     if request is None and not cfg.measure:
         raise UserError(
-            "measure=false leaves nothing to do. Ask for sentences with sample=20 or interpolate=, or leave it out."
+            "measure=false leaves nothing to do. Ask for sentences with sample=20, reconstruct=10 or interpolate=, "
+            "or leave it out."
         )
     return request
+
+
+def _beside(cfg: DictConfig) -> Path | None:
+    if cfg.beside is None:
+        return None
+    if cfg.sample is None and cfg.reconstruct is None and cfg.interpolate is None and cfg.interpolate_file is None:
+        raise UserError(
+            f"beside={cfg.beside} is about sentences, and none are asked for. Say which: reconstruct=10, sample=20 or "
+            "interpolate=."
+        )
+    return Path(cfg.beside)
 
 
 def _line_rules(cfg: DictConfig) -> dict[str, Any]:
@@ -184,15 +208,33 @@ def _answer(plan: EvaluationPlan, module: VAEModule, data: DataModule, folder: P
     assert request is not None
     count = request.sample or 0
     check_room(f"sample={count}", 4 * count * prod(data.shape), "Use a smaller sample.")
-    name = f"{plan.ckpt.stem}-{request.digest()}"
+    name = f"{plan.ckpt.stem}-{request.digest(*([] if plan.beside is None else [str(plan.beside)]))}"
     if isinstance(data, TextDataModule):
-        page = request.answer(module.eval(), data).page()
+        modules = [module, *([] if plan.beside is None else [_other_model(plan.beside, plan, data)])]
+        texts = request.answer([one.eval() for one in modules], data, plan.split)
         path = folder / f"texts-{name}.txt"
-        write_atomic(path, page)
-        print(f"{page}\ntexts       {path}", flush=True)
+        write_atomic(path, texts.page())
+        colour = is_screen(sys.stdout) and not os.environ.get("NO_COLOR")
+        print(f"{texts.page(colour)}\ntexts       {path}", flush=True)
+    elif request.reconstruct or plan.beside is not None:
+        raise UserError(
+            f"reconstruct= and beside= are of models of text, and {plan.ckpt} is one of vectors: its reconstructions "
+            "are in the picture latents.png beside its result. Leave them out."
+        )
     else:
         path = draw_answer(module.eval(), data, plan.split, request.sample, request.chains, folder / f"drawn-{name}")
         print(f"drawn       {path}", flush=True)
+
+
+def _other_model(path: Path, plan: EvaluationPlan, data: TextDataModule) -> VAEModule:
+    """That of the checkpoint ``path``, on the device. Raises ``UserError`` where it knows other words than ``data``."""
+    module, _, description = load_model(path, plan.trust)
+    if list(description.get("vocabulary") or ()) != list(data.vocabulary):
+        raise UserError(
+            f"beside={path} knows other words than ckpt={plan.ckpt}, so that no sentence is the same to both. Name a "
+            "checkpoint of a run on the same data."
+        )
+    return module.to(_device(plan.accelerator))
 
 
 class Loaded(NamedTuple):

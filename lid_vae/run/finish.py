@@ -10,16 +10,17 @@ import torch
 
 from lid_vae.data.base import DataModule, Part
 from lid_vae.data.text.text_data_module import TextDataModule
+from lid_vae.log.beforehand import long_evaluation
 from lid_vae.log.loggers import finish_loggers
 from lid_vae.log.offline import sync_command
 from lid_vae.measure import Measure
 from lid_vae.run.build import build_measures
 from lid_vae.run.plan import MemberPlan, RunPlan
-from lid_vae.run.record import apart, describe_run, evaluate_split, split_evaluator, summary
-from lid_vae.shown import numbers_of
+from lid_vae.run.record import apart, describe_run, evaluate_split, split_evaluator, summary, watched_batches
+from lid_vae.shown import CORE, numbers_of
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
-from lid_vae.system.phases import phase, watched
+from lid_vae.system.phases import phase
 from lid_vae.text.measures import text_measures
 from lid_vae.text.texts import Texts, take_texts
 from lid_vae.train.hooks.stopwatch import Elapsed
@@ -36,6 +37,8 @@ Measures = dict[str, Any] | Exception
 """What ``evaluate_split`` returns, or why it could not."""
 
 PARTS: tuple[Part, ...] = ("test", "valid")
+SENTENCES = 5
+"""Reconstructions in the picture of a model of text."""
 
 
 def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Iterator[tuple[int, Measures]]:
@@ -54,10 +57,12 @@ def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Itera
         errors = {place: _restore(plan.members[place].best, members[place].module) for place in group}
         whole = [place for place in group if errors[place] is None]
         modules = [members[place].module for place in whole]
-        found: dict[Part, dict[int, Measures]] = {
-            split: dict(zip(whole, evaluate_together(modules, data, split, plan.samples, further), strict=True))
-            for split in PARTS
-        }
+        rounds = -(-len(left) // size)
+        said = long_evaluation(data, PARTS, plan.samples, rounds, "test_size" in plan.data) if start == 0 else None
+        found: dict[Part, dict[int, Measures]] = {}
+        for split in PARTS:
+            measures = evaluate_together(modules, data, split, plan.samples, further, said)
+            found[split], said = dict(zip(whole, measures, strict=True)), None
         for place in group:
             test, valid = (errors[place] or found[split][place] for split in PARTS)
             failed = next((part for part in (test, valid) if isinstance(part, Exception)), None)
@@ -100,10 +105,12 @@ def evaluate_together(
     split: Part,
     samples: int,
     further: Mapping[str, Measure] | None = None,
+    notice: Callable[[float], str | None] | None = None,
 ) -> list[Measures]:
     """``evaluate_split`` of each of ``modules``, in their order; an error of one is its own.
 
-    The ``split`` of ``data``, S = ``samples`` and ``further`` measures are the same for all.
+    The ``split`` of ``data``, S = ``samples`` and ``further`` measures are the same for all; ``notice`` is that of
+    ``watched``, for the first of them.
     """
     errors: dict[int, Exception] = {}
 
@@ -115,13 +122,16 @@ def evaluate_together(
             return {}
 
     if len(modules) == 1 or not _alike(modules):
-        jobs = [partial(evaluate_split, module, data, split, samples, further) for module in modules]
+        notices = [notice, *[None] * len(modules)]
+        jobs = [
+            partial(evaluate_split, module, data, split, samples, further, None, own)
+            for module, own in zip(modules, notices, strict=False)
+        ]
         measures = [attempt(place, job) for place, job in enumerate(jobs)]
     else:
         evaluators = [split_evaluator(module, data, samples, further=further) for module in modules]
         SeedMeasures(Stack(modules), dict(enumerate(evaluators)))
-        batches = len(data.evaluation_loader(split))
-        for batch in watched(data.batches(split), f"evaluating the {split} split", batches):
+        for batch in watched_batches(data, split, notice=notice):
             for place, evaluator in enumerate(evaluators):
                 attempt(place, partial(evaluator.update, batch.x, batch.y))
         measures = [{"split": split, **attempt(place, evaluator.compute)} for place, evaluator in enumerate(evaluators)]
@@ -146,19 +156,23 @@ def _record(
     result |= {"seconds_per_step": elapsed.seconds_per_step(), "devices": devices, **measures}
     texts = None
     if isinstance(data, TextDataModule):
-        result["text"] = text_measures(module, data, "test")
-        texts = take_texts(module, data, "test")
+        with phase("decoding sentences"):
+            result["text"] = text_measures(module, data, "test")
+            texts = take_texts(module, data, "test")
         write_atomic(own.texts, texts.page())
-    picture = _draw(own.folder, module, data)
+    picture = _draw(own.folder, module, data, result, texts)
     write_json_atomic(own.result, result)
     return result, picture, texts
 
 
-def _draw(folder: Path, module: VAEModule, data: DataModule) -> Path:
+def _draw(folder: Path, module: VAEModule, data: DataModule, result: Mapping[str, Any], texts: Texts | None) -> Path:
     from lid_vae.picture.page import draw_run  # matplotlib takes a second to import
 
+    kl = next(number for number in CORE if number.key == "kl")
+    value = kl.read(result)
+    note = "" if value is None else f"{kl.title} {max(value, 0.0):.{kl.digits}f} {kl.unit}"
     with phase("drawing"):
-        return draw_run(module, data, folder / "latents.png")
+        return draw_run(module, data, folder / "latents.png", note, [] if texts is None else texts.marked(SENTENCES))
 
 
 def _restore(best: Path, module: VAEModule) -> Exception | None:

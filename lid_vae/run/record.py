@@ -1,7 +1,7 @@
 """What a result says of its run, and the measures of a split."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from lid_vae import __version__
 from lid_vae.data.array.array_data_module import ArrayDataModule
 from lid_vae.data.base import DataModule, Part
+from lid_vae.data.split import Batch
 from lid_vae.map.base import InjectiveMap
 from lid_vae.measure import DrawMeasure, Evaluator, Measure, SplitMeasure, Subject
 from lid_vae.run.plan import select
@@ -19,7 +20,7 @@ from lid_vae.system.phases import watched
 from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["apart", "describe_run", "evaluate_split", "split_evaluator", "summary"]
+__all__ = ["apart", "describe_run", "evaluate_split", "split_evaluator", "summary", "watched_batches"]
 
 
 def describe_run(
@@ -56,19 +57,33 @@ def evaluate_split(
     samples: int,
     further: Mapping[str, Measure] | None = None,
     folder: Path | None = None,
+    notice: Callable[[float], str | None] | None = None,
 ) -> dict[str, Any]:
     """All measures of ``module`` on a ``split`` of ``data``, with S = ``samples``.
 
     They are the same for the end of training and for ``evaluate.py``. ``further`` are those of ``conf/measures``, by
-    name; ``folder`` is where one that takes long keeps what it has done. Of several processes each takes its share of
-    the batches, and all have the result.
+    name; ``folder`` is where one that takes long keeps what it has done, and ``notice`` that of ``watched``. Of several
+    processes each takes its share of the batches, and all have the result.
     """
-    batches = len(data.evaluation_loader(split))
-    place = sharing(batches)
+    place = sharing(len(data.evaluation_loader(split)))
     evaluator = split_evaluator(module, data, samples, place, further)
-    for batch in watched(place.take(data.batches(split)), f"evaluating the {split} split", batches):
+    for batch in watched_batches(data, split, place, notice):
         evaluator.update(batch.x, batch.y)
     return {"split": split, **evaluator.compute(), **apart(module, data, split, samples, further, folder)}
+
+
+def watched_batches(
+    data: DataModule,
+    split: Part,
+    place: ProcessPlace = ALONE,
+    notice: Callable[[float], str | None] | None = None,
+) -> Iterator[Batch]:
+    """Those of a ``split`` of ``data`` that fall to the process at ``place``, while a terminal shows how far it is.
+
+    ``notice`` is that of ``watched``.
+    """
+    sizes = list(place.take(data.evaluation_loader(split).sizes()))
+    return watched(place.take(data.batches(split)), f"evaluating the {split} split", len(sizes), sizes, notice)
 
 
 def apart(

@@ -1,25 +1,28 @@
 """What a program is doing, said on one line of the terminal that goes away: which phase, how far, how long still."""
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
-__all__ = ["phase", "watched"]
+__all__ = ["is_screen", "phase", "spoken", "watched"]
 
 T = TypeVar("T")
 QUIET = 30.0
 """Seconds between two lines where standard error is no terminal."""
 BETWEEN = 0.2
 """Seconds between two changes of the line on a terminal."""
+SURE = 3.0
+"""Seconds from which what has been done says how long the rest will take."""
 CLEARED = "\r\x1b[2K"
 
 
 @contextmanager
 def phase(words: str) -> Iterator[None]:
     """Within it a terminal shows ``words``, such as "drawing"; elsewhere nothing is said."""
-    shown = sys.stderr.isatty()
+    shown = is_screen(sys.stderr)
     if shown:
         print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
     try:
@@ -29,30 +32,62 @@ def phase(words: str) -> Iterator[None]:
             print(CLEARED, end="", file=sys.stderr, flush=True)
 
 
-def watched(things: Iterable[T], words: str, count: int) -> Iterator[T]:
+def watched(
+    things: Iterable[T],
+    words: str,
+    count: int,
+    sizes: Sequence[float] | None = None,
+    notice: Callable[[float], str | None] | None = None,
+) -> Iterator[T]:
     """``things``, while a terminal shows ``words``, how many of the ``count`` are done, and how long the rest may take.
 
-    Where standard error is no terminal a line says so every half minute.
+    Where standard error is no terminal a line says so every half minute. ``sizes`` are what each of them is to take, in
+    any unit; None: all alike. ``notice``, of the seconds that all of them may take, is asked once, as soon as these can
+    be told; what it answers stands above the line, on standard output.
     """
-    shown = sys.stderr.isatty()
+    shown = is_screen(sys.stderr)
     begun = told = time.monotonic()
-    done = 0
+    shares = list(sizes) if sizes is not None else [1.0] * count
+    whole, past, done = sum(shares), 0.0, 0
     try:
         if shown:
             print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
         for thing in things:
             yield thing
+            past += shares[done] if done < len(shares) else 0.0
             done += 1
             now = time.monotonic()
-            if done < count and now - told > (BETWEEN if shown else QUIET):
+            if done >= count or past <= 0:
+                continue
+            if notice is not None and now - begun > SURE:
+                said, notice = notice((now - begun) * whole / past), None
+                if said:
+                    print(CLEARED if shown else "", end="", file=sys.stderr, flush=True)
+                    print(said, flush=True)
+            if now - told > (BETWEEN if shown else QUIET):
                 told = now
-                left = _seconds((now - begun) * (count - done) / done)
-                line = f"{words}: {100 * done // count} %, about {left} left"
+                left = spoken((now - begun) * (whole - past) / past)
+                line = f"{words}: {100 * past / whole:.0f} %, about {left} left"
                 print(f"{CLEARED}{line}" if shown else line, end="" if shown else "\n", file=sys.stderr, flush=True)
     finally:
         if shown:
             print(CLEARED, end="", file=sys.stderr, flush=True)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value < 100 else f"{value / 60:.0f} min"
+def is_screen(stream: TextIO) -> bool:
+    """Whether ``stream`` is a terminal on which a line can be renewed and coloured.
+
+    Several processes on one terminal say TERM=dumb.
+    """
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def spoken(seconds: float) -> str:
+    """``seconds`` as one says them: the whole seconds, minutes or hours.
+
+    >>> spoken(40), spoken(700), spoken(9000)
+    ('40 s', '12 min', '2.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

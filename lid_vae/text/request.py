@@ -1,21 +1,23 @@
 """Sentences that a user asks a model for: samples, and what lies between sentences of their own."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from lid_vae.data.base import Part
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.data.text.text_file import decode_text, read_text
 from lid_vae.errors import UserError
-from lid_vae.noise import derive_seed
+from lid_vae.noise import derive_seed, generator
 from lid_vae.shapes import Tensor
 from lid_vae.symbols import PADDING
 from lid_vae.system.files import expanded
 from lid_vae.text.decoding import DRAWN, decoder
-from lid_vae.text.texts import Section, Texts, decoded, interpolation, prior_diversity, sampled
+from lid_vae.text.texts import Section, Texts, decoded, interpolation, part_of, prior_diversity, sampled, sentences
 from lid_vae.train.display_name import display_name
 from lid_vae.train.posterior_mean import STEPS, between, posterior_mean
 from lid_vae.train.vae_module import VAEModule
@@ -33,24 +35,53 @@ class TextRequest:
     """Sentences that are wanted of a model.
 
     ``sample`` sentences from the prior; for each of ``chains`` what lies between each of its sentences and the next.
-    ``strategy`` and ``options`` are those of ``decoder``.
+    ``strategy`` and ``options`` are those of ``decoder``. ``reconstruct``: so many sentences of a split, each with what
+    it is reconstructed to.
     """
 
     sample: int
     chains: list[list[str]]
     strategy: str
     options: dict[str, Any]
+    reconstruct: int = 0
 
-    def digest(self) -> str:
-        """Eight letters that tell requests apart."""
-        text = repr((self.sample, self.chains, self.strategy, sorted(self.options.items())))
-        return f"{derive_seed(text) & 0xFFFFFFFF:08x}"
+    def digest(self, *more: object) -> str:
+        """Eight letters that tell requests apart, and what ``more`` an answer depends on."""
+        asked = (self.sample, self.chains, self.strategy, sorted(self.options.items()))
+        more = (*([self.reconstruct] if self.reconstruct else []), *more)
+        return f"{derive_seed(repr((*asked, *more))) & 0xFFFFFFFF:08x}"
 
-    def answer(self, module: VAEModule, data: TextDataModule) -> Texts:
-        """What the model in ``module`` says, in the words of ``data``.
+    def answer(self, modules: Sequence[VAEModule], data: TextDataModule, split: Part) -> Texts:
+        """What the models in ``modules`` say, in the words of ``data``; what is reconstructed is of its ``split``.
 
         Raises ``UserError`` for a word that the vocabulary lacks, and a sentence without words.
         """
+        names = _names(modules)
+        sections = [self._reconstructions(modules, names, data, split)] if self.reconstruct else []
+        verdicts = []
+        for module, name in zip(modules, names, strict=True):
+            of = f"{name}. " if len(modules) > 1 else ""
+            sections += [replace(section, title=of + section.title) for section in self._said(module, data)]
+            if self.sample:
+                verdicts.append(of + prior_diversity(module, data).verdict())
+        return Texts(f"{' and '.join(names)} on {data.name}", "\n".join(verdicts), sections)
+
+    def _reconstructions(
+        self, modules: Sequence[VAEModule], names: Sequence[str], data: TextDataModule, split: Part
+    ) -> Section:
+        part = part_of(data, split)
+        chosen = torch.randperm(len(part), generator=generator("texts", "rows"))[: self.reconstruct]
+        x, decode = part.batch(chosen).x, decoder(self.strategy, **self.options)
+        again = [decoded(module, data, posterior_mean(module, x), decode) for module in modules]
+        return Section(
+            f"Reconstructions: a sentence, and below it what its posterior mean decodes to ({self.strategy})",
+            [list(lines) for lines in zip(sentences(data, x), *again, strict=True)],
+            compared=True,
+            names=tuple(names) if len(names) > 1 else (),
+        )
+
+    def _said(self, module: VAEModule, data: TextDataModule) -> list[Section]:
+        """Samples of one model, and what lies between sentences."""
         encoded = [[data.encode(sentence) for sentence in chain] for chain in self.chains]
         decode = decoder(self.strategy, **self.options)
         sections = []
@@ -69,18 +100,22 @@ class TextRequest:
             found = iter(decoded(module, data, torch.cat(lines), decode))
             passages = [interpolation(*pair, islice(found, STEPS)) for pair in ends]
             sections.append(Section(f"Interpolations: between posterior means, on a straight line {said}", passages))
-        title = f"{display_name(module)} on {data.name}"
-        return Texts(title, prior_diversity(module, data).verdict() if self.sample else "", sections)
+        return sections
 
 
 def text_request(
-    sample: int | None, interpolate: str | None, interpolate_file: str | None, strategy: str, **options: Any
+    sample: int | None,
+    interpolate: str | None,
+    interpolate_file: str | None,
+    strategy: str,
+    reconstruct: int | None = None,
+    **options: Any,
 ) -> TextRequest | None:
     """What the options ask for; None for nothing.
 
-    ``sample`` is how many draws of the prior to decode, by ``strategy``. ``interpolate`` is two sentences or more with
-    ``|`` between, ``interpolate_file`` a file of such lines, and of empty ones between them; ``options`` are those of
-    ``decoder``. Raises ``UserError`` for what is not so.
+    ``sample`` is how many draws of the prior to decode, by ``strategy``, and ``reconstruct`` how many sentences.
+    ``interpolate`` is two sentences or more with ``|`` between, ``interpolate_file`` a file of such lines, and of empty
+    ones between them; ``options`` are those of ``decoder``. Raises ``UserError`` for what is not so.
     """
     decoder(strategy, **options)
     chains = []
@@ -93,7 +128,15 @@ def text_request(
         if not asked:
             raise UserError(f"{path} holds no lines. {HOW_TO_ASK}")
         chains += asked
-    return TextRequest(sample or 0, chains, strategy, options) if sample or chains else None
+    if not (sample or chains or reconstruct):
+        return None
+    return TextRequest(sample or 0, chains, strategy, options, reconstruct or 0)
+
+
+def _names(modules: Sequence[VAEModule]) -> list[str]:
+    """Those of the models; of two that are called alike, with numbers."""
+    names = [display_name(module) for module in modules]
+    return names if len(set(names)) == len(names) else [f"{name} {k}" for k, name in enumerate(names, start=1)]
 
 
 def _chain(text: str, place: str) -> list[str]:

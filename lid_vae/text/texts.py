@@ -15,6 +15,7 @@ from lid_vae.likelihood.autoregressive import AutoregressiveLikelihood
 from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
 from lid_vae.text.decoding import Decode, decoder
+from lid_vae.text.marking import Marked, coloured, folded, marked
 from lid_vae.train.display_name import display_name
 from lid_vae.train.posterior_mean import between, posterior_mean
 from lid_vae.train.vae_module import VAEModule
@@ -41,10 +42,44 @@ SAMPLES, RECONSTRUCTIONS, PAIRS = 10, 10, 3
 
 @dataclass(frozen=True)
 class Section:
-    """``passages`` under a ``title``, each of lines that belong together."""
+    """``passages`` under a ``title``, each of lines that belong together.
+
+    ``compared``: the first line of each is a sentence, and each further one what a model makes of it; these are called
+    by ``names``, where there are several models.
+    """
 
     title: str
     passages: list[list[str]]
+    compared: bool = False
+    names: tuple[str, ...] = ()
+
+    def marked(self) -> list[list[Marked]]:
+        """Of passages that are compared, each further line with what agrees with the first."""
+        return [[marked(line, first) for line in rest] for first, *rest in self.passages] if self.compared else []
+
+    def lines(self, colour: bool = False) -> list[str]:
+        """For people: repeated sentences once; with ``colour``, what agrees stands out on a terminal."""
+        if self.compared:
+            return self._compared(colour)
+        if all(len(passage) == 1 for passage in self.passages):
+            ordered = sorted((line for (line,) in self.passages), key=[line for (line,) in self.passages].index)
+            return folded([_said(line) for line in ordered])
+        found = []
+        for number, passage in enumerate(self.passages):
+            found += ([""] if number else []) + folded([_said(line) for line in passage])
+        return found
+
+    def _compared(self, colour: bool) -> list[str]:
+        names = ["", *(f"{name}: " for name in self.names)]
+        width = max(map(len, names))
+        found = []
+        for number, (passage, marks) in enumerate(zip(self.passages, self.marked(), strict=True)):
+            said = [_said(line) for line in (coloured(passage[0], marks) if colour else passage)]
+            heads = names if self.names else [""] * len(said)
+            found += ([""] if number else []) + [
+                f"{head:<{width}}{line}" for head, line in zip(heads, said, strict=True)
+            ]
+        return found
 
 
 @dataclass(frozen=True)
@@ -90,16 +125,21 @@ class Texts:
     verdict: str
     sections: list[Section]
 
-    def page(self) -> str:
-        """As plain text; a sentence without words is shown as such."""
+    def page(self, colour: bool = False) -> str:
+        """As text, plain or with ``colour`` for a terminal; a sentence without words is shown as such."""
         lines = [self.title, "", self.verdict] if self.verdict else [self.title]
         for section in self.sections:
-            lines += ["", section.title]
-            for number, passage in enumerate(section.passages):
-                if number and len(passage) > 1:
-                    lines.append("")
-                lines += [f"  {line if line.strip() else line + '(no word)'}" for line in passage]
+            lines += ["", section.title, *(f"  {line}" if line else "" for line in section.lines(colour))]
         return "\n".join(lines) + "\n"
+
+    def marked(self, count: int) -> list[tuple[str, Marked]]:
+        """Up to ``count`` sentences with what the model makes of them, where one model's are compared."""
+        return [
+            (passage[0], marks[0])
+            for section in self.sections
+            if section.compared and not section.names
+            for passage, marks in zip(section.passages, section.marked(), strict=True)
+        ][:count]
 
     def rows(self) -> list[list[str]]:
         """[section, passage] of every passage, for a table."""
@@ -124,20 +164,25 @@ def take_texts(module: VAEModule, data: TextDataModule, split: Part) -> Texts:
     said = iter(decoded(module, data, torch.cat(parts), decoder("greedy")))
     from_prior, again, *paths = (list(islice(said, len(part))) for part in parts)
     drawn = sampled(module, data, SAMPLES, decoder("ancestral"))
-    sections = {
-        "Samples: z from the prior, each word drawn": [[line] for line in drawn],
-        "Samples: z from the prior, each word the likeliest (greedy)": [[line] for line in from_prior[:SAMPLES]],
-        "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)": [
-            list(pair) for pair in zip(original, again, strict=False)
-        ],
-        "Interpolations: two sentences, and what lies between their posterior means (greedy)": [
-            interpolation(original[k], original[k + 1], path) for k, path in zip(starts, paths, strict=True)
-        ],
-    }
+    sections = [
+        Section("Samples: z from the prior, each word drawn", [[line] for line in drawn]),
+        Section(
+            "Samples: z from the prior, each word the likeliest (greedy)", [[line] for line in from_prior[:SAMPLES]]
+        ),
+        Section(
+            "Reconstructions: a sentence, and below it what its posterior mean decodes to (greedy)",
+            [list(pair) for pair in zip(original, again, strict=False)],
+            compared=True,
+        ),
+        Section(
+            "Interpolations: two sentences, and what lies between their posterior means (greedy)",
+            [interpolation(original[k], original[k + 1], path) for k, path in zip(starts, paths, strict=True)],
+        ),
+    ]
     return Texts(
         f"{display_name(module)} on {data.name}, step {module.step} ({split})",
         _diversity(module, from_prior).verdict(),
-        [Section(*section) for section in sections.items()],
+        sections,
     )
 
 
@@ -186,6 +231,11 @@ def likelihood_of(module: VAEModule) -> AutoregressiveLikelihood:
             "reconstructions are in the picture latents.png beside its result."
         )
     return likelihood
+
+
+def _said(line: str) -> str:
+    """A sentence without words is shown as such."""
+    return line if line.strip() else line + "(no word)"
 
 
 def _diversity(module: VAEModule, said: list[str]) -> Diversity:

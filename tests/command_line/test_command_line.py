@@ -3,6 +3,7 @@
 import errno
 import logging
 import pickle
+import re
 import subprocess
 import sys
 import types
@@ -17,6 +18,7 @@ from omegaconf import OmegaConf
 
 from lid_vae.command_line import main, rewrite
 from lid_vae.command_line.arguments import in_todays_words
+from lid_vae.command_line.help import laid_out, lay_out
 from lid_vae.command_line.mistake import find_odd_value
 from lid_vae.command_line.program import Job
 from lid_vae.errors import UserError
@@ -410,7 +412,9 @@ def test_interruption(run):
 
     status, seen, _, err = run("-m", "seed=0-4", body=body)
     assert (status, len(seen)) == (130, 1)
-    assert err.strip().splitlines()[-1] == "train.py: interrupted."
+    assert err.strip().splitlines()[-1] == (
+        "train.py: interrupted; the same command goes on from the last checkpoints."
+    )
 
 
 def test_an_unwritable_folder_is_named(run):
@@ -452,11 +456,79 @@ finally:
     assert done.returncode == 0, done.stderr
     assert "heavy: []" in done.stdout
     assert "plugin: True" in done.stdout
-    assert "model: gmvae, lidgmvae" in done.stdout
-    assert "\n  seed=1\n" in done.stdout
+    assert re.search(r"\n  model +gmvae, lidgmvae\n", done.stdout)
+    assert re.search(r"\n  model=gmvae +\w", done.stdout), "with the choice that was made"
+    assert re.search(r"\n  seed=1 +\w", done.stdout)
     assert "data.train_size=null" in done.stdout
     assert "force=false" in done.stdout
     assert "-m seed=0-9" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train.py",),
+        ("evaluate.py",),
+        ("-m", "lid_vae.report"),
+        ("-m", "lid_vae.sweep"),
+        ("-c", "from lid_vae.console import main; main()"),
+    ],
+)
+def test_help_keeps_within_eighty_columns_and_is_plain_where_it_is_piped(words):
+    done = subprocess.run([sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+    options = [line for line in lines if re.match(r"  [\w./]+=", line)]
+    assert all(re.search(r"\S  +\S", line) or len(line) > 30 for line in options), "each says what it is"
+
+
+SCREEN = """\
+What it is.
+
+  program option=1
+      an example
+
+OPTIONS
+option=1 :: what it means
+another_one=/a/path/that/is/long/enough/to/stand/alone :: where
+
+CHOICES (group=choice)
+
+figure: elsewhere
+model: gmvae, lidgmvae
+"""
+
+
+def test_help_on_a_terminal_is_in_panels(monkeypatch, capsys):
+    plain = lay_out(SCREEN, 60)
+    assert plain.splitlines() == [
+        "What it is.",
+        "",
+        "  program option=1",
+        "      an example",
+        "",
+        "OPTIONS",
+        "  option=1  what it means",
+        "  another_one=/a/path/that/is/long/enough/to/stand/alone",
+        "            where",
+        "",
+        "CHOICES (group=choice)",
+        "  model  gmvae, lidgmvae",
+    ]
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with laid_out(["--help"]):
+        print(SCREEN)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, shown)) == 60
+    assert [line[:12] for line in shown if line.startswith("╭")] == ["╭─ Options ─", "╭─ Choices ("]
+    assert "│ option=1  what it means" in "\n".join(shown)
+    with laid_out([]):
+        print(SCREEN)
+    assert capsys.readouterr().out == SCREEN + "\n"
 
 
 def test_the_plugin_is_registered_once():

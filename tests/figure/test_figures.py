@@ -6,6 +6,7 @@ from math import isnan
 
 import pytest
 import torch
+from PIL import Image
 
 from lid_vae.classical import sampling
 from lid_vae.classical.ppca import fit
@@ -83,7 +84,7 @@ def test_the_large_sample_law_of_two_idle_features():
 
 @pytest.mark.parametrize("clusters", [SINGLE, OVERLAPPING, SEPARATED], ids=["single", "overlapping", "separated"])
 def test_figure_4s_quadrature_is_its_reference(clusters):
-    panels = make_panels("case", clusters, 300, Nuts(chains=0), seed=0)
+    panels = list(make_panels("case", clusters, 300, Nuts(chains=0), seed=0))
     assert [panel.parameters for panel in panels] == [PAPER, FIT]
     for number in (n for panel in panels for n in panel.numbers()):
         if number.method == "quadrature":
@@ -145,12 +146,19 @@ def test_without_pyro_figure_4_says_so_before_it_works(monkeypatch, tmp_path):
         (["figure=theorem_1", "figure.mixture_samples=[20]", "figure.ppca_samples=20"], ["theorem-1"]),
     ],
 )
-def test_the_command_writes_pdf_png_and_csv(arguments, stems, tmp_path, capsys):
+def test_the_command_writes_pdf_svg_png_and_csv(arguments, stems, tmp_path, capsys):
     main([*arguments, "seed=3", f"output={tmp_path}"])
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png", "csv")}
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "svg", "png", "csv")}
     printed = capsys.readouterr().out
     assert all(str(tmp_path / name) in printed for name in names)
+    for stem in stems:
+        with Image.open(tmp_path / f"{stem}.png") as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+        assert b"/Type3" not in (tmp_path / f"{stem}.pdf").read_bytes()
+        drawn = (tmp_path / f"{stem}.svg").read_text()
+        assert "<text" in drawn
+        assert "<dc:date>" not in drawn
     with open(tmp_path / f"{stems[0]}.csv") as file:
         rows = list(csv.DictReader(file))
     assert all(row["value"] for row in rows)

@@ -1,6 +1,7 @@
 """The picture of a run: what it shows is what the model says, for every kind of model and data."""
 
 import io
+import re
 from dataclasses import fields, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from runs import Programs
 
 from lid_vae.distribution import FlowGaussian
 from lid_vae.noise import generator
-from lid_vae.picture.drawing import NAMED, colours, draw_clouds, draw_heat_map, draw_images, png, render
+from lid_vae.picture.drawing import AGREES, NAMED, colours, draw_clouds, draw_heat_map, draw_images, png, render
 from lid_vae.picture.page import draw_page, draw_run
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import DRAWS, PictureData, Vectors, _choose, take_picture_data
@@ -279,13 +280,34 @@ def test_the_title_says_what_was_asked_for(make, description, name):
     assert take_picture_data(module, data, "test", 20).title.startswith(f"{name} on pinwheel, step 0, ")
 
 
-@pytest.mark.parametrize(("model", "name"), [("beta_vae", "beta-VAE"), ("gmvae", "GMVAE")])
+def test_sentences_stand_below_with_what_agrees_in_colour_and_underlined(make):
+    module, data = make("data=synthetic_text", "model=svae")
+    pictured = take_picture_data(module, data, "test", 20)
+    pairs = [("the cat costs $5 a $", [("the", True), ("dog", False), ("costs", True)]), ("long " * 60, []), ("a", [])]
+    figure = draw_page(pictured, "KL(z) 0.000 nats", pairs)
+    assert len(png(figure)) > len(png(draw_page(pictured)))
+    (axis,) = figure.subfigs[0].axes
+    words = [(text.get_text(), text.get_color()) for text in axis.texts]
+    assert words[0:6:2] == [(word, "0.35") for word in ("the", "cat", "costs")]
+    assert words[1:7:2] == [("the", AGREES), ("dog", "black"), ("costs", AGREES)]
+    assert ("$5", "0.35") in words
+    assert ("...", "black") in words
+    assert len(axis.lines) == 2, "a line below each word that agrees"
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("beta_vae", "beta-VAE"), ("gmvae", "GMVAE")],
+)
 def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, model, name):
     titles = []
 
-    def draw(pictured):
+    def draw(pictured, note, sentences):
         titles.append(pictured.title)
-        return draw_page(pictured)
+        figure = draw_page(pictured, note, sentences)
+        assert re.search(r", KL\(z\) \d+\.\d{3} nats$", figure.get_suptitle())
+        assert not sentences
+        return figure
 
     monkeypatch.setattr("lid_vae.picture.page.draw_page", draw)
     Programs(tmp_path, pictures=True).train(f"model={model}", "trainer.max_epochs=1")

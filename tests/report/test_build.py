@@ -176,7 +176,7 @@ def test_without_detail_a_row_has_means_and_deviations(table):
     brief = {
         path.name: path.read_text()
         for path in (table.folder / "report").iterdir()
-        if path.suffix != ".pdf" and path.suffix != ".png"
+        if path.suffix not in (".pdf", ".png", ".svg")
     }
     text = console.file.getvalue().split(str(table.folder))[0]
     (heading,) = (line for line in text.splitlines() if line.startswith("model"))
@@ -293,6 +293,7 @@ def test_figures_are_files_for_print(table):
         drawn = paths[f"{name}.pdf"].read_bytes()
         assert b"/FontFile2" in drawn
         assert b"/Type3" not in drawn
+        assert "<text" in paths[f"{name}.svg"].read_text(), "text stays text"
     assert f'width="{width // 2}"' in paths["report.html"].read_text(), "of the divergences; the curves are no picture"
 
 

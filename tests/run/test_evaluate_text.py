@@ -1,5 +1,7 @@
 """evaluate.py on a model of text: sentences asked for on the command line, whatever characters they hold."""
 
+import re
+
 import pytest
 from runs import TINY, Programs, digest
 
@@ -59,6 +61,40 @@ def written(outcome):
     return page
 
 
+def sentences_in(lines):
+    """How many they stand for: those that are alike are one."""
+    counts = [re.search(r"  \(x(\d+), identical\)$", line) for line in lines]
+    return sum(int(count[1]) if count else 1 for count in counts)
+
+
+def test_reconstructions_stand_below_their_sentences_also_of_two_models(finished, tmp_path):
+    programs, run = finished
+    page = written(ask(finished, "reconstruct=3"))
+    title, *lines = page.split("\n\n", 1)[1].splitlines()
+    assert title.startswith("Reconstructions: a sentence, and below it")
+    assert [bool(line) for line in lines] == [True, True, False, True, True, False, True, True]
+    other = run.folder / "checkpoints" / "last.ckpt"
+    both = written(ask(finished, "reconstruct=3", f"beside={other}", "sample=2"))
+    assert both.startswith("SVAE 1 and SVAE 2 on text\n\nSVAE 1. ")
+    own = [line.strip() for line in lines]
+    assert [line.removeprefix("  SVAE 1: ") for line in both.splitlines() if line.startswith("  SVAE 1: ")] == own[1::3]
+    assert len(re.findall("^  SVAE 2: ", both, re.MULTILINE)) == 3
+    assert "\nSVAE 2. Samples: z from the prior (greedy)\n" in both
+    for options, message in (
+        ([f"beside={other}"], "none are asked for"),
+        ([f"beside={tmp_path / 'no.ckpt'}", "sample=1"], "no.ckpt"),
+        (["reconstruct=0"], "reconstruct"),
+    ):
+        assert message in programs.evaluate(run.folder / "checkpoints" / "best.ckpt", *options).paragraph
+
+
+def test_reconstructions_of_vectors_and_of_other_words_are_refused(finished, tmp_path):
+    points = Programs(tmp_path)
+    of_points = points.train("model=vae", "trainer.max_epochs=1").folder / "checkpoints" / "best.ckpt"
+    assert "is one of vectors" in points.evaluate(of_points, "reconstruct=2", "measure=false").paragraph
+    assert "knows other words" in ask(finished, "sample=1", f"beside={of_points}").paragraph
+
+
 def test_a_run_on_text_leaves_texts_and_measures_of_them(finished):
     programs, run = finished
     text = run.result["text"]
@@ -85,14 +121,14 @@ def test_all_words_together_from_the_command_line_and_from_a_file(finished, tmp_
     path = tmp_path / "pairs = of, sentences.txt"
     path.write_text(text + "\n", encoding="utf-8")
     assert written(ask(finished, f"interpolate_file={path}")) == asked
-    assert asked.count("\n    ") == 7
+    assert sentences_in(re.findall("\n    .*", asked)) == 7
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "beam", "nucleus", "ancestral"])
 def test_samples_come_by_every_strategy_and_again_the_same(finished, strategy):
     page, again = (written(ask(finished, "sample=5", f"decode={strategy}", "beam.width=3")) for _ in range(2))
     assert page == again
-    assert len(page.split("Samples", 1)[1].splitlines()) == 6
+    assert sentences_in(page.split("Samples", 1)[1].splitlines()[1:]) == 5
     assert "draws of z from the prior decode" in page
 
 

@@ -9,15 +9,18 @@ import sys
 import termios
 import threading
 from pathlib import Path
+from statistics import fmean
 from textwrap import indent
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lid_vae.errors import UserError
-from lid_vae.log.progress import SHOWN, ProgressLine, ProgressLog, _said, progress
+from lid_vae.log.bar import CLEAR_REST, fit
+from lid_vae.log.progress import SHOWN, WINDOW, ProgressLine, ProgressLog, _said, progress
 from lid_vae.log.tensorboard_logger import TensorBoardLogger
 from lid_vae.run.panels import Panels
 from lid_vae.text.texts import take_texts
@@ -141,15 +144,53 @@ def test_a_line_of_progress_shows_no_divergence_below_zero(short, value, said):
     assert _said(short, value) == said
 
 
-@pytest.mark.parametrize("columns", [60, 110])
+NUMBERS = ("bound -2.349 AU 1.00 MI 0.000 (consistent with 0)", "bound -2.349 AU 1.00 MI 0.000")
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (117, f"seed 0  epoch 12/12 {'█' * 17} step 1164/1164 [00:21<00:00], {NUMBERS[0]}"),
+        (100, f"seed 0  epoch 12/12 step 1164/1164 [00:21<00:00], {NUMBERS[0]}"),
+        (90, f"seed 0  epoch 12/12 {'█' * 5} [00:21<00:00], {NUMBERS[0]}"),
+        (77, f"seed 0  epoch 12/12 {'█' * 12} [00:21<00:00], {NUMBERS[1]}"),
+        (57, f"seed 0  epoch 12/12 {'█' * 6}, {NUMBERS[1]}"),
+        (30, NUMBERS[1]),
+        (12, "bound -2.349"),
+    ],
+)
+def test_the_bar_gives_way_before_the_numbers(width, line):
+    assert fit("seed 0  epoch 12/12", "step 1164/1164", "[00:21<00:00]", NUMBERS, 1.0, width, True) == line
+
+
+def test_the_bound_on_a_terminal_is_a_running_mean(make, run, monkeypatch):
+    class Seen(pl.Callback):
+        def __init__(self):
+            self.bounds = []
+
+        def on_train_batch_end(self, trainer, *_):
+            if "train/bound" in trainer.callback_metrics:
+                self.bounds.append(float(trainer.callback_metrics["train/bound"]))
+
+    made, seen, terminal = make("data=pinwheel"), Seen(), Terminal(110)
+    monkeypatch.setattr(sys, "stdout", terminal.stdout)
+    monkeypatch.setattr("lid_vae.log.progress.EVERY", 1)
+    run(made, 4, callbacks=[seen, ProgressLine()], logger=False)
+    shown = re.findall(r"bound (-?\d+\.\d+)", terminal.close())[-1]
+    assert len(seen.bounds) > WINDOW
+    assert shown == f"{fmean(seen.bounds[-WINDOW:]):.3f}"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 110])
 def test_a_terminal_has_one_line_that_fits(make, run, monkeypatch, columns):
     made, bar, terminal = make("data=pinwheel"), ProgressLine(), Terminal(columns)
     monkeypatch.setattr(sys, "stdout", terminal.stdout)
     run(made, 2, callbacks=[bar], logger=False)
     text = terminal.close()
-    states = [state.strip() for state in text.split("\r") if state.strip()]
+    states = [state.strip() for state in text.replace(CLEAR_REST, "").split("\r") if state.strip()]
     assert text.count("\n") == 1, "one line, ended once"
-    assert max(states, key=len)[columns:] == ""
+    assert max(map(len, states)) <= columns - len("^C"), "which a terminal echoes behind it"
+    assert re.search(r"bound -?\d+\.\d+ AU \d\.\d\d MI \d+\.\d\d\d", states[-1]), "the numbers are whole"
     assert states[0].startswith("seed 0  epoch 1/2")
     assert states[-1].startswith("seed 0  epoch 2/2")
     if columns == 110:

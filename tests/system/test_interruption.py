@@ -1,13 +1,19 @@
 """Signals leave a checkpoint of the step that they came in, and the status that the sender expects; nothing is lost."""
 
 import errno
+import fcntl
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -183,30 +189,64 @@ def test_a_signal_ends_the_whole_sweep(programs):
     assert {path.name for path in (programs.folder / "runs").rglob("seed-*")} == {"seed-0"}
 
 
-@pytest.mark.slow
-def test_a_program_of_its_own_ends_with_143(tmp_path):
+@pytest.mark.parametrize(
+    ("signum", "words", "said"),
+    [
+        (signal.SIGINT, (), "interrupted; the same command goes on from the last checkpoint."),
+        pytest.param(
+            signal.SIGINT,
+            ("-m", "seed=0-1"),
+            "interrupted; the same command goes on from the last checkpoints.",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            signal.SIGTERM,
+            (),
+            "stopped by SIGTERM; the same command goes on from the last checkpoint.",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_program_of_its_own_says_how_to_go_on_and_leaves_one_bar(tmp_path, signum, words, said):
+    """On a terminal; Ctrl-C is echoed there, which would break a line that is full."""
     options = ("trainer.max_epochs=2000", "trainer.check_val_every_n_epoch=2000", f"paths.runs={tmp_path / 'runs'}")
+    mine, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *TINY, *options, "logger=none"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
+        [sys.executable, str(ROOT / "train.py"), *TINY, *options, "logger=none", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm"},
+        stdout=theirs,
         stderr=subprocess.PIPE,
-        text=True,
     )
+    os.close(theirs)
+    shown = bytearray()
+    reader = threading.Thread(target=_read_all, args=(mine, shown), daemon=True)
+    reader.start()
     try:
         deadline = time.monotonic() + 300
-        while not list(tmp_path.rglob("metrics.csv")):
+        while b"bound" not in shown:
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        process.terminate()
+        process.send_signal(signum)
         _, err = process.communicate(timeout=300)
+        reader.join(10)
     finally:
         process.kill()
-    assert process.returncode == 143
-    assert err.strip() == "train.py: stopped by SIGTERM; the same command goes on from there."
-    (last,) = tmp_path.rglob("last.ckpt")
-    assert load_checkpoint(last)["lid_vae"]["step"] > 0
+        os.close(mine)
+    assert process.returncode == STATUS[signum]
+    assert err.decode().strip().splitlines()[-1] == f"train.py: {said}"
+    lines = shown.decode().split("\n")
+    assert [line for line in lines if "\rseed 0" in line] == [lines[-2]], "the last line, ended once"
+    for last in tmp_path.rglob("last.ckpt"):
+        assert load_checkpoint(last)["lid_vae"]["step"] > 0
+    assert len(list(tmp_path.rglob("last.ckpt"))) == (2 if words else 1)
+
+
+def _read_all(descriptor, into):
+    with suppress(OSError):  # Linux's way of saying that the writing end is closed
+        while piece := os.read(descriptor, 4096):
+            into += piece
 
 
 class TestHandlers:

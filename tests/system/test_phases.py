@@ -24,6 +24,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     made = Screen()
     monkeypatch.setattr(phases, "sys", SimpleNamespace(stderr=made))  # pytest puts its own in the place of the other
     monkeypatch.setattr(phases, "BETWEEN", -1.0)
+    monkeypatch.setenv("TERM", "xterm")
     return made
 
 
@@ -50,6 +51,24 @@ def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.Monk
     assert screen.left == ""
 
 
+def test_the_time_left_is_by_what_is_large(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of four batches, short ones first, are a tenth of the work."""
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
+    told = []
+
+    def notice(seconds: float) -> str:
+        told.append(seconds)
+        return "it takes long"
+
+    shown = [screen.left for _ in watched("abcd", "evaluating", 4, [5, 5, 40, 50], notice)]
+    assert shown[1:3] == ["evaluating: 5 %, about 3 min left", "evaluating: 10 %, about 3 min left"]
+    assert told == [200.0], "once, by the first batch"
+    assert capsys.readouterr().out == "it takes long\n"
+
+
 def test_elsewhere_a_line_is_said_every_half_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +78,13 @@ def test_elsewhere_a_line_is_said_every_half_minute(
         assert list(watched(range(10), "evaluating", 10)) == list(range(10))
     said = capsys.readouterr().err.splitlines()
     assert said == ["evaluating: 40 %, about 60 s left", "evaluating: 80 %, about 20 s left"]
+
+
+def test_one_of_several_processes_renews_no_line(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with phase("drawing"):
+        assert list(watched("ab", "evaluating", 2)) == ["a", "b"]
+    assert phases.CLEARED not in screen.getvalue()
 
 
 def test_what_ends_early_leaves_nothing_behind(screen: Screen) -> None:

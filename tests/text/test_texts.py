@@ -12,6 +12,7 @@ from lid_vae.noise import generator
 from lid_vae.symbols import PADDING
 from lid_vae.text import measures as measures_module
 from lid_vae.text.decoding import decoder
+from lid_vae.text.marking import AGREES, PLAIN
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import text_request
 from lid_vae.text.texts import Diversity, Section, Texts, prior_diversity, sampled, sentences, take_texts
@@ -101,6 +102,26 @@ def test_a_language_model_is_said_to_be_one(make):
     assert "no latent" in diversity.verdict()
 
 
+def test_a_terminal_shows_word_below_word_with_what_agrees():
+    pairs = [["the cat sat", "the horse sat down"], ["one", ""]]
+    section = Section("title", pairs, compared=True)
+    assert section.lines() == ["the cat sat", "the horse sat down", "", "one", "(no word)"]
+    the, sat = f"{AGREES}the{PLAIN}", f"{AGREES}sat{PLAIN}"
+    assert section.lines(colour=True) == ["the cat   sat", f"{the} horse {sat} down", "", "one", "(no word)"]
+    assert [marks for _, marks in Texts("", "", [section]).marked(1)] == [
+        [("the", True), ("horse", False), ("sat", True), ("down", False)]
+    ]
+    several = Section("title", [["a b", "a c", "d b"]], compared=True, names=("SVAE", "LIDSVAE"))
+    assert several.lines() == ["         a b", "SVAE:    a c", "LIDSVAE: d b"]
+
+
+def test_repeated_sentences_are_said_once():
+    section = Section("title", [["a b"], ["c"], ["a b"], ["a b"]])
+    assert section.lines() == ["a b  (x3, identical)", "c"]
+    path = Section("title", [["from: a", "to:   b", "  c", "  c", "  d"]])
+    assert path.lines() == ["from: a", "to:   b", "  c  (x2, identical)", "  d"]
+
+
 def test_a_page_shows_sentences_without_words():
     texts = Texts("title", "", [Section("section", [["a", ""], ["b", "  "]])])
     assert texts.page() == "title\n\nsection\n  a\n  (no word)\n\n  b\n    (no word)\n"
@@ -168,7 +189,7 @@ def test_a_request_is_answered_by_every_strategy(made, strategy):
     a, b, c = (data.vocabulary[k] for k in (1, 2, 3))
     request = text_request(4, f"{a} {b}|{c}|{b}", None, strategy, width=3)
     assert request is not None
-    samples, paths = request.answer(module, data).sections
+    samples, paths = request.answer([module], data, "test").sections
     assert len(samples.passages) == 4
     assert [passage[:2] for passage in paths.passages] == [
         [f"from: {a} {b}", f"to:   {c}"],
@@ -176,7 +197,7 @@ def test_a_request_is_answered_by_every_strategy(made, strategy):
     ]
     assert strategy in samples.title
     assert samples.passages == [[line] for line in sampled(module, data, 4, decoder(strategy, width=3))]
-    assert request.answer(module, data) == request.answer(module, data)
+    assert request.answer([module], data, "test") == request.answer([module], data, "test")
 
 
 def test_a_request_is_read_from_a_file(made, tmp_path):
@@ -184,10 +205,10 @@ def test_a_request_is_read_from_a_file(made, tmp_path):
     a, b = data.vocabulary[1:3]
     path = tmp_path / "pairs.txt"
     path.write_text(f"{a} <unk>|{b}\n{b} | {a}\n", encoding="utf-8")
-    (paths,) = text_request(None, None, str(path), "greedy").answer(module, data).sections
+    (paths,) = text_request(None, None, str(path), "greedy").answer([module], data, "test").sections
     assert [passage[0] for passage in paths.passages] == [f"from: {a} <unk>", f"from: {b}"]
     path.write_text(f"{a}|{b}\n\n{b}|{a}\n")
-    (spaced,) = text_request(None, None, str(path), "greedy").answer(module, data).sections
+    (spaced,) = text_request(None, None, str(path), "greedy").answer([module], data, "test").sections
     assert [passage[0] for passage in spaced.passages] == [f"from: {a}", f"from: {b}"]
     path.write_text(f"{a}|{b}\n\n{a} {b}\n")
     with pytest.raises(UserError, match="Line 3 of"):
@@ -212,4 +233,4 @@ def test_what_cannot_be_answered_is_refused(make, made):
         text_request(1, None, None, "best")
     request = text_request(None, f"{data.vocabulary[1]}|no-such-word", None, "greedy")
     with pytest.raises(UserError, match='"no-such-word" in "no-such-word" is not in the vocabulary'):
-        request.answer(module, data)
+        request.answer([module], data, "test")
