@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lid_vae.errors import UserError
+from lid_vae.shown import CORE
 from lid_vae.system.files import explain_os_error, read_file
 
 __all__ = ["check_result", "read_result"]
@@ -17,7 +18,14 @@ NUMBERS = (
     "learning_rate", "scale", "parameters", "inverse_lipschitz", "separation", "seconds",
     "seconds_per_step", "elbo", "elbo_se", "perplexity", "accuracy", "accuracy_majority", "bits_per_dimension",
 )  # fmt: skip
-# Nodes of which every value is a number or a list of numbers, whatever it is called.
+# Where a single number stands, if it is there.
+SINGLE = {
+    place
+    for number in CORE
+    for place in (number.at, number.error, number.upper, number.lower, number.curve_at, number.curve_error)
+    if place is not None
+}
+# Nodes of which every other value is a number or a list of numbers, whatever it is called.
 NODES = ("ll", "latent.z", "latent.w", "latent.joint")
 
 
@@ -60,7 +68,8 @@ def _check(result: Mapping[str, Any], prefix: str) -> None:
                 raise ValueError(f"{prefix}{name} is no {kind}")
     for node in NODES:
         for name, value in (_at(result, node, prefix) or {}).items():
-            if not all(map(_number, value if isinstance(value, list) else [value])):
+            several = isinstance(value, list) and f"{node}.{name}" not in SINGLE
+            if not all(map(_number, value if several else [value])):
                 raise ValueError(f"{prefix}{node}.{name} is no number")
 
 

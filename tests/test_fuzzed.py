@@ -206,6 +206,8 @@ def test_a_configuration_that_is_none_is_told_and_left_alone(
 
 @settings(max_examples=2)
 @example(("seed-0/result.json", "device", None))
+@example(("seed-0/result.json", "edited", (("latent", "z", "kl"), [1, 2])))
+@example(("seed-0/result.json", "edited", (("seeds_together",), None)))
 @example(("seed-2/checkpoints/last.ckpt", "edited", (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(()))))
 @example(("seed-2/checkpoints/last.ckpt", "edited", (("optimizer_states", 0, "state", 2, "step"), torch.zeros(1) * 1j)))
 @given(changes())
@@ -243,6 +245,8 @@ def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> Non
         ("x.npy", promising((10**12, 10)), "promises 80,000,000,000,000 bytes"),
         ("x.npy", UNCLOSED, "the header of x.npy is none (EOF in multi-line statement)"),
         ("x.npz", archive(x=UNCLOSED), "the header of x.npy is none (EOF in multi-line statement)"),
+        ("x.npz", archive(), "it holds no array"),
+        ("x.npz", archive(x=b"no"), "x in it is no array"),
         ("x.npz", b"", "cannot be read"),
         ("x.txt.gz", gzip.compress(bytes(2**16)) * 2**5, "more than 1 MiB unpacked"),
     ],
@@ -293,6 +297,7 @@ def test_a_folder_of_a_user_that_there_is_not(tmp_path: Path) -> None:
         (("shape",), "wide", "shape is none"),
         (("step",), -1, "step is no count"),
         (("config", "data"), None, "of no model that can be built"),
+        (("config", "lift"), "${nowhere}", "cannot be read (Interpolation key 'nowhere' not found)"),
     ],
 )
 def test_checkpoints_made_by_hand(

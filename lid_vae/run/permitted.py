@@ -57,7 +57,8 @@ def check_targets(config: dict[str, Any], path: str | Path, trust: Sequence[str]
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{path} holds a configuration that cannot be read ({error}). Copy it again.") from error
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{path} holds a configuration that cannot be read ({reason}). Copy it again.") from error
     assert isinstance(resolved, dict)
     for target in _asked(resolved):
         if not _permitted(target) and not _trusted(target, trust):

@@ -22,13 +22,13 @@ def columns() -> tuple[Number, ...]:
 
 def seconds(result: Mapping[str, Any]) -> float | None:
     """Of training one seed of ``result``: seeds that were trained together share their time."""
-    return None if result.get("seconds") is None else float(result["seconds"]) / int(result.get("seeds_together", 1))
+    return None if result.get("seconds") is None else float(result["seconds"]) / int(result.get("seeds_together") or 1)
 
 
 def _milliseconds(result: Mapping[str, Any]) -> float | None:
     """Of one seed's step; with validations where the run does not tell them apart."""
     if result.get("seconds_per_step") is not None:
-        return 1000 * float(result["seconds_per_step"]) / int(result.get("seeds_together", 1))
+        return 1000 * float(result["seconds_per_step"]) / int(result.get("seeds_together") or 1)
     whole = seconds(result)
     return 1000 * whole / float(result["steps"]) if whole is not None and result.get("steps") else None
 

@@ -144,7 +144,7 @@ def caption(item: Analysed) -> list[str]:
     if "ms" in shown:
         old = any(result.get("seconds_per_step") is None for result in item.results)
         mixed = " (of some runs with their validations, which they do not tell apart)" if old else ""
-        together = max(int(result.get("seeds_together", 1)) for result in item.results)
+        together = max(int(result.get("seeds_together") or 1) for result in item.results)
         shared = f", of up to {together} seeds trained together each its share" if together > 1 else ""
         sentences.append(
             f"ms/step: wall-clock time of a training step{mixed}{shared}; total: training of all the row's runs, on "

@@ -39,7 +39,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             if isinstance(loaded, np.ndarray):
                 return {path.stem: loaded}
             with loaded:
-                return dict(loaded)
+                found = dict(loaded)
+            for name, array in found.items():
+                if not isinstance(array, np.ndarray):
+                    raise ValueError(f"{name} in it is no array")
+            if not found:
+                raise ValueError("it holds no array")
+            return found
     except NotImplementedError as error:
         raise UserError(
             f"{path} is a MATLAB 7.3 file, which is HDF5 and not read here. In MATLAB, save it again with "
