@@ -142,6 +142,7 @@ class Variant(Asked, Training):
 
     def on_train_end(self) -> None:
         """What a posterior or likelihood takes from the training set for its evaluation."""
+        super().on_train_end()
         self.calibrate(self.data)
 
     def on_validation_epoch_start(self) -> None:

@@ -54,6 +54,7 @@ class Training(pl.LightningModule, ABC):
         self.step, self.steps = 0, 1
         self.compile_mode: str | None = None
         self.capture = True
+        self._captured: Captured | None = None
 
     @property
     @abstractmethod
@@ -105,6 +106,9 @@ class Training(pl.LightningModule, ABC):
                     if isinstance(hook, BeforeFit):
                         hook.before_fit(member)
         self._end_if_none_lives()
+
+    def on_train_end(self) -> None:
+        self._captured = None  # its memory is the device's, and it cannot be copied
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         step, lead = self.step, self.members[0].module

@@ -3,6 +3,7 @@
 There is no GPU here: the kernels of a step are recorded and done again, with every number that Python had computed.
 """
 
+import copy
 import warnings
 
 import pytest
@@ -12,6 +13,7 @@ from recorded import recorded
 from runs import Programs
 from test_together import OTHERS, built, trained
 
+import lid_vae
 from lid_vae.system.files import read_json
 from lid_vae.train.ensemble import MemberStreams
 from lid_vae.train.step import captured
@@ -210,6 +212,27 @@ def test_a_run_whose_steps_are_replayed_is_the_plain_run(tmp_path, monkeypatch, 
     assert not made
     assert run("replayed") == pytest.approx(plain, rel=1e-4)
     assert len(made) == 1
+
+
+def test_a_model_of_ones_own_program_is_captured_once_and_can_be_copied(monkeypatch):
+    torch.set_default_dtype(torch.float32)
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    made = []
+
+    def counted(work):
+        made.append(work)
+        return recorded(work)
+
+    def fitted():
+        model = lid_vae.LIDVAE.build(x, latent_dimension=2, width=8, seed=1)
+        return model.fit(x, max_epochs=6, accelerator="cpu", progress=False)
+
+    plain = fitted()
+    monkeypatch.setitem(captured.RECORDS, "cpu", counted)
+    model = fitted()
+    assert len(made) == 1
+    for one, other in zip(copy.deepcopy(model).parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.gpu

@@ -193,10 +193,11 @@ def _backward(total: Tensor, inputs: Sequence[Tensor]) -> None:
 
 
 def _numbers(module: nn.Module) -> Iterator[object]:
-    """Every number, word and truth value that the parts of ``module`` hold by themselves."""
+    """Every number, word and truth value that the parts of ``module`` hold, but for Lightning's own of the whole."""
     for part in module.modules():
         for name, value in part.__dict__.items():
-            if isinstance(value, bool | int | float | str) and name not in _COUNTERS:
+            own = part is module and (name in _COUNTERS or name.startswith("_"))
+            if isinstance(value, bool | int | float | str) and not own:
                 yield value
 
 
