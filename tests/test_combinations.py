@@ -190,6 +190,7 @@ ALLOWED = [row for row in all_combinations() if not refusals(row)]
 REFUSED = [row for row in all_combinations() if refusals(row)]
 KINDS = {tuple(refusals(row)): row for row in reversed(REFUSED) if len(refusals(row)) == 1}
 CHOICES = list(dict.fromkeys([*covering(ALLOWED, 1), *covering(REFUSED, 1), *KINDS.values()]))
+PAIRS = [*covering(ALLOWED, 2), *covering(REFUSED, 2)]
 TRIPLES = [*covering(ALLOWED, 3), *covering(REFUSED, 3)]
 
 
@@ -199,9 +200,14 @@ def test_every_choice(row):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("row", PAIRS, ids=lambda row: "-".join(map(str, row)))
+def test_every_pair_of_choices(row):
+    check(row)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("row", TRIPLES, ids=lambda row: "-".join(map(str, row)))
 def test_every_triple_of_choices(row):
-    """And so every pair."""
     check(row)
 
 

@@ -34,6 +34,10 @@ HELD = [
 ]
 
 
+QUICK = {"model=lidgmvae", "model=bn_vae"}
+USUAL = {"model=vae", "model=gmvae inference=semi_amortized inference.learning_rate=0.01", "model=lidmvae"}
+
+
 class Within(pl.Callback):
     def on_before_backward(self, *_):
         pass
@@ -77,7 +81,7 @@ def capture(together, **options):
 @pytest.mark.parametrize("seeds", [(4,), (3, 4)])
 @pytest.mark.parametrize(
     "options",
-    [pytest.param(o, marks=[] if o in ("model=lidgmvae", "model=bn_vae") else pytest.mark.slow) for o in HELD],
+    [pytest.param(o, marks=[] if o in QUICK else pytest.mark.slow if o in USUAL else pytest.mark.full) for o in HELD],
 )
 def test_replayed_steps_are_the_plain_ones(options, seeds):
     (plain, stream), (together, other) = pair(options, seeds)
