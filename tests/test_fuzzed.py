@@ -75,7 +75,7 @@ def test_what_is_right_is_built(options: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(commands())
 def test_many_options_are_built_or_refused(command: tuple[str, ...]) -> None:
     check_refused(command)
@@ -217,7 +217,7 @@ def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(changes())
 def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -> None:
     ending = play_change(change, MEMORY)
@@ -232,7 +232,7 @@ def test_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(sources())
 def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:
     ending = play_data(source, MEMORY)
