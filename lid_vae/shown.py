@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["CORE", "Number", "logged", "numbers_of"]
+__all__ = ["BY_DIMENSION", "CORE", "Number", "logged", "numbers_of"]
+
+BY_DIMENSION = "kl_by_dimension/"
+"""Before the number of a dimension, in the names under which logs hold the KL of each."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lid_vae.log.described import described
+from lid_vae.shown import BY_DIMENSION
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["TensorBoardLogger"]
-
-_BY_DIMENSION = "kl_by_dimension/"
 
 
 class TensorBoardLogger(Logger):
@@ -43,11 +42,11 @@ class TensorBoardLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """``metrics`` at a ``step``; the KL of all dimensions as one histogram."""
         writer = self._open(step or 0)
-        by_dimension = np.array([value for name, value in metrics.items() if name.startswith(_BY_DIMENSION)])
+        by_dimension = np.array([value for name, value in metrics.items() if name.startswith(BY_DIMENSION)])
         if len(by_dimension) and np.isfinite(by_dimension).all():
             writer.add_histogram("valid/kl_by_dimension", by_dimension, step or 0)
         for name, value in metrics.items():
-            if name != "epoch" and not name.startswith(_BY_DIMENSION):
+            if name != "epoch" and not name.startswith(BY_DIMENSION):
                 writer.add_scalar(name, value, step or 0)
 
     @rank_zero_only

@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lid_vae.shapes import Float
-from lid_vae.shown import CORE
+from lid_vae.shown import BY_DIMENSION, CORE
 from lid_vae.text.texts import Texts
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
 
 STEP = "trainer/global_step"
 COLLAPSE, FIT, PICTURES, TEXTS, MEASURES = "Collapse", "Fit", "Pictures", "Texts", "Measures"
-_BY_DIMENSION = "kl_by_dimension/"
 _ENDINGS = ("_se", "_upper", "_lower")
 _OF_LATENTS = {number.curve for number in CORE if number.at.startswith("latent.")}
 _KNOWN = {number.curve for number in CORE if number.curve is not None}
@@ -66,9 +65,9 @@ class WandbRun(WandbLogger):
         shown: dict[str, Any] = {
             placed(name): value
             for name, value in metrics.items()
-            if name != "epoch" and not name.startswith(_BY_DIMENSION)
+            if name != "epoch" and not name.startswith(BY_DIMENSION)
         }
-        by_dimension = [value for name, value in metrics.items() if name.startswith(_BY_DIMENSION)]
+        by_dimension = [value for name, value in metrics.items() if name.startswith(BY_DIMENSION)]
         if by_dimension and np.isfinite(by_dimension).all():
             from wandb import Histogram
 

@@ -16,7 +16,7 @@ from lid_vae.inference.base import Group, Informed, Update
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed
 from lid_vae.shapes import Tensor
-from lid_vae.shown import CORE, logged
+from lid_vae.shown import BY_DIMENSION, CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
@@ -313,7 +313,7 @@ class Training(pl.LightningModule, ABC):
 def _by_dimension(latent: Mapping[str, Any]) -> dict[str, float]:
     """KL of each dimension of w, or of z where that is all there is; nothing where it is not measured."""
     values = latent.get("w", latent["z"]).get("kl_by_dimension", ())
-    return {f"kl_by_dimension/{number:03d}": value for number, value in enumerate(values)}
+    return {f"{BY_DIMENSION}{number:03d}": value for number, value in enumerate(values)}
 
 
 def _states_of(callbacks: Sequence[pl.Callback]) -> dict[str, Any]:
