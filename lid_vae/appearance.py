@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["INKS", "MODELS", "STYLE", "Appearance", "Line", "appearance", "appearances"]
+__all__ = ["DOTS", "INKS", "MODELS", "STYLE", "Appearance", "Line", "appearance", "appearances"]
 
 Line = str | tuple[int, tuple[int, ...]]
 """A line's style as matplotlib takes it: a name, or an offset with the lengths of dashes and gaps, in points."""
@@ -13,6 +13,8 @@ Line = str | tuple[int, tuple[int, ...]]
 
 STYLE = Path(__file__).with_suffix(".mplstyle")
 """Of every picture, for matplotlib; to users ``plt.style.use("lid_vae.appearance")``."""
+DOTS = 200
+"""Of a picture's file, to an inch."""
 INKS = ("#0060A8", "#D55E00", "#2BA58C", "#7A1F5C")
 """Blue, vermilion, green and purple for what is no model: told apart by the same rule, beside black."""
 

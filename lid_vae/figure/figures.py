@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lid_vae.appearance import DOTS
 from lid_vae.classical.ppca import fit
 from lid_vae.classical.sampling import require_pyro
 from lid_vae.errors import UserError
@@ -26,8 +27,6 @@ from lid_vae.system.phases import phase, watched
 
 __all__ = ["Bridge", "Figure3", "Figure4", "Outcome", "TheoremOne"]
 
-DOTS = 200
-"""To an inch, of PNG files."""
 PANELS = 2
 """Of each data set of Figure 4: at the paper's parameters, and at the fit."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from lid_vae.appearance import DOTS
 from lid_vae.data.base import DataModule, Part
 from lid_vae.errors import UserError
 from lid_vae.likelihood.base import VectorLikelihood
@@ -25,7 +26,6 @@ __all__ = ["draw_answer"]
 
 COLUMNS = 10
 SIDE = 0.6
-DOTS = 150
 
 
 def draw_answer(

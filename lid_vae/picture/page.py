@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from lid_vae.appearance import DOTS
 from lid_vae.data.base import DataModule
 from lid_vae.picture.drawing import MarkedPair, draw_sentences, png, styled
 from lid_vae.picture.panels import panels
@@ -19,7 +20,6 @@ EXAMPLES = 2000
 SENTENCES = 500
 SIDE = 4.2
 ROW = 4.0
-DOTS = 110
 LINE = 0.17
 """Inches of a line of text."""
 

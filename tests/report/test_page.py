@@ -121,6 +121,17 @@ def test_the_data_are_those_of_the_results(whole, data):
     assert table["rows"][0]["missing"] == {"10": f"failed: {HOSTILE}"}
 
 
+def test_names_of_identifiable_models_are_bold_wherever_they_stand(root):
+    named = [one for tag in ("th", "li") for one in root.all(tag) if any(one.all("svg"))]
+    bold = [one for one in named if one.attributes.get("class") == "identifiable"]
+    assert {one.text.split(" (")[0] for one in bold} == {"LIDGMVAE"}
+    assert not any("LIDGMVAE" in one.text for one in named if one not in bold)
+    assert len(named) == len(MODELS) * (len(bold)), "two tables, the curves' key and their values"
+    assert [one.text for one in root.all("li")].count(
+        "Names in bold: models whose latents are identifiable by construction."
+    ) == 2
+
+
 def test_the_curves_are_those_of_the_runs(whole, data, root):
     """At every step that is kept; the first and the last are."""
     (kl,) = (chart for chart in data[0]["charts"] if chart["key"] == "kl")

@@ -18,7 +18,7 @@ from lid_vae.report.numbers.collapse import states
 from lid_vae.report.numbers.curves import Curves, drawn
 from lid_vae.report.output.finding import finding
 from lid_vae.report.output.latex import latex
-from lid_vae.report.output.pictures import DOTS, TITLES, pictures, texts
+from lid_vae.report.output.pictures import TITLES, pictures, texts
 from lid_vae.report.output.table import grid, shown
 from lid_vae.report.output.wording import FURTHER, MARKS, caption, legend, single
 from lid_vae.shown import Number
@@ -29,9 +29,9 @@ HERE = Path(__file__).parent
 # Tables with pictures; of more the page would be too heavy, and their own folders have reports of their own.
 PICTURED = 4
 COMMANDS = 12
-FINER = DOTS // 100
 # Runs of one table that are listed.
 LISTED = 200
+NAMES = "Names in bold: models whose latents are identifiable by construction."
 
 
 class Drawn(NamedTuple):
@@ -86,7 +86,10 @@ def _section(number: int, item: Analysed, drawing: Drawn | None, folder: Path) -
         "seeds": sorted({seed for line in item.lines for seed in line.row.results}),
         "charts": found,
         "thinned": max((chart.thinned or 0 for chart in found), default=0),
-        "key": [{"name": line.row.title, "sample": sample(look)} for line, look in zip(lines, looks, strict=True)],
+        "key": [
+            {"name": line.row.title, "sample": sample(look), "identifiable": look.identifiable}
+            for line, look in zip(lines, looks, strict=True)
+        ],
         "ends": _ends(found, len(lines)),
         **_pictures(item, drawing, folder),
         "texts": [] if drawing is None else [{"title": title, "text": text} for title, text in texts(item)],
@@ -132,10 +135,14 @@ def _table(item: Analysed, detail: bool) -> dict[str, Any]:
                 ],
                 "short": len(line.row.results) < line.expected,
                 "sample": sample(look),
+                "identifiable": look.identifiable,
             }
             for row, line, look in zip(rows, item.lines, looks, strict=True)
         ],
-        "caption": caption(item) if detail else [one for one in legend(item) if one != FURTHER],
+        "caption": [
+            *(caption(item) if detail else [one for one in legend(item) if one != FURTHER]),
+            *([NAMES] if any(look.identifiable for look in looks) else []),
+        ],
     }
 
 
@@ -169,9 +176,7 @@ def _embed(sections: Sequence[dict[str, Any]]) -> None:
     """Puts addresses in the place of the bytes of all pictures, and leaves out what is no picture."""
     all_pictures = [one for section in sections for kind in ("figures", "beside") for one in section[kind]]
     for one, found in zip(all_pictures, embed([one["image"] for one in all_pictures]), strict=True):
-        one["address"], *size = found or ("", 0, 0)
-        # The file of a figure is finer than a page, for print.
-        one["width"], one["height"] = (side // FINER if "path" not in one else side for side in size)
+        one["address"], one["width"], one["height"] = found or ("", 0, 0)
     for section in sections:
         damaged = [one["path"] for one in section["beside"] if not one["address"]]
         section["damaged"] = [f"{path} is damaged: it is no picture." for path in damaged]

@@ -10,18 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lid_vae.appearance import Appearance, appearance, appearances
+from lid_vae.appearance import DOTS, Appearance, appearance, appearances
 from lid_vae.report.numbers.analysis import Analysed, Line
 from lid_vae.report.numbers.curves import LOGGED, Curves, drawn, read_curves
 from lid_vae.report.study.study import Row
 from lid_vae.shown import CORE
 
-__all__ = ["DOTS", "TITLES", "Text", "figures", "pictures", "texts"]
+__all__ = ["TITLES", "Text", "figures", "pictures", "texts"]
 
 
 # (title, plain text)
 Text = tuple[str, str]
-DOTS = 200  # to an inch
 TITLES = {
     "depth": "Depth of the decoder: mean over seeds with its 95 % bootstrap interval",
     "curves": "Learning curves: median over seeds, band from the lowest to the highest",
