@@ -99,6 +99,8 @@ def main() -> None:
         "python train.py --help": ("train.py", "--help"),
         "python -c 'import lid_vae.run.fit'": ("-c", "import lid_vae.run.fit"),
     }
+    if options.quick:
+        commands = dict(list(commands.items())[:1])
     starts = {name: command(*words, rounds=rounds) for name, words in commands.items()}
     lines = [f"Start-up, seconds (least of {rounds}):", ""]
     lines += table(

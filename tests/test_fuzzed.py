@@ -217,7 +217,7 @@ def test_a_file_of_a_run_with_any_content_is_used_or_told(change: Change) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(changes())
 def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -> None:
     ending = play_change(change, MEMORY)

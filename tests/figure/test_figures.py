@@ -104,7 +104,7 @@ def test_chains_that_did_not_mix_are_told_and_under_strict_an_error(tmp_path, ca
 
 
 @needs_pyro
-@pytest.mark.slow
+@pytest.mark.full
 def test_figure_4_as_the_paper_has_it():
     """All three at 10^5 samples: NUTS within three standard errors of the quadrature, alpha within 0.005 of 0.15."""
     for name, clusters in (("single", SINGLE), ("overlapping", OVERLAPPING), ("separated", SEPARATED)):

@@ -149,7 +149,7 @@ def in_training(folder, process):
         time.sleep(0.05)
 
 
-LONG = ("trainer.max_epochs=200", "trainer.check_val_every_n_epoch=20", "trainer.log_every_n_steps=1000")
+LONG = ("trainer.max_epochs=80", "trainer.check_val_every_n_epoch=8", "trainer.log_every_n_steps=1000")
 
 
 @pytest.fixture(scope="module")
@@ -221,10 +221,23 @@ def test_processes_that_torchrun_has_started(tmp_path, programs):
     again = go()
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("Finished before") == 1
-    sweep = go("-m", "seed=0-1")
-    assert sweep.returncode != 0
-    assert "would run the whole sweep" in sweep.stderr
-    assert "and 2 were started. Let the two agree" in go("trainer.devices=3").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-m", "seed=0-1"), "Each of the 2 processes that were started would run the whole sweep"),
+        (("trainer.devices=3",), "and 2 were started. Let the two agree"),
+    ],
+)
+def test_refused_where_torchrun_has_started_processes(programs, monkeypatch, options, message):
+    started = {"TORCHELASTIC_RUN_ID": "one", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0"}
+    for name, value in {**started, "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    refused = programs.train(*options, tiny=SHARED)
+    assert refused.status == 1
+    assert message in refused.err
+    assert "Traceback" not in refused.err
 
 
 @pytest.mark.parametrize(
