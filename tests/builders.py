@@ -98,6 +98,12 @@ COMBINATIONS = [
     for family in ("gaussian", "realnvp")
     if (prior, mixture) != ("standard_normal", "enumerate") and (prior, family) != ("bernoulli", "realnvp")
 ]
+# RealNVP whose couplings see the features of x.
+COMBINATIONS += [
+    ("standard_normal", "conditional", "context"),
+    ("gaussian", "enumerate", "context"),
+    ("gamma", "conditional", "context"),
+]
 REPARAMETRISED = [combination for combination in COMBINATIONS if combination[0] != "bernoulli"]
 
 
@@ -118,9 +124,10 @@ def make_vae(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         law = StandardNormalPrior(2) if prior == "standard_normal" else ExponentialFamilyMixture(3, 2, prior, size=0.8)
-        build = (
-            gaussian_family(encoder, mixture) if family == "gaussian" else realnvp_family(encoder, 5, mixture=mixture)
-        )
+        if family == "gaussian":
+            build = gaussian_family(encoder, mixture)
+        else:
+            build = realnvp_family(encoder, 5, mixture=mixture, context=family == "context")
         decoder = MLP(2, 4, 6, 1) if map_ is None else map_
         vae = Autoencoder(
             law,

@@ -7,6 +7,7 @@ import torch
 from lid_vae.diagnosis.subject.base import ExponentialDraws, GenericDraws, LatentBatch
 from lid_vae.metrics import MutualInformation
 from lid_vae.metrics.control_variate import controlled
+from lid_vae.metrics.mutual_information import information_terms
 from lid_vae.noise import derive_seed, generator
 from lid_vae.shapes import Float, Int, Tensor
 
@@ -113,13 +114,9 @@ def _pairwise(batches: list[LatentBatch], index: Int[Tensor, " R"]) -> tuple[Flo
         points = z[rows].unsqueeze(1)
         with torch.no_grad():
             density = torch.cat([_densities(one, points) for one in draws], -1).double()
-        own = density.gather(-1, rows.unsqueeze(-1)).squeeze(-1)
-        others = density.scatter(-1, rows.unsqueeze(-1), -torch.inf)
-        lower.append(own - torch.logsumexp(density, -1) + torch.tensor(float(examples)).log())
-        floor = own - 700.0  # what double precision can tell from nothing, as in the products of matrices
-        upper.append(
-            own - torch.maximum(torch.logsumexp(others, -1), floor) + torch.tensor(max(examples - 1.0, 1.0)).log()
-        )
+        terms = information_terms(density, rows)
+        lower.append(terms[0])
+        upper.append(terms[1])
     return torch.cat(lower), torch.cat(upper)
 
 

@@ -17,7 +17,7 @@ class LatentSample(NamedTuple):
     log_prob: Float[Tensor, "S K B"]
     """log q(w | x, z = k), or log q(w | x)."""
     base: Float[Tensor, "S K B M"]
-    """The draw before the flow; mutual information is invariant under the flow, which is the same for every x."""
+    """The draw before the flow; mutual information is invariant under a flow that is the same for every x."""
 
 
 class Approximation(ABC):

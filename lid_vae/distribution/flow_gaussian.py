@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from lid_vae.distribution.approximation import Approximation, LatentSample
+from lid_vae.distribution.approximation import Approximation, LatentSample, Parameters
 from lid_vae.distribution.gaussian import HALF_LOG_TWO_PI, normal_log_prob
 from lid_vae.shapes import Float, Tensor
 
@@ -14,32 +14,44 @@ __all__ = ["Bijection", "Exponential", "FlowGaussian"]
 
 
 class Bijection(nn.Module, ABC):
-    """An invertible map of R^M onto the latent's support, with its log-determinant."""
+    """An invertible map of R^M onto the latent's support, with its log-determinant.
+
+    ``context`` is what the map may know of x beside, or None: for every context it is a bijection of its own.
+    """
 
     @abstractmethod
-    def forward(self, u: Float[Tensor, "*batch M"]) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch"]]:
+    def forward(
+        self, u: Float[Tensor, "*batch M"], context: Float[Tensor, "*examples F"] | None = None
+    ) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch"]]:
         """The image of u and log |det dw/du|."""
 
     @abstractmethod
-    def inverse(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+    def inverse(
+        self, w: Float[Tensor, "*batch M"], context: Float[Tensor, "*examples F"] | None = None
+    ) -> Float[Tensor, "*batch M"]:
         """The u that forward takes to w."""
 
 
 class Exponential(Bijection):
     """w = exp(u), for positive latents."""
 
-    def forward(self, u: Float[Tensor, "*batch M"]) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch"]]:
+    def forward(
+        self, u: Float[Tensor, "*batch M"], context: Float[Tensor, "*examples F"] | None = None
+    ) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch"]]:
         return u.exp(), u.sum(-1)
 
-    def inverse(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+    def inverse(
+        self, w: Float[Tensor, "*batch M"], context: Float[Tensor, "*examples F"] | None = None
+    ) -> Float[Tensor, "*batch M"]:
         return w.log()
 
 
 class FlowGaussian(Approximation):
-    """w = T(u), u ~ N(mean, diag(scale^2)) for every x and category, T one bijection for all x.
+    """w = T(u), u ~ N(mean, diag(scale^2)) for every x and category, T a bijection.
 
     ``log_category`` is log q(z | x) where categories are enumerated, else None. ``flow`` is T, bijections in the order
-    in which they are applied; none leaves the Gaussian.
+    in which they are applied; none leaves the Gaussian. T is one for all x, unless they are given a ``context`` of
+    each.
     """
 
     reparametrised = True
@@ -50,23 +62,57 @@ class FlowGaussian(Approximation):
         scale: Float[Tensor, "K B M"],
         log_category: Float[Tensor, "K B"] | None = None,
         flow: Sequence[Bijection] = (),
+        context: Float[Tensor, "1 B F"] | None = None,
     ) -> None:
         self.mean, self.scale, self.log_category, self.flow = mean, scale, log_category, tuple(flow)
+        self.context = context
+
+    @property
+    def shared(self) -> bool:
+        """Whether T is the same for every x, so that ``statistic`` and ``natural`` have all of q that depends on x."""
+        return self.context is None
+
+    def tensors(self) -> Parameters:
+        """All of q that depends on x: ``mean`` and ``scale``, and ``log_category`` and ``context`` if it has them."""
+        optional = {"log_category": self.log_category, "context": self.context}
+        found = {name: value for name, value in optional.items() if value is not None}
+        return {"mean": self.mean, "scale": self.scale, **found}
+
+    def at(self, tensors: Parameters) -> "FlowGaussian":
+        """The q of other examples, whose ``tensors`` are given, by the same bijections."""
+        return FlowGaussian(**tensors, flow=self.flow)
+
+    def mixture_log_prob(self, w: Float[Tensor, "S B M"]) -> Float[Tensor, "S B"]:
+        """log q(w | x) of any w in the support, the categories summed out; row b of ``w`` under example b, nats."""
+        density = self.log_prob(w.unsqueeze(1).expand(-1, len(self.mean), *self.mean.shape[1:]))
+        return density.squeeze(1) if self.log_category is None else torch.logsumexp(density + self.log_category, 1)
+
+    def push(self, base: Float[Tensor, "*batch M"]) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch"]]:
+        """T(u) of u = ``base``, and log |det dw/du|."""
+        w, total = base, torch.zeros_like(base[..., 0])
+        for bijection in self.flow:
+            w, log_determinant = bijection(w, self.context)
+            total = total + log_determinant
+        return w, total
+
+    def pull(self, w: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch M"]:
+        """The u that T takes to ``w``."""
+        for bijection in reversed(self.flow):
+            w = bijection.inverse(w, self.context)
+        return w
 
     def sample(self, noise: Float[Tensor, "S K B M"]) -> LatentSample:
         base = self.mean + self.scale * noise
         log_prob = (-0.5 * noise.square() - self.scale.log() - HALF_LOG_TWO_PI).sum(-1)
         w = base
         for bijection in self.flow:
-            w, log_determinant = bijection(w)
+            w, log_determinant = bijection(w, self.context)
             log_prob = log_prob - log_determinant
         return LatentSample(w, log_prob, base)
 
     def log_prob(self, w: Float[Tensor, "S K B M"]) -> Float[Tensor, "S K B"]:
         """log q(w | x, z = k) of any w in the support; row k with category k."""
-        for bijection in reversed(self.flow):
-            w = bijection.inverse(w)
-        return self.sample((w - self.mean) / self.scale).log_prob
+        return self.sample((self.pull(w) - self.mean) / self.scale).log_prob
 
     def marginal_log_prob(self, sample: LatentSample) -> Float[Tensor, "S K B"]:
         if self.log_category is None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from lid_vae.distribution.approximation import Approximation
+from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.errors import UserError
 from lid_vae.measure.base import DrawMeasure, Infer
 from lid_vae.metrics.log_likelihood import LogMeanExp
@@ -15,7 +16,7 @@ from lid_vae.noise import generator
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import Autoencoder, LogTerms
 
-__all__ = ["ROWS", "BatchMeasures", "Infer", "Noise", "Ruler", "measure_batch", "noise_of", "rows_of"]
+__all__ = ["ROWS", "TENSORS", "BatchMeasures", "Infer", "Noise", "Ruler", "measure_batch", "noise_of", "rows_of"]
 
 BatchMeasures = dict[str, Tensor]
 """Of each example: ``evidence``, ``bound``, ``divergence`` and ``w_divergence`` [B], nats; ``w`` [2, B, M], its
@@ -24,8 +25,10 @@ expectation twice, or where that has no closed form its averages over the two ha
 averages over ``moment_draws`` draws: of w, of its square and of its log-density under the prior's marginals. With the
 information of w ``statistic`` [K, B, P], of one draw, ``natural`` [K, B, P], ``normaliser`` [K, B] and, where
 categories are enumerated, ``log_category`` [K, B]; else, where the KL has a closed form, ``surplus`` [B], log q / p of
-that draw less the KL."""
+that draw less the KL. Of a q whose flow is of each x there are instead ``draw`` [K, B, M] and, as ``q.<name>``, q's
+tensors."""
 
+TENSORS = "q."
 ROWS = 10_000
 # Draws for each example that the divergences of single dimensions need.
 MOMENT_DRAWS = 20
@@ -133,7 +136,10 @@ def measure_batch(vae: Autoencoder, infer: Infer, x: Observations, ruler: Ruler,
     if ruler.by_dimension:
         found["moments"], found["moment_draws"] = moments.result(), torch.tensor(moments.count)
     found |= {f"further.{name}": mean.result() for name, mean in further.items()}
-    if ruler.with_w:
+    if ruler.with_w and isinstance(q, FlowGaussian) and not q.shared:
+        found["draw"] = terms.sample.w[0]
+        found |= {f"{TENSORS}{name}": value for name, value in q.tensors().items()}
+    elif ruler.with_w:
         found["statistic"] = q.statistic(terms.sample.base[0])
         found["natural"], found["normaliser"] = q.natural()
         if q.log_category is not None:

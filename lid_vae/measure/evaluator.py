@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
+from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.measure.base import DrawMeasure, Infer
-from lid_vae.measure.batch import ROWS, BatchMeasures, Ruler, measure_batch, noise_of
+from lid_vae.measure.batch import ROWS, TENSORS, BatchMeasures, Ruler, measure_batch, noise_of
 from lid_vae.metrics import (
     ActiveUnits,
     CategoricalMutualInformation,
@@ -18,19 +19,23 @@ from lid_vae.metrics import (
     ExampleMean,
     LogLikelihood,
     MutualInformation,
+    PairwiseInformation,
 )
 from lid_vae.metrics.gather import gather
-from lid_vae.shapes import Int, Observations, Tensor
+from lid_vae.shapes import Float, Int, Observations, Tensor
 from lid_vae.system.processes import ALONE, ProcessPlace
 from lid_vae.vae import Autoencoder
 
-__all__ = ["Evaluator", "MeasureBatch"]
+__all__ = ["Evaluator", "MeasureBatch", "of_mixture"]
 
 MeasureBatch = Callable[[Tensor, int], tuple[BatchMeasures, torch.Generator]]
 """(x, number) -> what batch ``number`` shows, and the generator of its noise as it stands after that."""
 
 # Metrics that leave it to the evaluator to gather them, once for all that they compute.
 LOCAL: dict[str, Any] = {"sync_on_compute": False}
+# Examples with whose draws the information of w is measured where its densities are asked for pair by pair: as many as
+# there are draws of the decoder for each, so that they cost no more than those, and these at the least.
+FEWEST = 100
 
 
 class Evaluator:
@@ -84,7 +89,9 @@ class Evaluator:
         )
         self.symbols = ExampleMean(**LOCAL).to(device)
         self.w_units = ActiveUnits(prior.variance, **LOCAL).to(device)
-        self.w_information = MutualInformation(**LOCAL).to(device) if with_w else None
+        self.w_information: MutualInformation | PairwiseInformation | None = None
+        if with_w:
+            self.w_information = MutualInformation(**LOCAL).to(device)
         self.dimensions = DimensionKL(len(prior.mean), **LOCAL).to(device) if by_dimension else None
         self.z_information: CategoricalMutualInformation | None = None
         self.accuracy: ClusterAccuracy | None = None
@@ -112,7 +119,7 @@ class Evaluator:
         for name, metric in self.further.items():
             metric.update(found[f"further.{name}"])
         if self.w_information is not None:
-            self._add_information(found, rng)
+            self._add_information(x, found, rng)
         if self.dimensions is not None:
             mean, square_mean, log_prior_mean = found["moments"]
             self.dimensions.update(mean, square_mean, log_prior_mean, int(found["moment_draws"]))
@@ -158,7 +165,9 @@ class Evaluator:
                 "mi_upper": float(upper.mean()),
                 "mi_se": float(lower.std() / len(lower) ** 0.5),
             }
-            if (estimate := self.w_information.estimate(lower)) is not None:
+            if isinstance(self.w_information, PairwiseInformation):
+                w["mi_draws"] = len(lower)
+            elif (estimate := self.w_information.estimate(lower)) is not None:
                 w["mi_estimate"], w["mi_estimate_se"] = estimate
         if self.dimensions is not None:
             w["kl_by_dimension"] = self.dimensions.compute().tolist()
@@ -193,13 +202,46 @@ class Evaluator:
         noise = noise_of(number, x.device)
         return measure_batch(self.vae, self.infer, x, self.ruler, noise), noise.draws
 
-    def _add_information(self, found: BatchMeasures, rng: torch.Generator) -> None:
+    def _add_information(self, x: Observations, found: BatchMeasures, rng: torch.Generator) -> None:
         """With one draw of q(w | x) for each example: where categories are enumerated, of the mixture."""
-        assert self.w_information is not None
-        statistic, log_category = found["statistic"], found.get("log_category")
-        if log_category is None:
-            draw = statistic[0]
-        else:
-            category = torch.multinomial(log_category.exp().mT, 1, generator=rng).squeeze(-1)
-            draw = statistic[category, torch.arange(len(category), device=category.device)]
+        if "draw" in found:
+            self._add_pairs(x, found, rng)
+            return
+        assert isinstance(self.w_information, MutualInformation)
+        log_category = found.get("log_category")
+        draw = of_mixture(found["statistic"], log_category, rng)
         self.w_information.update(draw, found["natural"], found["normaliser"], log_category, found.get("surplus"))
+
+    def _add_pairs(self, x: Observations, found: BatchMeasures, rng: torch.Generator) -> None:
+        """Where every x has a flow of its own."""
+        tensors = {name.removeprefix(TENSORS): one for name, one in found.items() if name.startswith(TENSORS)}
+        draw = of_mixture(found["draw"], tensors.get("log_category"), rng)
+        names = sorted(tensors)
+        rows = [tensors[name].movedim(1, 0) for name in names]
+        if not isinstance(self.w_information, PairwiseInformation):
+            shapes = [one.shape[1:] for one in rows]
+            # Any q of this posterior has the bijections.
+            q = self.vae.posterior.distribution(self.vae.posterior.encode(x[:1]))
+            assert isinstance(q, FlowGaussian)
+
+            def log_prob(w: Float[Tensor, "R M"], parameters: Float[Tensor, "B P"]) -> Float[Tensor, "R B"]:
+                pieces = parameters.split([prod(shape) for shape in shapes], -1)
+                named = {
+                    name: piece.unflatten(-1, shape).movedim(0, 1)
+                    for name, piece, shape in zip(names, pieces, shapes, strict=True)
+                }
+                return q.at(named).mixture_log_prob(w.unsqueeze(1).expand(-1, len(parameters), -1))
+
+            device = self.prior.mean.device
+            self.w_information = PairwiseInformation(log_prob, max(FEWEST, self.ruler.samples), **LOCAL).to(device)
+        self.w_information.update(draw, torch.cat([one.flatten(1) for one in rows], -1))
+
+
+def of_mixture(
+    value: Float[Tensor, "K B P"], log_category: Float[Tensor, "K B"] | None, rng: torch.Generator
+) -> Float[Tensor, "B P"]:
+    """Of each example that of one category, drawn where categories are enumerated."""
+    if log_category is None:
+        return value[0]
+    category = torch.multinomial(log_category.exp().mT, 1, generator=rng).squeeze(-1)
+    return value[category, torch.arange(len(category), device=category.device)]

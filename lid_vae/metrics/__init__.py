@@ -5,7 +5,7 @@ from lid_vae.metrics.active_units import ActiveUnits
 from lid_vae.metrics.dimension_kl import DimensionKL
 from lid_vae.metrics.example_mean import ExampleMean
 from lid_vae.metrics.log_likelihood import LogLikelihood
-from lid_vae.metrics.mutual_information import CategoricalMutualInformation, MutualInformation
+from lid_vae.metrics.mutual_information import CategoricalMutualInformation, MutualInformation, PairwiseInformation
 
 __all__ = [
     "ActiveUnits",
@@ -15,4 +15,5 @@ __all__ = [
     "ExampleMean",
     "LogLikelihood",
     "MutualInformation",
+    "PairwiseInformation",
 ]

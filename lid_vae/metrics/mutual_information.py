@@ -1,5 +1,6 @@
 """Mutual information I_q(x; z) under the whole set's aggregate posterior; a mini-batch's would cap it at log B."""
 
+from collections.abc import Callable
 from math import log
 from typing import Any
 
@@ -9,13 +10,22 @@ from torchmetrics.utilities import dim_zero_cat
 from lid_vae.errors import UserError
 from lid_vae.metrics.control_variate import controlled
 from lid_vae.metrics.plotted import PlottedMetric
+from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 
-__all__ = ["CategoricalMutualInformation", "MutualInformation"]
+__all__ = [
+    "DENSITIES",
+    "CategoricalMutualInformation",
+    "MutualInformation",
+    "PairwiseInformation",
+    "information_terms",
+]
 
 TINY = 1e-300
 # Densities at a time: 8 MB, of which a processor's cache keeps the most from one operation to the next.
 PAIRS = 1_000_000
+# Of a q whose every density is a pass through networks.
+DENSITIES = 20_000
 
 
 class CategoricalMutualInformation(PlottedMetric):
@@ -239,14 +249,77 @@ class MutualInformation(PlottedMetric):
             density = torch.addmm(flat_offset, piece, flat)
             if categories > 1:
                 density = density.unflatten(-1, (examples, categories)).logsumexp(-1)
-            place = one.unsqueeze(-1)
-            own = density.gather(-1, place)
-            peak = density.amax(-1, keepdim=True)  # max would look for its place too, which takes twice the time
-            others = density.sub_(peak).exp_().scatter_(-1, place, 0.0).sum(-1, keepdim=True)
-            total = others + (own - peak).exp()
-            lower.append(own - peak - total.log() + log(examples))
-            upper.append(own - peak - others.clamp_min(TINY).log() + log(max(examples - 1, 1)))
-        return torch.cat(lower).squeeze(-1), torch.cat(upper).squeeze(-1)
+            terms = information_terms(density, one)
+            lower.append(terms[0])
+            upper.append(terms[1])
+        return torch.cat(lower), torch.cat(upper)
+
+
+class PairwiseInformation(PlottedMetric):
+    """I_q(x; w) of any q with a density, by the bounds of ``MutualInformation``; nats.
+
+    The densities are asked for pair by pair, so draws are of ``rows`` examples, chosen at random; q(w) is of all. Each
+    term is an average over those draws and has a standard error.
+
+    Args:
+        log_prob: (w [R, M], parameters [B, P]) -> log q(w_r | x_b) of all pairs, [R, B].
+        rows: R at most.
+
+    >>> def log_prob(w, parameters):  # a normal of standard deviation 1
+    ...     return -0.5 * (w - parameters.mT).square()
+    >>> information = PairwiseInformation(log_prob, rows=100)
+    >>> mean = torch.tensor([[-10.0], [10.0]])
+    >>> information.update(draw=mean, parameters=mean)
+    >>> round(float(information.compute()), 3)
+    0.693
+    """
+
+    full_state_update = False
+    draw: list[Tensor]
+    parameters_of_q: list[Tensor]
+
+    def __init__(self, log_prob: Callable[[Tensor, Tensor], Tensor], rows: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.log_prob, self.rows = log_prob, rows
+        self.add_state("draw", [], dist_reduce_fx="cat")
+        self.add_state("parameters_of_q", [], dist_reduce_fx="cat")
+
+    def update(self, draw: Float[Tensor, "B M"], parameters: Float[Tensor, "B P"]) -> None:
+        """One ``draw`` w ~ q(w | x) for each example, and the ``parameters`` of its q."""
+        self.draw.append(draw.detach())
+        self.parameters_of_q.append(parameters.detach())
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self.values()[0].mean()
+
+    @torch.no_grad()
+    def values(self) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
+        """Lower and upper terms of the examples that are chosen, under the whole set's q(w)."""
+        draw, parameters = dim_zero_cat(self.draw), dim_zero_cat(self.parameters_of_q)
+        chosen = torch.randperm(len(draw), generator=generator("pairwise"))[: self.rows].sort().values.to(draw.device)
+        lower, upper = [], []
+        for one in chosen.split(max(1, DENSITIES // len(draw))):
+            terms = information_terms(self.log_prob(draw[one], parameters).double(), one)
+            lower.append(terms[0])
+            upper.append(terms[1])
+        return torch.cat(lower), torch.cat(upper)
+
+
+def information_terms(
+    density: Float[Tensor, "R N"], place: Int[Tensor, " R"]
+) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
+    """Lower and upper terms of R draws, by their ``density`` under each of N examples, of which ``place`` is their own.
+
+    Overwrites ``density``, log q(w_r | x_n) in double precision.
+    """
+    examples, place = density.shape[-1], place.unsqueeze(-1)
+    own = density.gather(-1, place)
+    peak = density.amax(-1, keepdim=True)  # max would look for its place too, which takes twice the time
+    others = density.sub_(peak).exp_().scatter_(-1, place, 0.0).sum(-1, keepdim=True)
+    total = others + (own - peak).exp()
+    lower = own - peak - total.log() + log(examples)
+    upper = own - peak - others.clamp_min(TINY).log() + log(max(examples - 1, 1))
+    return lower.squeeze(-1), upper.squeeze(-1)
 
 
 def _negentropy(probability: Float[Tensor, "B K"], reference: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:

@@ -10,6 +10,7 @@ from lid_vae.distribution.flow_gaussian import Bijection, Exponential, FlowGauss
 from lid_vae.map.convex.positive import positive
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
+from lid_vae.posterior.realnvp import RealNVP
 from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["AmortizedPosterior"]
@@ -19,12 +20,14 @@ UNIT = 0.5413248546129181  # softplus(UNIT) = 1: scales start at about 1
 
 
 class AmortizedPosterior(Posterior):
-    """w = T(u), u ~ N(mean(x), diag(scale(x)^2)), T a composition of bijections that is the same for every x.
+    """w = T(u), u ~ N(mean(x), diag(scale(x)^2)), T a composition of bijections.
 
     ``encoder`` gives the features of x, of which a linear layer makes mean and scale; M is ``latent_dimension`` and
     ``flow`` the bijections, the first one first. No bijection: the diagonal Gaussian of Kingma and Welling (2014).
-    RealNVP: the paper's family. With ``categories`` K the posterior is q(z = k | x) q(w | x, z = k), a mean and scale
-    for each category, at K times the decoder's cost; without, it is q(w | x), and z follows from the exact p(z | w).
+    RealNVP: the paper's family. T is the same for every x, unless it has a ``context``, as many numbers as the encoder
+    has features: then it sees those. With ``categories`` K the posterior is q(z = k | x) q(w | x, z = k), a mean and
+    scale for each category, at K times the decoder's cost; without, it is q(w | x), and z follows from the exact
+    p(z | w).
 
     >>> q = AmortizedPosterior(MLPEncoder((4,), 16), latent_dimension=2)
     >>> q.distribution(q.encode(torch.randn(5, 4))).mean.shape
@@ -41,6 +44,7 @@ class AmortizedPosterior(Posterior):
         super().__init__()
         self.encoder, self.latent_dimension, self.categories = encoder, latent_dimension, categories
         self.flow = nn.ModuleList(flow)
+        self.contextual = any(isinstance(bijection, RealNVP) and bijection.context > 0 for bijection in flow)
         self.support = "positive" if flow and isinstance(flow[-1], Exponential) else "real"
         self.head = nn.Linear(encoder.out_features, 2 * latent_dimension * (categories or 1))
         nn.init.normal_(self.head.weight, std=0.3 / encoder.out_features**0.5)
@@ -55,6 +59,8 @@ class AmortizedPosterior(Posterior):
         parameters = {"mean": moments[..., 0, :], "raw_scale": moments[..., 1, :]}
         if self.categories is not None:
             parameters["logits"] = self.category_head(features).movedim(-1, 0)
+        if self.contextual:
+            parameters["context"] = features.unsqueeze(0)
         return parameters
 
     def distribution(self, parameters: Parameters) -> FlowGaussian:
@@ -65,7 +71,7 @@ class AmortizedPosterior(Posterior):
         for bijection in self.flow:
             assert isinstance(bijection, Bijection)
             flow.append(bijection)
-        return FlowGaussian(parameters["mean"], scale, log_category, flow)
+        return FlowGaussian(parameters["mean"], scale, log_category, flow, parameters.get("context"))
 
     def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
         shape = (samples, self.categories or 1, batch, self.latent_dimension)

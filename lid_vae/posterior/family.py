@@ -51,11 +51,14 @@ def realnvp_family(
     couplings: int = 2,
     hidden_layers: int = 1,
     mixture: MixtureName = "conditional",
+    context: bool = False,
 ) -> Family:
     """A Gaussian pushed through RealNVP, the paper's family for images.
 
     ``width``, ``couplings`` and ``hidden_layers`` are those of ``RealNVP``, ``encoder`` and ``mixture`` those of
-    ``gaussian_family``. Raises ``UserError`` for binary latents.
+    ``gaussian_family``. With ``context`` the couplings see the encoder's features, so that every x has a flow of its
+    own; the information of w then takes the densities of all pairs (``PairwiseInformation``). Raises ``UserError`` for
+    binary latents.
 
     >>> from functools import partial
     >>> family = realnvp_family(partial(MLPEncoder, width=64), width=16)
@@ -71,10 +74,12 @@ def realnvp_family(
                 "RealNVP is a density on real numbers and cannot serve binary latents (component='bernoulli'). "
                 "Use gaussian_family, which becomes a factorised Bernoulli there."
             )
-        flow: list[Bijection] = [RealNVP(latent_dimension, width, couplings, hidden_layers)]
+        encoded = encoder(shape) if context else None
+        features = 0 if encoded is None else encoded.out_features
+        flow: list[Bijection] = [RealNVP(latent_dimension, width, couplings, hidden_layers, features)]
         if support == "positive":
             flow.append(Exponential())
-        return AmortizedPosterior(encoder(shape), latent_dimension, flow, _enumerated(mixture, categories))
+        return AmortizedPosterior(encoded or encoder(shape), latent_dimension, flow, _enumerated(mixture, categories))
 
     return build
 

@@ -116,6 +116,12 @@ class VampPrior(AggregatePrior):
                 f"A VampPrior needs a Gaussian q, with or without a flow, got {type(q).__name__}. Use "
                 "gaussian_family or realnvp_family."
             )
+        if not q.shared:
+            raise UserError(
+                "A VampPrior averages q over its pseudo-inputs by one product of matrices, which needs one flow for "
+                "all x, and with context=True every x has its own. Use realnvp_family with context=False, or "
+                "gaussian_family."
+            )
         return q
 
 
@@ -143,13 +149,8 @@ class PosteriorAverage(LatentDistribution):
 
         The squares are multiplied out, and cancel to 1e-16 of scale^-2. No tensor of C by M numbers for each w.
         """
-        base = w
-        for bijection in reversed(self.q.flow):
-            base = bijection.inverse(base)
-        u, log_determinant = base, torch.zeros_like(base[..., 0])
-        for bijection in self.q.flow:
-            u, own = bijection(u)
-            log_determinant = log_determinant + own
+        base = self.q.pull(w)
+        _, log_determinant = self.q.push(base)
         natural, normaliser = self.q.natural()
         density = self.q.statistic(base).double() @ natural[0].mT - normaliser[0]
         return (torch.logsumexp(density, -1) - log(density.shape[-1])).to(w.dtype) - log_determinant
@@ -165,10 +166,7 @@ class PosteriorAverage(LatentDistribution):
         mean, scale = self.q.mean[0], self.q.scale[0]
         chosen = torch.randint(len(mean), (count,), generator=generator, device=mean.device)
         noise = torch.randn(count, mean.shape[-1], generator=generator, device=mean.device, dtype=mean.dtype)
-        w = mean[chosen] + scale[chosen] * noise
-        for bijection in self.q.flow:
-            w, _ = bijection(w)
-        return w
+        return self.q.push(mean[chosen] + scale[chosen] * noise)[0]
 
     @cached_property
     def _moments(self) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:

@@ -83,8 +83,9 @@ def test_coordinates_are_those_of_the_draws(prior: str, mixture: str, family: st
 
         def latent(coordinates: torch.Tensor, b: int = b) -> torch.Tensor:
             w = target.center_BM[b] + target.width_BM[b] * coordinates
-            for bijection in target.flow:
-                w, _ = bijection(w)
+            context = None if target.q.context is None else target.q.context[0, b]
+            for bijection in target.q.flow:
+                w, _ = bijection(w, context)
             return w
 
         torch.testing.assert_close(latent(u[b]), w[b])

@@ -5,15 +5,19 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from builders import COMBINATIONS, data, infer, make_vae, ppca_vae
+from builders import COMBINATIONS, Identity, data, infer, make_vae, normal, ppca_vae
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lid_vae.classical.ppca import PPCA, fit, sample_covariance
 from lid_vae.errors import UserError
+from lid_vae.likelihood import GaussianLikelihood
+from lid_vae.map import MLP
 from lid_vae.measure.evaluator import Evaluator
-from lid_vae.metrics import ClusterAccuracy
+from lid_vae.metrics import ClusterAccuracy, MutualInformation, PairwiseInformation
 from lid_vae.noise import generator
+from lid_vae.posterior import AmortizedPosterior, RealNVP
+from lid_vae.prior import StandardNormalPrior
 from lid_vae.vae import Autoencoder
 
 combinations = pytest.mark.parametrize(("prior", "mixture", "family"), COMBINATIONS)
@@ -142,7 +146,66 @@ def test_information_of_z_never_exceeds_its_divergence(combination, key: int, sp
     assert "mi" not in found["latent"]["w"]
 
 
-@pytest.mark.parametrize("family", ["gaussian", "realnvp"])
+@pytest.mark.parametrize(
+    ("prior", "mixture"), [(prior, mixture) for prior, mixture, f in COMBINATIONS if f == "context"]
+)
+@pytest.mark.parametrize("batch", [7, 64])
+def test_the_information_of_a_flow_for_each_x_is_by_all_pairs(prior: str, mixture: str, batch: int) -> None:
+    """Against densities of every draw under every example, each by a model of that example alone."""
+    vae = make_vae(prior, mixture, "context")
+    x = data(vae, 40)
+    evaluator = Evaluator(vae, encode(vae), 4)
+    for piece in x.split(batch):
+        evaluator.update(piece)
+    latent = evaluator.compute()["latent"]
+    found = latent.get("w", latent["z"])
+    metric = evaluator.w_information
+    assert isinstance(metric, PairwiseInformation)
+    draw = torch.cat(metric.draw)
+    with torch.no_grad():
+        columns = []
+        for one in x.split(1):
+            q, _ = infer(vae, one, 1)
+            weight = torch.zeros(1, 1) if q.log_category is None else q.log_category
+            density = [q.log_prob(w.expand(1, *q.mean.shape)).squeeze(0) for w in draw]
+            columns.append(torch.stack([torch.logsumexp(value + weight, 0).squeeze() for value in density]))
+    density = torch.stack(columns, 1).exp().double()
+    own = density.diagonal()
+    others = (density.sum(1) - own) / 39
+    assert found["mi"] == pytest.approx(float((own / density.mean(1)).log().mean()))
+    assert found["mi_upper"] == pytest.approx(float((own / others).log().mean()))
+    assert found["mi_draws"] == 40
+
+
+@pytest.mark.parametrize("gain", [0.5, 3.0])
+def test_a_flow_that_only_shifts_has_the_information_of_the_gaussian_that_it_makes(gain: float) -> None:
+    """Couplings whose shifts are affine in x: q is then a Gaussian, measured by one product of matrices."""
+    flow, x = RealNVP(2, 2, context=2).double(), normal(300, 2, key="shift")
+    with torch.no_grad():
+        for coupling in flow.couplings:
+            first, _, last = coupling.network
+            first.weight.zero_()
+            first.bias.fill_(100.0)  # where the ReLU is the identity
+            last.weight[1] = torch.tensor([gain, 0.0])
+            last.bias[1] = -100 * gain
+            coupling.context.weight.copy_(torch.eye(2))
+        posterior = AmortizedPosterior(Identity(2), 2, [flow]).double()
+        q = posterior.distribution(posterior.encode(x))
+        vae = Autoencoder(StandardNormalPrior(2), GaussianLikelihood(MLP(2, 2, 4, 1)), posterior).double()
+        evaluator = Evaluator(vae, encode(vae), 300)
+        evaluator.update(x)
+        found = evaluator.compute()["latent"]["z"]
+        draw = evaluator.w_information.draw[0]
+        centre = q.push(q.mean)[0][0]
+        scale = q.push(q.mean + q.scale)[0][0] - centre
+        information = MutualInformation()
+        information.update_gaussian(draw, centre, scale)
+    assert found["mi"] == pytest.approx(float(information.compute()), abs=1e-5)
+    assert found["mi_upper"] == pytest.approx(float(information.upper()), abs=1e-5)
+    assert found["mi"] > 0.1 * gain
+
+
+@pytest.mark.parametrize("family", ["gaussian", "realnvp", "context"])
 def test_enumerated_z_is_exact(family: str) -> None:
     vae = make_vae("gaussian", "enumerate", family)
     x = data(vae, 50)

@@ -13,10 +13,17 @@ from lid_vae.errors import UserError
 from lid_vae.posterior import RealNVP
 
 
-def make(dimension: int, couplings: int = 2, hidden_layers: int = 1, key: object = 0, spread: float = 1.0) -> RealNVP:
+def make(
+    dimension: int,
+    couplings: int = 2,
+    hidden_layers: int = 1,
+    key: object = 0,
+    spread: float = 1.0,
+    context: int = 0,
+) -> RealNVP:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return randomise(RealNVP(dimension, 5, couplings, hidden_layers), key, spread)
+        return randomise(RealNVP(dimension, 5, couplings, hidden_layers, context), key, spread)
 
 
 flows = {
@@ -45,18 +52,36 @@ def test_inverse_of_forward(dimension: int, couplings: int, hidden_layers: int, 
     torch.testing.assert_close(flow(flow.inverse(u))[0], u, rtol=1e-7, atol=1e-7)
 
 
+@given(**flows)
+def test_with_a_context_it_is_a_flow_for_each_of_them(
+    dimension: int, couplings: int, hidden_layers: int, key: int, spread: float
+) -> None:
+    """One of the context held still has autodiff's determinant and an inverse; another context, another map."""
+    flow = make(dimension, couplings, hidden_layers, key, spread, context=3)
+    u, context = normal(4, dimension, key=key), normal(4, 3, key=("context", key))
+    w, log_determinant = flow(u, context)
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda v, c: flow(v, c)[0]))(u, context)
+    torch.testing.assert_close(log_determinant, torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(flow.inverse(w, context), u, rtol=0, atol=1e-11 * (1 + float(w.detach().abs().max())))
+    assert not torch.allclose(flow(u, context + 1)[0], w)
+    draws = u.expand(7, 2, 4, dimension)
+    torch.testing.assert_close(flow(draws, context[None])[0], w.expand(7, 2, 4, dimension))
+
+
+@pytest.mark.parametrize("context", [0, 3])
 @pytest.mark.parametrize("dimension", [2, 3, 6])
-def test_density_is_zukos(dimension: int) -> None:
-    """The same flow out of zuko's parts: permutations and couplings with equal weights."""
+def test_density_is_zukos(dimension: int, context: int) -> None:
+    """The same flow out of zuko's parts: permutations and couplings with equal weights, and equal contexts."""
     import zuko  # switches argument validation off for the whole process
 
     Distribution.set_default_validate_args(True)
-    flow = make(dimension, couplings=3)
+    flow = make(dimension, couplings=3, context=context)
+    features = normal(20, context, key="context") if context else None
     parts = []
     for coupling in flow.couplings:
 
         def meta(kept: torch.Tensor, coupling=coupling):
-            log_scale, shift = coupling._coefficients(kept)
+            log_scale, shift = coupling._coefficients(kept, features)
             return zuko.transforms.DependentTransform(AffineTransform(shift, log_scale.exp()), 1)
 
         parts += [
@@ -66,12 +91,12 @@ def test_density_is_zukos(dimension: int) -> None:
     transform = zuko.transforms.ComposedTransform(*parts)
     u = normal(20, dimension)
     w, log_determinant = transform.call_and_ladj(u)
-    torch.testing.assert_close(flow(u)[0], w)
-    torch.testing.assert_close(flow(u)[1], log_determinant)
+    torch.testing.assert_close(flow(u, features)[0], w)
+    torch.testing.assert_close(flow(u, features)[1], log_determinant)
     mean, scale = normal(1, 20, dimension, key="mean"), normal(1, 20, dimension, key="scale").exp()
     oracle = zuko.distributions.NormalizingFlow(transform.inv, Independent(Normal(mean[0], scale[0]), 1))
     point = normal(20, dimension, key="point")
-    q = FlowGaussian(mean, scale, None, [flow])
+    q = FlowGaussian(mean, scale, None, [flow], None if features is None else features[None])
     torch.testing.assert_close(q.log_prob(point[None, None])[0, 0], oracle.log_prob(point), rtol=1e-8, atol=1e-8)
 
 
@@ -99,18 +124,20 @@ def test_scales_are_bounded() -> None:
     assert float(flow(100 * normal(200, 4))[1].abs().max().detach()) <= 3 * 2 * 2.0  # three layers, two numbers each
 
 
+@pytest.mark.parametrize("context", [0, 3])
 @pytest.mark.parametrize("hidden_layers", [1, 2])
-def test_every_parameter_learns_and_the_state_is_complete(hidden_layers: int) -> None:
-    flow = make(5, hidden_layers=hidden_layers)
-    w, log_determinant = flow(normal(40, 5))
+def test_every_parameter_learns_and_the_state_is_complete(hidden_layers: int, context: int) -> None:
+    flow = make(5, hidden_layers=hidden_layers, context=context)
+    features = normal(40, context, key="context") if context else None
+    w, log_determinant = flow(normal(40, 5), features)
     (w.square().sum() + log_determinant.sum()).backward()
     assert all(bool((parameter.grad != 0).any()) for parameter in flow.parameters())
     torch.manual_seed(7)  # other permutations
-    other = RealNVP(5, 5, 2, hidden_layers).double()
+    other = RealNVP(5, 5, 2, hidden_layers, context).double()
     other.load_state_dict(flow.state_dict())
-    u = normal(4, 5)
-    torch.testing.assert_close(other(u), flow(u), rtol=0, atol=0)
-    torch.testing.assert_close(other.inverse(u), flow.inverse(u), rtol=0, atol=0)
+    u, features = normal(4, 5), None if features is None else features[:4]
+    torch.testing.assert_close(other(u, features), flow(u, features), rtol=0, atol=0)
+    torch.testing.assert_close(other.inverse(u, features), flow.inverse(u, features), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

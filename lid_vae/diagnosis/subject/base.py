@@ -3,8 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from torch.distributions import Distribution
+from typing import Any
 
 from lid_vae.errors import UserError
 from lid_vae.shapes import Float, Tensor
@@ -38,8 +37,8 @@ class GenericDraws:
     """One draw ``z`` for each example from any ``q``, q(z | x) of the whole batch, and its density."""
 
     z: Float[Tensor, "B *event"]
-    q: Distribution
-    log_prob: Callable[[Distribution, Tensor], Tensor]
+    q: Any
+    log_prob: Callable[[Any, Tensor], Tensor]
     """(q, z [S, 1, ...]) -> log q(z | x) of every pair, [S, B]."""
 
     def size(self) -> int:

@@ -4,11 +4,22 @@ from collections.abc import Callable
 
 import torch
 
-from lid_vae.diagnosis.subject.base import REFUSALS, About, ExponentialDraws, LatentBatch, Seen, Subject, refused
-from lid_vae.distribution import Approximation, Mixture, closed_form_kl, grouped_kl
+from lid_vae.diagnosis.subject.base import (
+    REFUSALS,
+    About,
+    ExponentialDraws,
+    GenericDraws,
+    LatentBatch,
+    Seen,
+    Subject,
+    refused,
+)
+from lid_vae.distribution import Approximation, FlowGaussian, Mixture, closed_form_kl, grouped_kl
 from lid_vae.errors import UserError
 from lid_vae.measure.batch import BatchMeasures, Ruler, measure_batch, noise_of
+from lid_vae.measure.evaluator import of_mixture
 from lid_vae.metrics.dimension_kl import dimension_kl
+from lid_vae.metrics.mutual_information import DENSITIES
 from lid_vae.shapes import Float, Tensor
 from lid_vae.vae import Autoencoder
 
@@ -91,18 +102,15 @@ class Own(Subject):
         if each is None and "moments" in found:
             mean, square_mean, log_prior_mean = found["moments"]
             each = dimension_kl(mean, square_mean, log_prior_mean, int(found["moment_draws"]))
-        statistic = found["statistic"]
-        if enumerated:
-            # one category for each example, by a generator of the batch's own
-            rng = noise_of(number, statistic.device).inference
-            assert q.log_category is not None
-            category = torch.multinomial(q.log_category.exp().mT, 1, generator=rng).squeeze(-1)
-            draw = statistic[category, torch.arange(len(category), device=category.device)]
-        else:
-            draw = statistic[0]
+        value = found.get("statistic", found.get("draw"))
+        assert value is not None
+        # one category for each example, by a generator of the batch's own
+        draw = of_mixture(value, q.log_category, noise_of(number, value.device).inference)
+        kl, means = found["w_divergence"], (found["w"][0], found["w"][1])
+        if "draw" in found:
+            return LatentBatch(kl, means, each, GenericDraws(draw, q, _densities))
         draws = ExponentialDraws(draw, found["natural"], found["normaliser"], found.get("log_category"))
-        kl = found["w_divergence"]
-        return LatentBatch(kl, (found["w"][0], found["w"][1]), each, draws, self._surplus(draws, kl, exact))
+        return LatentBatch(kl, means, each, draws, self._surplus(draws, kl, exact))
 
     def _surplus(self, draws: ExponentialDraws, kl: Float[Tensor, " B"], exact: bool) -> Float[Tensor, " B"] | None:
         """log q / p at the draw, less the KL; where q is a Gaussian without flow and p a standard normal."""
@@ -142,3 +150,8 @@ class Own(Subject):
                 "kl_by_dimension": "closed form" if grouped else "lower bound",
             },
         )
+
+
+def _densities(q: FlowGaussian, w: Float[Tensor, "S B M"]) -> Float[Tensor, "S B"]:
+    """log q(w | x) of all pairs, in pieces of bounded memory: each is a pass through the couplings."""
+    return torch.cat([q.mixture_log_prob(piece) for piece in w.split(max(1, DENSITIES // w.shape[1]))])

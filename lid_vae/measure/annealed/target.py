@@ -65,7 +65,9 @@ class PosteriorTarget(Target):
 
     def __init__(self, q: FlowGaussian, log_joint: LogProb) -> None:
         self.mean_KBM, self.scale_KBM = q.mean.detach(), q.scale.detach()
-        self.flow = [copy.deepcopy(bijection).requires_grad_(False) for bijection in q.flow]
+        flow = [copy.deepcopy(bijection).requires_grad_(False) for bijection in q.flow]
+        context = None if q.context is None else q.context.detach()
+        self.q = FlowGaussian(self.mean_KBM, self.scale_KBM, None, flow, context)
         self.log_category_KB = torch.zeros_like(self.mean_KBM[..., 0]) if q.log_category is None else q.log_category
         self.log_category_KB = self.log_category_KB.detach()
         self.log_joint, self.like = log_joint, self.mean_KBM
@@ -98,17 +100,12 @@ class PosteriorTarget(Target):
         return self.log_width_B + (terms[0] if len(terms) == 1 else torch.logsumexp(torch.stack(terms), 0))
 
     def log_target(self, u: Float[Tensor, "C B M"]) -> Float[Tensor, "C B"]:
-        w, log_determinant = self.center_BM + self.width_BM * u, self.log_width_B
-        for bijection in self.flow:
-            w, change = bijection(w)
-            log_determinant = log_determinant + change
-        return self.log_joint(w) + log_determinant
+        w, log_determinant = self.q.push(self.center_BM + self.width_BM * u)
+        return self.log_joint(w) + self.log_width_B + log_determinant
 
     @torch.no_grad()
     def coordinates(self, w: Float[Tensor, "B M"]) -> Float[Tensor, "B M"]:
-        for bijection in reversed(self.flow):
-            w = bijection.inverse(w)
-        return (w - self.center_BM) / self.width_BM
+        return (self.q.pull(w.unsqueeze(0)).squeeze(0) - self.center_BM) / self.width_BM
 
 
 class PriorTarget(Target):
