@@ -15,6 +15,8 @@ from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["check_position", "check_resumable"]
 
+# Versions of Lightning that have written checkpoints of this program.
+MAJOR = ("2", pl.__version__.partition(".")[0])
 # What comes of values that are of other kinds than a reader takes them for.
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -29,7 +31,10 @@ def check_position(path: Path, checkpoint: Mapping[str, Any]) -> None:
             raise ValueError("lr_schedulers are none of this program's")
         if not isinstance(checkpoint["callbacks"], dict) or not isinstance(checkpoint["optimizer_states"], list):
             raise ValueError("callbacks or optimizer_states are missing")
-        if checkpoint.get("pytorch-lightning_version") == pl.__version__:  # Lightning brings others up to date
+        version = checkpoint["pytorch-lightning_version"]
+        if not isinstance(version, str) or version.partition(".")[0] not in MAJOR:
+            raise ValueError("it is of a Lightning that this program has not been trained with")
+        if version == pl.__version__:  # Lightning brings others up to date
             _check_alike(checkpoint["loops"], _loops(), "loops")
     except DAMAGE as error:
         raise _refused(path, error) from error
