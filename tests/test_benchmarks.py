@@ -31,6 +31,7 @@ SMALLEST = {
     "overhead": "--threads 1 --quick",
     "peers": "--threads 1 --data digits --turns 1 --seeds 2",
     "precision": "--threads 1 --seeds 1 --epochs 1 --models gmvae --precisions 32-true",
+    "refinement": f"--threads 1 --epochs 1 --models gmvae --images 4 --draws 1 --steps 2 --rates 1 --options '{TINY}'",
     "roofline": "--threads 1 --width 8 --batch 8 --rounds 1 --seeds 2",
     "seeds": "--threads 1 --models gmvae --seeds 2 --steps 2",
     "status": "--configurations 4 --seeds 2",

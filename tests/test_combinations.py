@@ -90,6 +90,16 @@ def two_steps(overrides: list[str], data_name: str) -> dict:
     return evaluate_split(module, data, "test", samples=4)
 
 
+# Of couplings that see the features of x.
+CONTEXTUAL = [
+    "model=lidgmvae",
+    "model=gmvae family.mixture=enumerate objective=importance_weighted",
+    "model=lidmvae prior.component=gamma",
+    "model=vae objective=dreg",
+    *[f"model=lidvae {inference}" for inference in INFERENCES[1:]],
+]
+
+
 def sound(measures: dict, mixture: str | None) -> None:
     assert measures["ll"]["mean"] >= measures["elbo"] - 1e-9
     z = measures["latent"]["z"]
@@ -273,3 +283,13 @@ def test_refused(overrides, message):
     with pytest.raises((UserError, InstantiationException)) as caught:
         two_steps(overrides, "pinwheel")
     assert message in told(caught.value, overrides, "pinwheel")
+
+
+@pytest.mark.parametrize("data_name", DATA)
+@pytest.mark.parametrize("options", CONTEXTUAL)
+def test_a_flow_for_each_example_trains_and_is_measured(options: str, data_name: str) -> None:
+    measured = two_steps([*options.split(), "family.context=true"], data_name)
+    sound(measured, None)
+    last = measured["latent"].get("w", measured["latent"]["z"])
+    assert last["mi_draws"] <= measured["examples"]
+    assert last["mi"] <= last["mi_upper"] + 3 * last["mi_se"]

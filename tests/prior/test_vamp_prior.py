@@ -43,7 +43,11 @@ def vamp_vae(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         prior = VampPrior(2, 4, pseudo_inputs, categorical)
-        build = gaussian_family(encoder) if family == "gaussian" else realnvp_family(encoder, 5)
+        build = (
+            gaussian_family(encoder)
+            if family == "gaussian"
+            else realnvp_family(encoder, 5, context=family == "context")
+        )
         posterior = build((4,), 2, prior.categories, prior.support)
         vae = Autoencoder(prior, GaussianLikelihood(MLP(2, 4, 6, 1), 0.5), posterior)
     return randomise(vae, key, 0.5)
@@ -214,6 +218,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
         "Use the posterior that it normalises",
     ),
     "a flow between categories": (lambda: vamp_vae("realnvp", categorical=True).prior(), "Use gaussian_family"),
+    "a flow for each x": (lambda: vamp_vae("context").prior(), "needs one flow for all x.* context=False"),
 }
 
 

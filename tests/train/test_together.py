@@ -41,6 +41,8 @@ OTHERS = [
     "model=lidgmvae map=polar map.shear_bound=0.05",
     "model=il_lidvae map=polar map.inverse_lipschitz=0.5",
     "model=lidvae map=anchored family=gaussian latent_dimension=1",
+    "model=lidgmvae family.context=true",
+    "model=vae family.context=true inference=semi_amortized inference.learning_rate=0.01",
 ]
 
 
