@@ -152,8 +152,15 @@ def test_the_users_two_commands(data, size, examples, tmp_path):
     assert again.stdout.count("force=true") >= 1, again.stdout
 
 
-def test_a_run_says_first_what_it_is_and_then_how_large(tmp_path) -> None:
-    """The first line before PyTorch is there, which takes a second and more."""
+@pytest.mark.parametrize(("sweep", "seeds"), [([], "seed 0"), (["-m", "seed=0-1"], "seeds 0-1")])
+def test_a_run_says_first_what_it_is_and_then_how_large(sweep, seeds, tmp_path) -> None:
+    """The first line before PyTorch is there, which takes a second and more; where there are GPUs, a sweep counts them.
+
+    With them hidden from it, it does not.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    if torch.cuda.is_available():
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     code = (
         "import importlib, sys, types; from lid_vae.command_line import program; "
         "told = lambda name: print('torch' in sys.modules, flush=True) or importlib.import_module(name); "
@@ -161,12 +168,14 @@ def test_a_run_says_first_what_it_is_and_then_how_large(tmp_path) -> None:
         "program.main('train', ['train.py', *sys.argv[1:]])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *TINY, "model=gmvae", "trainer.max_epochs=1", f"paths.runs={tmp_path}"],
+        [sys.executable, "-c", code, *TINY, "model=gmvae", "trainer.max_epochs=1", f"paths.runs={tmp_path}", *sweep],
+        env=environment,
         capture_output=True,
         check=True,
         text=True,
     )
-    first, loaded, second, *_ = [line for line in done.stdout.splitlines() if line != "True"]
-    assert re.fullmatch(rf"gmvae on pinwheel, realnvp, seed 0, into {tmp_path}/default/gmvae-pinwheel-.*/seed-0", first)
+    first, loaded, *others = [line for line in done.stdout.splitlines() if line != "True" and line[:1] != "#"]
+    second = next(line for line in others if "parameters" in line)
+    assert re.fullmatch(rf"gmvae on pinwheel, realnvp, {seeds}, into {tmp_path}/default/gmvae-pinwheel-[-/\w]*", first)
     assert loaded == "False"
     assert re.fullmatch(r"[\d,]+ parameters, [\d,]+ training examples, 1 epoch of \d steps, on the CPU", second)

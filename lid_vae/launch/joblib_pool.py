@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,10 +13,13 @@ from typing import Any
 from lid_vae.errors import UserError
 from lid_vae.launch.chunk import Chunk, Outcomes, default_threads, lost, with_threads
 from lid_vae.system.interruption import SIGNALS, Stopped, interruptible
+from lid_vae.system.phases import phase
 
 __all__ = ["run_joblib", "visible_devices"]
 
 ATTEMPTS = 2
+# Below /dev, of which Linux has one where there is a GPU: NVIDIA's, its small boards', AMD's, a Linux's inside Windows.
+DEVICES = ("nvidia[0-9]*", "nvhost*", "kfd", "dxg")
 STOP = "stop"
 
 
@@ -69,9 +73,12 @@ def visible_devices(accelerator: str) -> list[str]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [part.strip() for part in named.split(",") if part.strip() not in ("", "-1")]
-    import torch
+    if sys.platform == "linux" and not any(found for name in DEVICES for found in Path("/dev").glob(name)):
+        return []  # for which nobody waits for torch
+    with phase("looking for GPUs"):
+        import torch
 
-    return [str(number) for number in range(torch.cuda.device_count())]
+        return [str(number) for number in range(torch.cuda.device_count())]
 
 
 @dataclass(frozen=True)
