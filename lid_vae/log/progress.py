@@ -22,6 +22,8 @@ SHOWN = {
     if number.curve is not None and number.short is not None
 }
 BOUND = "train/bound"
+OFTEN = 1.0
+"""Seconds after which a validation that is still at work says how far it is."""
 EVERY = 10
 """Steps between two looks at the bound of a training batch."""
 WINDOW = 10
@@ -64,6 +66,10 @@ class ProgressLine(_Switched):
         super().__init__()
         self.bar: NumbersBar | None = None
         self.bounds: deque[float] = deque(maxlen=WINDOW)
+        self.told = 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.told = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
@@ -89,10 +95,24 @@ class ProgressLine(_Switched):
                 self._show(trainer)
             self.bar.update()
 
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.bar is not None and time.monotonic() - self.told > OFTEN:
+            share = (batch_idx + 1) / trainer.num_val_batches[dataloader_idx]
+            self.bar.set_description_str(f"{_place(trainer, pl_module)}, validating: {share:.0%}")
+            self.told = time.monotonic()
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.bar is not None:
             self._show(trainer)
-            self.bar.refresh()
+            self.bar.set_description_str(_place(trainer, pl_module))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close()

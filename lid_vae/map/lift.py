@@ -1,7 +1,8 @@
 """Full-rank lifts R^M -> R^D with orthonormal columns: the beta_2 of Definition 4, fixed once built."""
 
+import weakref
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -183,12 +184,34 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> DenseLift:
     Raises ``UserError`` if there are fewer than ``in_features`` dimensions.
     """
     _check_dimensions(in_features, data.shape[1])
-    centred = data.double() - data.double().mean(0)
-    covariance = centred.mT @ centred / len(data)
-    _, vectors = torch.linalg.eigh(covariance)
-    columns = vectors.flip(-1)[:, :in_features]
+    columns = _axes(data)[:, :in_features]
     largest = columns.gather(0, columns.abs().argmax(0, keepdim=True))
     return DenseLift((columns * largest.sign()).to(torch.get_default_dtype()))
+
+
+class _Axes(NamedTuple):
+    """The ``columns`` found of a tensor as it stood at a ``version``."""
+
+    data: "weakref.ref[Tensor]"
+    version: int
+    columns: Float[Tensor, "D D"]
+
+
+_known: _Axes | None = None
+
+
+def _axes(data: Float[Tensor, "N D"]) -> Float[Tensor, "D D"]:
+    """Eigenvectors of the covariance, the leading one first; of the last ``data`` they are remembered.
+
+    Every seed of a sweep asks for those of the same tensor, and on images they take a second.
+    """
+    global _known
+    if _known is not None and _known.data() is data and _known.version == data._version:
+        return _known.columns
+    centred = data.double() - data.double().mean(0)
+    _, vectors = torch.linalg.eigh(centred.mT @ centred / len(data))
+    _known = _Axes(weakref.ref(data), data._version, vectors.flip(-1))
+    return _known.columns
 
 
 def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:

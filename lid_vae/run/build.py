@@ -35,6 +35,7 @@ from lid_vae.prior.base import AggregatePrior, Prior
 from lid_vae.run.names import current
 from lid_vae.run.permitted import NEVER
 from lid_vae.run.plan import MemberPlan, Parts, RunPlan
+from lid_vae.shapes import Float, Tensor
 from lid_vae.train.hooks.keepers import Best, Last
 from lid_vae.train.member import Hook
 from lid_vae.train.vae_module import VAEModule
@@ -50,10 +51,16 @@ __all__ = [
     "build_module",
     "build_trainer",
     "check_measures",
+    "training_array",
 ]
 
 INITIAL_DRAWS = 1000
 SMALLER = "Use a smaller width, depth, latent_dimension or categories."
+
+
+def training_array(data: DataModule) -> Float[Tensor, "N D"] | None:
+    """The training split of ``data``; None where it is not of vectors."""
+    return data.training_array() if isinstance(data, ArrayDataModule) else None
 
 
 def build_data(recipe: Mapping[str, Any]) -> DataModule:
@@ -66,14 +73,20 @@ def build_data(recipe: Mapping[str, Any]) -> DataModule:
 
 
 def build_module(
-    parts: Parts, seed: int, data: DataModule | None, shape: Sequence[int], labels: int | None
+    parts: Parts,
+    seed: int,
+    data: DataModule | None,
+    shape: Sequence[int],
+    labels: int | None,
+    array: Float[Tensor, "N D"] | None = None,
 ) -> VAEModule:
     """The module of a model, its weights a function of ``seed``.
 
     ``parts`` are its recipes. ``shape`` is that of one example: (D,), (height, width) or (channels, height, width);
     ``labels`` the number of classes, None for none. With ``data``, what the model takes from the training set before
-    training (output bias, directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. Raises
-    ``UserError`` where parts do not fit.
+    training (output bias, directions of ``lift=pca``, pseudo-inputs) is set; without, a checkpoint brings it. ``array``
+    is ``training_array(data)``, where several modules are built of the same. Raises ``UserError`` where parts do not
+    fit.
     """
     features = 1
     for size in shape:
@@ -90,7 +103,7 @@ def build_module(
     if data is not None:
         _check_data(likelihood.binary, data)
         _check_categories(parts, prior.categories, data)
-        array = data.training_array() if isinstance(data, ArrayDataModule) else None
+        array = training_array(data) if array is None else array
         if isinstance(likelihood.map, Aligned):
             likelihood.map.align(array)
         if isinstance(prior, AggregatePrior) and array is not None:
@@ -143,12 +156,14 @@ def _autoencoder(parts: Parts, shape: Sequence[int], features: int) -> Autoencod
     return Autoencoder(prior, likelihood, posterior)
 
 
-def build_described(plan: RunPlan, member: MemberPlan, data: DataModule) -> VAEModule:
+def build_described(
+    plan: RunPlan, member: MemberPlan, data: DataModule, array: Float[Tensor, "N D"] | None = None
+) -> VAEModule:
     """The module of a ``member`` of ``plan``, to be trained on ``data``, with what its checkpoints say of it.
 
-    Raises ``UserError`` where parts, measures and data do not fit.
+    ``array`` is that of ``build_module``. Raises ``UserError`` where parts, measures and data do not fit.
     """
-    module = build_module(plan.parts, member.seed, data, data.shape, data.label_count)
+    module = build_module(plan.parts, member.seed, data, data.shape, data.label_count, array)
     check_measures(build_measures(plan.measures), module.vae)
     text = data if isinstance(data, TextDataModule) else None
     scaling = data.standardisation if isinstance(data, ArrayDataModule) else None

@@ -27,6 +27,7 @@ from lid_vae.run.build import (
     build_hooks,
     build_loggers,
     build_trainer,
+    training_array,
 )
 from lid_vae.run.finish import Outcome, finish, measure, superseded_by
 from lid_vae.run.names import current, current_checkpoint
@@ -211,8 +212,9 @@ def _train_together(
     members: list[Member] = []
     outcomes: dict[int, Outcome] = {}
     with _finished_loggers(members):
+        array = training_array(data)  # kept, as a map remembers what it found of it
         for own in plan.members:
-            module = build_described(plan, own, data)
+            module = build_described(plan, own, data, array)
             if group.size > 1:
                 check_divisible(module)
             if not members:
@@ -220,6 +222,7 @@ def _train_together(
                 say_threshold(module, data)
             last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
             members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
+        del array
         with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
             claims = [entry.claim for entry in entries]
             _fit(plan, members, data, interruption, group, callbacks, claims, last)

@@ -203,3 +203,19 @@ def test_other_matrices_are_refused() -> None:
         DenseLift(2 * torch.eye(4, 2))
     with pytest.raises(UserError, match="a column of this one is zero"):
         CyclicLift(3, torch.tensor([1.0, 1.0, 0.0, 1.0]))
+
+
+def test_the_axes_of_data_are_found_once_and_anew_where_they_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    eigh = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: found.append(1) or eigh(matrix))
+    data = normal(50, 5)
+    first, second = pca_lift(2, data), pca_lift(3, data)
+    assert len(found) == 1
+    assert torch.equal(second.weight[:, :2], first.weight)
+    assert torch.equal(pca_lift(2, data.clone()).weight, first.weight)
+    assert len(found) == 2
+    pca_lift(2, data)
+    data[:, 0] *= 100
+    assert abs(float(pca_lift(1, data).weight[0, 0])) == pytest.approx(1, abs=1e-3)
+    assert len(found) == 4

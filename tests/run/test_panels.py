@@ -69,6 +69,7 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_its_pictures(make, run, 
         made = make("data=pinwheel")
         loggers = [TensorBoardLogger(str(tmp_path / str(len(hooks))))]
         trainer = run(made, 2, False, hooks=hooks, loggers=loggers, logger=False)
+        loggers[0].save()  # a thread writes
         results.append([*weights(made[0]), torch.random.get_rng_state()])
         measures.append({name: float(value) for name, value in trainer.callback_metrics.items()})
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
@@ -78,8 +79,9 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_its_pictures(make, run, 
 
 
 def test_panels_come_every_few_validations_and_go_on_counting_after_a_resume(make, run, tmp_path):
-    made, panels = make("data=pinwheel"), Panels(every=2, examples=20)
-    run(made, 5, False, hooks=[panels], loggers=[TensorBoardLogger(str(tmp_path))], logger=False)
+    made, panels, logger = make("data=pinwheel"), Panels(every=2, examples=20), TensorBoardLogger(str(tmp_path))
+    run(made, 5, False, hooks=[panels], loggers=[logger], logger=False)
+    logger.save()  # a thread writes
     assert images(tmp_path) == {f"Pictures/valid/{name}": [8, 16] for name in ("latents", "samples", "usage")}
     resumed = Panels(every=2)
     resumed.load_state_dict(panels.state_dict())
@@ -198,6 +200,17 @@ def test_a_terminal_has_one_line_that_fits(make, run, monkeypatch, columns):
             r"step 8/8 \[.*\], bound -?\d+\.\d+ AU \d\.\d\d MI \d+\.\d+( \(consistent with 0\))?$", states[-1]
         )
     assert bar.bar is None
+
+
+def test_a_long_validation_says_how_far_it_is(make, run, monkeypatch):
+    made, terminal = make("data=pinwheel", "data.eval_batch_size=10"), Terminal(110)
+    monkeypatch.setattr(sys, "stdout", terminal.stdout)
+    monkeypatch.setattr("lid_vae.log.progress.OFTEN", 0.0)
+    run(made, 1, callbacks=[ProgressLine()], logger=False)
+    states = [state for state in terminal.close().replace(CLEAR_REST, "").split("\r") if state.strip()]
+    told = re.findall(r"epoch 1/1, validating: (\d+)%", "\n".join(states))
+    assert told == ["25", "50", "75", "100"]
+    assert "validating" not in states[-1]
 
 
 def test_a_bar_resumes_where_the_run_stands(make, run, tmp_path, monkeypatch):
