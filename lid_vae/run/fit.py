@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -36,7 +35,7 @@ from lid_vae.run.plan import MemberPlan, RunPlan
 from lid_vae.run.record import summary
 from lid_vae.run.store import FAILURE, check_config, finished_bound
 from lid_vae.seed_range import seed_text
-from lid_vae.system.checkpoint import AtomicCheckpointIO, load_checkpoint
+from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import read_json, remove_unfinished, write_atomic
 from lid_vae.system.freed_memory import keep_freed_memory
@@ -49,6 +48,7 @@ from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.hooks.last_step import LastStep
 from lid_vae.train.hooks.stopwatch import Elapsed, Stopwatch
 from lid_vae.train.member import Hook, Member
+from lid_vae.train.position import Position
 from lid_vae.train.step.stack import obstacle
 
 __all__ = ["Outcome", "follow", "train"]
@@ -260,7 +260,7 @@ def _fit(
             held.check()
 
     options = group.trainer_options(plan.devices.strategy)
-    options["plugins"] = [_Position(last, training, callbacks), *options.get("plugins", [])]
+    options["plugins"] = [Position(last, training, callbacks), *options.get("plugins", [])]
     callbacks = [*callbacks, LastStep(interruption, save, check, group.agree)]
     trainer = build_trainer(plan, plan.members[0].folder, callbacks, **options)
     resumed = None if last is None else str(plan.members[0].last)
@@ -277,21 +277,6 @@ def _fit(
     interruption.obey()
     for member in members:
         member.module.to(trainer.strategy.root_device)
-
-
-class _Position(AtomicCheckpointIO):
-    """Gives Lightning the position in training from the checkpoint of a member; the members hold the rest."""
-
-    def __init__(self, checkpoint: dict[str, Any] | None, training: Ensemble, callbacks: Sequence[pl.Callback]) -> None:
-        super().__init__()
-        self.checkpoint, self.training = checkpoint, training
-        self.keys = {callback.state_key for callback in callbacks}
-
-    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        assert self.checkpoint is not None
-        states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
-        own = self.training.state_dict()  # the members have loaded theirs
-        return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
 
 
 def _say_own_parts(plan: RunPlan) -> None:
