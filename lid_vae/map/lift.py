@@ -1,8 +1,9 @@
 """Full-rank lifts R^M -> R^D with orthonormal columns: the beta_2 of Definition 4, fixed once built."""
 
-import weakref
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ __all__ = [
     "Lift",
     "LiftName",
     "PadLift",
+    "axes_shared",
     "make_lift",
     "pad_lift",
     "pca_lift",
@@ -189,29 +191,31 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> DenseLift:
     return DenseLift((columns * largest.sign()).to(torch.get_default_dtype()))
 
 
-class _Axes(NamedTuple):
-    """The ``columns`` found of a tensor as it stood at a ``version``."""
-
-    data: "weakref.ref[Tensor]"
-    version: int
-    columns: Float[Tensor, "D D"]
+_found: tuple[Tensor, list[Tensor]] | None = None
 
 
-_known: _Axes | None = None
+@contextmanager
+def axes_shared(data: Float[Tensor, "N D"] | None) -> Iterator[None]:
+    """Within it the principal directions of ``data``, which stays as it is, are found once, however often asked for.
+
+    As by the seeds of a sweep: of images they take a second. None: of nothing.
+    """
+    global _found
+    _found = None if data is None else (data, [])
+    try:
+        yield
+    finally:
+        _found = None
 
 
 def _axes(data: Float[Tensor, "N D"]) -> Float[Tensor, "D D"]:
-    """Eigenvectors of the covariance, the leading one first; of the last ``data`` they are remembered.
-
-    Every seed of a sweep asks for those of the same tensor, and on images they take a second.
-    """
-    global _known
-    if _known is not None and _known.data() is data and _known.version == data._version:
-        return _known.columns
-    centred = data.double() - data.double().mean(0)
-    _, vectors = torch.linalg.eigh(centred.mT @ centred / len(data))
-    _known = _Axes(weakref.ref(data), data._version, vectors.flip(-1))
-    return _known.columns
+    """Eigenvectors of the covariance, the leading one first."""
+    kept = _found[1] if _found is not None and _found[0] is data else []
+    if not kept:
+        centred = data.double() - data.double().mean(0)
+        _, vectors = torch.linalg.eigh(centred.mT @ centred / len(data))
+        kept.append(vectors.flip(-1))
+    return kept[0]
 
 
 def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:

@@ -19,6 +19,7 @@ from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.log.beforehand import say_size, say_threshold
 from lid_vae.log.loggers import finish_loggers
+from lid_vae.map.lift import axes_shared
 from lid_vae.run.build import (
     build_callbacks,
     build_data,
@@ -212,16 +213,17 @@ def _train_together(
     members: list[Member] = []
     outcomes: dict[int, Outcome] = {}
     with _finished_loggers(members):
-        array = training_array(data)  # kept, as a map remembers what it found of it
-        for own in plan.members:
-            module = build_described(plan, own, data, array)
-            if group.size > 1:
-                check_divisible(module)
-            if not members:
-                say_size(module, data, plan.trainer["max_epochs"], plan.accelerator)
-                say_threshold(module, data)
-            last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
-            members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
+        array = training_array(data)
+        with axes_shared(array):
+            for own in plan.members:
+                module = build_described(plan, own, data, array)
+                if group.size > 1:
+                    check_divisible(module)
+                if not members:
+                    say_size(module, data, plan.trainer["max_epochs"], plan.accelerator)
+                    say_threshold(module, data)
+                last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
+                members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
         del array
         with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
             claims = [entry.claim for entry in entries]

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from lid_vae.errors import UserError
 from lid_vae.map import CyclicLift, DenseLift, Lift, pad_lift, pca_lift, random_lift, spread_lift
+from lid_vae.map.lift import axes_shared
 
 DATA = normal(200, 6) * torch.tensor([1.0, 5.0, 0.2, 3.0, 0.5, 2.0]) + 10
 
@@ -205,17 +206,21 @@ def test_other_matrices_are_refused() -> None:
         CyclicLift(3, torch.tensor([1.0, 1.0, 0.0, 1.0]))
 
 
-def test_the_axes_of_data_are_found_once_and_anew_where_they_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_axes_of_shared_data_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     eigh = torch.linalg.eigh
     monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: found.append(1) or eigh(matrix))
     data = normal(50, 5)
-    first, second = pca_lift(2, data), pca_lift(3, data)
-    assert len(found) == 1
-    assert torch.equal(second.weight[:, :2], first.weight)
-    assert torch.equal(pca_lift(2, data.clone()).weight, first.weight)
-    assert len(found) == 2
-    pca_lift(2, data)
+    alone = pca_lift(3, data)
+    with axes_shared(data):
+        first, second = pca_lift(3, data), pca_lift(2, data)
+        assert len(found) == 2
+        assert torch.equal(first.weight, alone.weight)
+        assert torch.equal(second.weight, alone.weight[:, :2])
+        assert torch.equal(pca_lift(3, data.clone()).weight, alone.weight)
+        assert len(found) == 3
     data[:, 0] *= 100
     assert abs(float(pca_lift(1, data).weight[0, 0])) == pytest.approx(1, abs=1e-3)
-    assert len(found) == 4
+    with axes_shared(None):
+        pca_lift(1, data)
+    assert len(found) == 5
