@@ -78,10 +78,6 @@ class FlowGaussian(Approximation):
         found = {name: value for name, value in optional.items() if value is not None}
         return {"mean": self.mean, "scale": self.scale, **found}
 
-    def at(self, tensors: Parameters) -> "FlowGaussian":
-        """The q of other examples, whose ``tensors`` are given, by the same bijections."""
-        return FlowGaussian(**tensors, flow=self.flow)
-
     def mixture_log_prob(self, w: Float[Tensor, "S B M"]) -> Float[Tensor, "S B"]:
         """log q(w | x) of any w in the support, the categories summed out; row b of ``w`` under example b, nats."""
         density = self.log_prob(w.unsqueeze(1).expand(-1, len(self.mean), *self.mean.shape[1:]))

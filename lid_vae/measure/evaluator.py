@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
-from lid_vae.distribution.flow_gaussian import FlowGaussian
 from lid_vae.distribution.latent import LatentDistribution, Mixture
 from lid_vae.measure.base import DrawMeasure, Infer
 from lid_vae.measure.batch import ROWS, TENSORS, BatchMeasures, Ruler, measure_batch, noise_of
@@ -22,6 +21,7 @@ from lid_vae.metrics import (
     PairwiseInformation,
 )
 from lid_vae.metrics.gather import gather
+from lid_vae.posterior.amortized import AmortizedPosterior, pair_parameters
 from lid_vae.shapes import Float, Int, Observations, Tensor
 from lid_vae.system.processes import ALONE, ProcessPlace
 from lid_vae.vae import Autoencoder
@@ -90,7 +90,10 @@ class Evaluator:
         self.symbols = ExampleMean(**LOCAL).to(device)
         self.w_units = ActiveUnits(prior.variance, **LOCAL).to(device)
         self.w_information: MutualInformation | PairwiseInformation | None = None
-        if with_w:
+        if with_w and isinstance(vae.posterior, AmortizedPosterior) and vae.posterior.contextual:
+            rows = max(FEWEST, samples)
+            self.w_information = PairwiseInformation(vae.posterior.pair_log_prob, rows, **LOCAL).to(device)
+        elif with_w:
             self.w_information = MutualInformation(**LOCAL).to(device)
         self.dimensions = DimensionKL(len(prior.mean), **LOCAL).to(device) if by_dimension else None
         self.z_information: CategoricalMutualInformation | None = None
@@ -119,7 +122,7 @@ class Evaluator:
         for name, metric in self.further.items():
             metric.update(found[f"further.{name}"])
         if self.w_information is not None:
-            self._add_information(x, found, rng)
+            self._add_information(found, rng)
         if self.dimensions is not None:
             mean, square_mean, log_prior_mean = found["moments"]
             self.dimensions.update(mean, square_mean, log_prior_mean, int(found["moment_draws"]))
@@ -202,39 +205,17 @@ class Evaluator:
         noise = noise_of(number, x.device)
         return measure_batch(self.vae, self.infer, x, self.ruler, noise), noise.draws
 
-    def _add_information(self, x: Observations, found: BatchMeasures, rng: torch.Generator) -> None:
+    def _add_information(self, found: BatchMeasures, rng: torch.Generator) -> None:
         """With one draw of q(w | x) for each example: where categories are enumerated, of the mixture."""
-        if "draw" in found:
-            self._add_pairs(x, found, rng)
+        if isinstance(self.w_information, PairwiseInformation):
+            tensors = {name.removeprefix(TENSORS): one for name, one in found.items() if name.startswith(TENSORS)}
+            draw = of_mixture(found["draw"], tensors.get("log_category"), rng)
+            self.w_information.update(draw, pair_parameters(tensors))
             return
-        assert isinstance(self.w_information, MutualInformation)
+        assert self.w_information is not None
         log_category = found.get("log_category")
         draw = of_mixture(found["statistic"], log_category, rng)
         self.w_information.update(draw, found["natural"], found["normaliser"], log_category, found.get("surplus"))
-
-    def _add_pairs(self, x: Observations, found: BatchMeasures, rng: torch.Generator) -> None:
-        """Where every x has a flow of its own."""
-        tensors = {name.removeprefix(TENSORS): one for name, one in found.items() if name.startswith(TENSORS)}
-        draw = of_mixture(found["draw"], tensors.get("log_category"), rng)
-        names = sorted(tensors)
-        rows = [tensors[name].movedim(1, 0) for name in names]
-        if not isinstance(self.w_information, PairwiseInformation):
-            shapes = [one.shape[1:] for one in rows]
-            # Any q of this posterior has the bijections.
-            q = self.vae.posterior.distribution(self.vae.posterior.encode(x[:1]))
-            assert isinstance(q, FlowGaussian)
-
-            def log_prob(w: Float[Tensor, "R M"], parameters: Float[Tensor, "B P"]) -> Float[Tensor, "R B"]:
-                pieces = parameters.split([prod(shape) for shape in shapes], -1)
-                named = {
-                    name: piece.unflatten(-1, shape).movedim(0, 1)
-                    for name, piece, shape in zip(names, pieces, shapes, strict=True)
-                }
-                return q.at(named).mixture_log_prob(w.unsqueeze(1).expand(-1, len(parameters), -1))
-
-            device = self.prior.mean.device
-            self.w_information = PairwiseInformation(log_prob, max(FEWEST, self.ruler.samples), **LOCAL).to(device)
-        self.w_information.update(draw, torch.cat([one.flatten(1) for one in rows], -1))
 
 
 def of_mixture(

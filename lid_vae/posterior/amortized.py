@@ -1,6 +1,7 @@
 """The Gaussian and RealNVP families, with z left to p(z | w) or enumerated."""
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from lid_vae.posterior.encoder import Encoder
 from lid_vae.posterior.realnvp import RealNVP
 from lid_vae.shapes import Float, Observations, Tensor
 
-__all__ = ["AmortizedPosterior"]
+__all__ = ["AmortizedPosterior", "pair_parameters"]
 
 SCALE_FLOOR = 1e-4
 UNIT = 0.5413248546129181  # softplus(UNIT) = 1: scales start at about 1
@@ -67,12 +68,36 @@ class AmortizedPosterior(Posterior):
         scale = SCALE_FLOOR + positive(parameters["raw_scale"] + UNIT)
         logits = parameters.get("logits")
         log_category = None if logits is None else torch.log_softmax(logits, 0)
-        flow = []
-        for bijection in self.flow:
-            assert isinstance(bijection, Bijection)
-            flow.append(bijection)
-        return FlowGaussian(parameters["mean"], scale, log_category, flow, parameters.get("context"))
+        return FlowGaussian(parameters["mean"], scale, log_category, self._bijections(), parameters.get("context"))
+
+    def pair_log_prob(self, w: Float[Tensor, "R M"], parameters: Float[Tensor, "B P"]) -> Float[Tensor, "R B"]:
+        """log q(w_r | x_b) of all pairs, nats; ``parameters`` are ``pair_parameters`` of the q of each x."""
+        categories, dimension = self.categories or 1, self.latent_dimension
+        shapes: dict[str, tuple[int, ...]] = {"mean": (categories, dimension), "scale": (categories, dimension)}
+        if self.categories is not None:
+            shapes["log_category"] = (categories,)
+        if self.contextual:
+            shapes["context"] = (1, self.encoder.out_features)
+        pieces = parameters.split([prod(shapes[name]) for name in sorted(shapes)], -1)
+        tensors = {
+            name: piece.unflatten(-1, shapes[name]).movedim(0, 1)
+            for name, piece in zip(sorted(shapes), pieces, strict=True)
+        }
+        q = FlowGaussian(**tensors, flow=self._bijections())
+        return q.mixture_log_prob(w.unsqueeze(1).expand(-1, len(parameters), -1))
 
     def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
         shape = (samples, self.categories or 1, batch, self.latent_dimension)
         return torch.randn(shape, generator=generator, device=generator.device, dtype=self.head.weight.dtype)
+
+    def _bijections(self) -> list[Bijection]:
+        flow = []
+        for bijection in self.flow:
+            assert isinstance(bijection, Bijection)
+            flow.append(bijection)
+        return flow
+
+
+def pair_parameters(tensors: Parameters) -> Float[Tensor, "B P"]:
+    """``FlowGaussian.tensors`` as one row for each example, in the order of their names."""
+    return torch.cat([tensors[name].movedim(1, 0).flatten(1) for name in sorted(tensors)], -1)
