@@ -82,6 +82,7 @@ def test_two_processes_are_one_with_the_joint_batch(programs, tmp_path):
         ("model=gmvae", "family.mixture=enumerate"),
         ("model=vae", "family=gaussian", "objective=importance_weighted"),
         ("model=lidgmvae", "map=gradient_network", "data=digits"),
+        ("model=vae", "family.context=true"),
         ("model=vae", "data.eval_batch_size=1000"),  # one batch, which each process evaluates
     ],
     ids=lambda options: options[0] + " " + options[-1],
