@@ -103,11 +103,16 @@ def until(condition, process=None):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("launcher", "package"), [("joblib", "joblib"), ("submitit_local", "submitit"), ("ray", "ray")]
-)
+ENGINES = [("joblib", "joblib"), ("submitit_local", "submitit"), ("ray", "ray")]
+# Of what one engine shows for all: the others are for a change of the launchers.
+ONE = [
+    pytest.param(*names, marks=pytest.mark.full if number else pytest.mark.slow) for number, names in enumerate(ENGINES)
+]
+
+
 class TestOnThisMachine:
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("launcher", "package"), ENGINES)
     def test_results_are_those_of_one_after_the_other(self, launcher, package, tmp_path, one_by_one):
         pytest.importorskip(package)
         sweep(tmp_path, f"hydra/launcher={launcher}")
@@ -117,11 +122,13 @@ class TestOnThisMachine:
         assert again.count("Finished before") == 4
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == before
 
+    @pytest.mark.parametrize(("launcher", "package"), ONE)
     def test_seeds_in_twos(self, launcher, package, tmp_path, in_twos):
         pytest.importorskip(package)
         sweep(tmp_path, f"hydra/launcher={launcher}", "ensemble.size=2")
         assert found(tmp_path) == in_twos
 
+    @pytest.mark.parametrize(("launcher", "package"), ONE)
     def test_a_run_that_fails_hides_no_other(self, launcher, package, tmp_path, one_by_one):
         pytest.importorskip(package)
         # a file where the folder of seed 1 should be
