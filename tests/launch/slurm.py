@@ -11,6 +11,8 @@ __all__ = ["OneNodeSlurm", "missing"]
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 WAIT = 90.0
+# Seconds that a job has waited before it is hurried.
+PATIENCE = 4.0
 
 
 def missing() -> str | None:
@@ -29,6 +31,7 @@ class OneNodeSlurm:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.processes = folder, []
+        self.waiting: dict[str, float] = {}
         self.host = socket.gethostname().partition(".")[0]
         self.socket = folder / "munge.socket"
         self.configuration = folder / "slurm.conf"
@@ -116,10 +119,13 @@ PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
     def hurry(self) -> bool:
         """Whether jobs wait; they are started, where Slurm by itself waits for two minutes after a requeue.
 
-        A job that it tried to start while the last of the same number was still leaving is held, and released here.
+        A job that it tried to start while the last of the same number was still leaving is held, and released here. In
+        the second in which that left its credentials are void, and with them a job that starts then: so not at once.
         """
         lines = self.say("squeue", "-h", "-t", "PENDING", "-o", "%A %r").stdout.splitlines()
         for job, _, reason in (line.partition(" ") for line in lines):
+            if time.monotonic() - self.waiting.setdefault(job, time.monotonic()) < PATIENCE:
+                continue
             if "held" in reason.lower():
                 self.say("scontrol", "release", job)
             self.say("scontrol", "update", f"JobId={job}", "StartTime=now")
