@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from lid_vae.appearance import DOTS
 from lid_vae.data.base import DataModule
-from lid_vae.picture.drawing import MarkedPair, draw_sentences, png, styled
+from lid_vae.picture.drawing import MarkedPair, draw_sentences, pdf, png, styled, svg
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import PictureData, take_picture_data
 from lid_vae.system.files import write_atomic
@@ -25,14 +25,24 @@ LINE = 0.17
 
 
 def draw_run(
-    module: VAEModule, data: DataModule, path: Path, note: str = "", sentences: Sequence[MarkedPair] = ()
+    module: VAEModule,
+    data: DataModule,
+    path: Path,
+    note: str = "",
+    sentences: Sequence[MarkedPair] = (),
+    vectors: bool = False,
 ) -> Path:
     """Writes the picture of ``module`` on the test split of ``data`` to ``path``, as PNG, and returns that.
 
-    ``note`` and ``sentences`` are those of ``draw_page``.
+    ``note`` and ``sentences`` are those of ``draw_page``. ``vectors``: as SVG and PDF beside it too.
     """
     examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
-    write_atomic(path, png(draw_page(take_picture_data(module, data, "test", examples), note, sentences)))
+    figure = draw_page(take_picture_data(module, data, "test", examples), note, sentences)
+    write_atomic(path, png(figure))
+    if vectors:
+        figure.set_layout_engine("none")  # found once
+        write_atomic(path.with_suffix(".svg"), svg(figure))
+        write_atomic(path.with_suffix(".pdf"), pdf(figure))
     return path
 
 

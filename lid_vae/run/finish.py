@@ -160,19 +160,27 @@ def _record(
             result["text"] = text_measures(module, data, "test")
             texts = take_texts(module, data, "test")
         write_atomic(own.texts, texts.page())
-    picture = _draw(own.folder, module, data, result, texts)
+    picture = _draw(plan, own, module, data, result, texts)
     write_json_atomic(own.result, result)
     return result, picture, texts
 
 
-def _draw(folder: Path, module: VAEModule, data: DataModule, result: Mapping[str, Any], texts: Texts | None) -> Path:
+def _draw(
+    plan: RunPlan,
+    own: MemberPlan,
+    module: VAEModule,
+    data: DataModule,
+    result: Mapping[str, Any],
+    texts: Texts | None,
+) -> Path:
     from lid_vae.picture.page import draw_run  # matplotlib takes a second to import
 
     kl = next(number for number in CORE if number.key == "kl")
     value = kl.read(result)
     note = "" if value is None else f"{kl.title} {max(value, 0.0):.{kl.digits}f} {kl.unit}"
     with phase("drawing"):
-        return draw_run(module, data, folder / "latents.png", note, [] if texts is None else texts.marked(SENTENCES))
+        sentences = [] if texts is None else texts.marked(SENTENCES)
+        return draw_run(module, data, own.folder / "latents.png", note, sentences, plan.vector_pictures)
 
 
 def _restore(best: Path, module: VAEModule) -> Exception | None:

@@ -126,10 +126,11 @@ class RunPlan:
     ``parts``, ``data`` and ``trainer`` are what is built: a model's recipes, the data's recipe, Lightning's options.
     ``digest`` is the hash of what the configuration means, ``labels`` what results say of it. ``size``: how many seeds
     train together at most (None: all). ``interval``: epochs between validations. ``measures`` are the recipes of
-    further measures, by name. ``matmul_precision`` and ``compile_mode`` are PyTorch's (None: not compiled);
-    ``capture``: whether a GPU replays steps as a CUDA graph; ``devices`` what a run may use. ``samples`` is the S of
-    the final measures. ``force``: finished runs are done again; ``failed_only``: no others than failed ones.
-    ``overrides`` are what the user gave, to find fault with.
+    further measures, by name. ``vector_pictures``: whether a run's picture is written as SVG and PDF too.
+    ``matmul_precision`` and ``compile_mode`` are PyTorch's (None: not compiled); ``capture``: whether a GPU replays
+    steps as a CUDA graph; ``devices`` what a run may use. ``samples`` is the S of the final measures. ``force``:
+    finished runs are done again; ``failed_only``: no others than failed ones. ``overrides`` are what the user gave, to
+    find fault with.
     """
 
     members: tuple[MemberPlan, ...]
@@ -145,6 +146,7 @@ class RunPlan:
     devices: DeviceOptions
     samples: int
     measures: Mapping[str, Node]
+    vector_pictures: bool
     size: int | None
     force: bool
     failed_only: bool
@@ -214,6 +216,7 @@ def plan_run(
         ),
         samples=config["samples"],
         measures=config.get("measures") or {},
+        vector_pictures=bool(config.get("vector_pictures", True)),
         size=config["ensemble"]["size"],
         force=bool(config["force"]),
         failed_only=config["retry"] == "failed",

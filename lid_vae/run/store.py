@@ -74,6 +74,7 @@ IGNORED = (
     "data.root",
     "experiment_name",
     "measures",  # what is made of a trained model
+    "vector_pictures",
     "learning_rates",  # a table's list for all its models; the one in use is optimizer.lr
     "logger",
     "force",

@@ -2,6 +2,7 @@
 
 import io
 import re
+import xml.etree.ElementTree as ElementTree
 from dataclasses import fields, replace
 
 import numpy as np
@@ -82,6 +83,24 @@ def test_every_kind_has_its_panels_on_a_page(make, tmp_path, overrides, table, n
     with Image.open(path) as image:
         assert min(image.size) > 400
         assert len(set(image.convert("L").resize((40, 40)).tobytes())) > 5
+
+
+def test_a_picture_is_there_for_papers_too(make, tmp_path):
+    module, data = make("data=digits", "model=lidgmvae")
+    path = draw_run(module, data, tmp_path / "latents.png", "KL(z) 0.1 nats", vectors=True)
+    assert {file.name for file in tmp_path.iterdir()} == {"latents.png", "latents.svg", "latents.pdf"}
+    first = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    root = ElementTree.fromstring(first["latents.svg"])
+    shown = "".join(root.itertext())
+    assert "LIDGMVAE" in shown
+    assert "KL(z) 0.1 nats" in shown  # text is text
+    with Image.open(path) as image:  # one layout: the same shape
+        width, height = (float(root.attrib[side].removesuffix("pt")) for side in ("width", "height"))
+        assert width / height == pytest.approx(image.width / image.height, rel=1e-3)
+    assert b"/FontFile2" in first["latents.pdf"]  # TrueType, whole
+    assert b"/Type3" not in first["latents.pdf"]
+    draw_run(module, data, path, "KL(z) 0.1 nats", vectors=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == first
 
 
 def test_a_portrait_repeats_and_leaves_every_generator_alone(make):
@@ -312,3 +331,14 @@ def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, mod
     monkeypatch.setattr("lid_vae.picture.page.draw_page", draw)
     Programs(tmp_path, pictures=True).train(f"model={model}", "trainer.max_epochs=1")
     assert [title.partition(" on ")[0] for title in titles] == [name]
+
+
+def test_a_run_leaves_its_picture_for_papers_unless_told_not_to(tmp_path):
+    kinds = {}
+    for asked in ("true", "false"):
+        programs = Programs(tmp_path / asked, pictures=True)
+        run = programs.train("trainer.max_epochs=1", f"vector_pictures={asked}")
+        kinds[asked] = {path.suffix for path in run.folder.glob("latents.*")}
+        again = programs.train("trainer.max_epochs=1")  # by the option's default: the same run
+        assert f"Finished before: {run.folder}" in again.out
+    assert kinds == {"true": {".png", ".svg", ".pdf"}, "false": {".png"}}
