@@ -11,6 +11,7 @@ from lid_vae.picture.drawing import MarkedPair, draw_sentences, pdf, png, styled
 from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import PictureData, take_picture_data
 from lid_vae.system.files import write_atomic
+from lid_vae.system.phases import phase
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["draw_page", "draw_run"]
@@ -41,8 +42,9 @@ def draw_run(
     write_atomic(path, png(figure))
     if vectors:
         figure.set_layout_engine("none")  # found once
-        write_atomic(path.with_suffix(".svg"), svg(figure))
-        write_atomic(path.with_suffix(".pdf"), pdf(figure))
+        for suffix, form in ((".svg", svg), (".pdf", pdf)):
+            with phase(f"drawing {path.stem}{suffix}"):
+                write_atomic(path.with_suffix(suffix), form(figure))
     return path
 
 
