@@ -21,6 +21,8 @@ _ALLOCATION = re.compile(
     r"numel: integer multiplication overflow"
 )
 
+_FULL_KEY = re.compile(r"^ *full_key: (\S+)", re.MULTILINE)
+
 
 def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = None) -> str | None:
     """The paragraph for an ``error`` that a user can mend; None for any other, which deserves its traceback.
@@ -40,6 +42,12 @@ def explain(error: BaseException, kind: str, config: Mapping[str, Any] | None = 
     # Before OSError: Hydra's error for a missing configuration file is one.
     if isinstance(error, CompactHydraException | OmegaConfBaseException):
         return _explain_configuration(error)
+    if place := _FULL_KEY.search(str(error)):  # OmegaConf's too, which it has left in Python's class
+        reason = "it is null" if "NoneType" in str(error) else str(error).splitlines()[0]
+        return (
+            f"{place[1]} cannot be merged with what was given: {reason}. "
+            f"Correct the option {place[1]}, or leave it out; --cfg all shows what there is."
+        )
     # Named, not imported, to keep torch out: Lightning's error for a device or an option that it cannot serve.
     if type(error).__name__ == "MisconfigurationException":
         return f"{_one_line(error)} Correct the options under trainer; --cfg job shows them all."

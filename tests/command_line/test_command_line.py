@@ -569,6 +569,12 @@ def test_another_sweeper_sees_one_run_of_several_seeds(run):
     assert "ZeroDivisionError" in err
 
 
+def test_what_omegaconf_raises_as_an_error_of_python_is_told_too(run):
+    status, _, _, err = run("-m", "hydra/sweeper=basic", "hydra.sweeper.params={seed: '0'}")
+    assert (status, "Traceback" in err) == (1, False)
+    assert "hydra.sweeper.params cannot be merged with what was given: it is null." in err
+
+
 @pytest.mark.parametrize(
     ("former", "now"),
     [
