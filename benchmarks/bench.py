@@ -50,8 +50,8 @@ def options_of(description: str | None, **defaults: Any) -> argparse.ArgumentPar
 def begin(options: argparse.Namespace) -> torch.device:
     """Prepares the process for measurements on a device, as a run does."""
     global _device
-    from lid_vae.system.freed_memory import keep_freed_memory
     from lid_vae.system.lightning_defaults import prepare_lightning
+    from lid_vae.system.machine_habits import keep_freed_memory
 
     torch.set_num_threads(options.threads)
     keep_freed_memory()

@@ -19,7 +19,7 @@ from lid_vae.appearance import appearance
 from lid_vae.noise import generator
 from lid_vae.run.build import build_module
 from lid_vae.run.plan import Parts
-from lid_vae.system.freed_memory import keep_freed_memory
+from lid_vae.system.machine_habits import keep_freed_memory
 
 BASE = {"width": 128, "batch": 512, "dimension": 64, "latent": 8, "categories": 10, "layers": 2, "maps": 2, "seeds": 1}
 SIZES = {

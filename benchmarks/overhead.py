@@ -19,7 +19,7 @@ import torch
 torch.set_num_threads({threads})
 from seeds import bare, configurations, modules
 from lid_vae.run.build import build_data
-from lid_vae.system.freed_memory import keep_freed_memory
+from lid_vae.system.machine_habits import keep_freed_memory
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.train.step.seed_measures import SeedMeasures
 from lid_vae.train.step.stack import Stack

@@ -33,6 +33,7 @@ from lid_vae.system.files import write_json_atomic
 from lid_vae.system.interruption import Stopped
 from lid_vae.system.invocation import prefix, typed_command
 from lid_vae.system.lock import LeftAlone
+from lid_vae.system.machine_habits import spin_briefly
 from lid_vae.system.phases import phase
 
 __all__ = ["Job", "main"]
@@ -138,6 +139,7 @@ class Job:
         """
         if self.kind == "train":
             print(plan.headline(), flush=True)
+        spin_briefly()
         # Imported here, and not above, so that --help and --cfg do not wait for torch; and the line above neither.
         for module, words in (("torch", "PyTorch"), ("pytorch_lightning", "Lightning"), (WORK[self.kind], "lid_vae")):
             if module not in sys.modules:

@@ -27,8 +27,8 @@ from lid_vae.run.record import describe_run, evaluate_split, summary
 from lid_vae.run.store import CONF, without_hydra
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import expanded, write_atomic, write_json_atomic
-from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.lightning_defaults import prepare_lightning
+from lid_vae.system.machine_habits import keep_freed_memory
 from lid_vae.system.phases import is_screen, phase
 from lid_vae.text.measures import text_measures
 from lid_vae.text.request import TextRequest, text_request

@@ -39,10 +39,10 @@ from lid_vae.seed_range import seed_text
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.denormals import denormals_flushed
 from lid_vae.system.files import read_json, remove_unfinished, write_atomic
-from lid_vae.system.freed_memory import keep_freed_memory
 from lid_vae.system.interruption import Interruption, interruptible
 from lid_vae.system.lightning_defaults import prepare_lightning
 from lid_vae.system.lock import Claim, LeftAlone, claim
+from lid_vae.system.machine_habits import keep_freed_memory
 from lid_vae.system.phases import phase
 from lid_vae.system.process_group import ProcessGroup, find_group
 from lid_vae.train.ensemble import Ensemble, MemberData
