@@ -51,6 +51,8 @@ LETTER = 0.602 * 8
 MarkedPair = tuple[str, Sequence[tuple[str, bool]]]
 """A sentence, and the words of another, each with whether it agrees with the first."""
 NAMED = 12
+MANY = 500
+"""Dots of a scatter plot, above which files of vectors are large and slow."""
 OUTLINE = withStroke(linewidth=2.5, foreground="white")
 
 
@@ -68,16 +70,17 @@ def draw_clouds(
 ) -> None:
     """``points`` on ``axis``, coloured by ``classes`` [B], before a pale ``reference``.
 
-    [B, 1] become a histogram and [B, 2] a scatter plot. Up to twelve classes are named at their medians, where
-    ``names`` is true.
+    [B, 1] become a histogram and [B, 2] a scatter plot, whose dots are pixels in a PDF or SVG where there are many. Up
+    to twelve classes are named at their medians, where ``names`` is true.
     """
     if points.shape[1] == 1:
         _histograms(axis, points[:, 0], classes, None if reference is None else reference[:, 0])
         return
     if reference is not None:
-        axis.scatter(reference[:, 0], reference[:, 1], s=3, color=PALE, linewidths=0)
-    size = np.clip(10_000 / len(points), 5, 15)
-    axis.scatter(points[:, 0], points[:, 1], s=size, c=colours(classes, len(points)), alpha=0.6, linewidths=0)
+        many = len(reference) > MANY
+        axis.scatter(reference[:, 0], reference[:, 1], s=3, color=PALE, linewidths=0, rasterized=many)
+    size, inks = np.clip(10_000 / len(points), 5, 15), colours(classes, len(points))
+    axis.scatter(points[:, 0], points[:, 1], s=size, c=inks, alpha=0.6, linewidths=0, rasterized=len(points) > MANY)
     if names and classes is not None and 1 < len(present := np.unique(classes)) <= NAMED:
         for c in present:
             x, y = np.median(points[classes == c], 0)
@@ -210,18 +213,21 @@ def png(figure: Figure, dots: float | None = None) -> bytes:
 
 def pdf(figure: Figure) -> bytes:
     """The ``figure`` as a PDF file, its fonts whole TrueType ones, the same for the same figure."""
-    return _saved(figure, "pdf", {"CreationDate": None})
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    file = io.BytesIO()
+    with styled():
+        FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None})  # ``savefig`` draws everything twice
+    return file.getvalue()
 
 
 def svg(figure: Figure) -> bytes:
     """The ``figure`` as an SVG file, its text as text, the same for the same figure."""
-    return _saved(figure, "svg", {"Date": None})
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-
-def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     file = io.BytesIO()
     with styled():
-        figure.savefig(file, format=kind, metadata=metadata)
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
     return file.getvalue()
 
 
