@@ -2,8 +2,8 @@
 
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
-from lid_vae.objective.base import Objective
-from lid_vae.objective.schedule import Constant, Schedule
+from lid_vae.objective.annealed import Annealed
+from lid_vae.objective.schedule import Schedule
 from lid_vae.objective.score_function import with_score_gradient
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import Autoencoder, LogTerms
@@ -11,7 +11,7 @@ from lid_vae.vae import Autoencoder, LogTerms
 __all__ = ["ELBO", "weighted_bound"]
 
 
-class ELBO(Objective):
+class ELBO(Annealed):
     """E_q log p(x | w) - beta KL(q || p).
 
     beta = 1: Kingma and Welling (2014), eq. 3; else beta-VAE, Higgins et al. (2017).
@@ -33,23 +33,15 @@ class ELBO(Objective):
     """
 
     def __init__(self, beta: float | Schedule = 1.0, samples: int = 1, closed_form: bool = True) -> None:
-        super().__init__()
+        super().__init__(beta)
         if samples < 1:
             raise UserError(f"ELBO needs at least one sample, got samples={samples}. Use samples=1.")
-        if not isinstance(beta, Schedule) and beta < 0:
-            raise UserError(f"beta weights a divergence and cannot be negative, got beta={beta}.")
-        self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.samples, self.closed_form = samples, closed_form
-        self.beta = self.schedule(0, 1)
 
     def forward(
         self, vae: Autoencoder, x: Observations, q: Approximation, noise: Float[Tensor, "S K B M"]
     ) -> Float[Tensor, " B"]:
         return weighted_bound(vae.terms(x, q, noise), self.beta, self.closed_form)
-
-    def advance(self, step: int, steps: int) -> None:
-        """Move the weight of the KL to batch ``step`` of ``steps``."""
-        self.beta = self.schedule(step, steps)
 
 
 def weighted_bound(terms: LogTerms, beta: float | Float[Tensor, ""], closed_form: bool = True) -> Float[Tensor, " B"]:

@@ -7,16 +7,16 @@ import torch
 from lid_vae.distribution.approximation import Approximation
 from lid_vae.distribution.kl import grouped_kl
 from lid_vae.errors import UserError
-from lid_vae.objective.base import Objective
+from lid_vae.objective.annealed import Annealed
 from lid_vae.objective.elbo import weighted_bound
-from lid_vae.objective.schedule import Constant, Schedule
+from lid_vae.objective.schedule import Schedule
 from lid_vae.shapes import Float, Observations, Tensor
 from lid_vae.vae import Autoencoder, LogTerms
 
 __all__ = ["FreeBits"]
 
 
-class FreeBits(Objective):
+class FreeBits(Annealed):
     """E_q log p(x | w) - beta sum_j max(free_bits, KL_j), KL_j averaged over the batch: Kingma et al. (2016), eq. 15.
 
     ``free_bits`` is in nats (the name is the paper's); 0 is the ELBO exactly. ``per`` says what a KL_j is:
@@ -53,7 +53,7 @@ class FreeBits(Objective):
         beta: float | Schedule = 1.0,
         samples: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(beta)
         if samples < 1:
             raise UserError(f"FreeBits needs at least one sample, got samples={samples}. Use samples=1.")
         if free_bits < 0:
@@ -63,11 +63,7 @@ class FreeBits(Objective):
             )
         if per not in ("total", "dimension"):
             raise UserError(f"per={per} is not known. Use total or dimension.")
-        if not isinstance(beta, Schedule) and beta < 0:
-            raise UserError(f"beta weights a divergence and cannot be negative, got beta={beta}.")
-        self.schedule = beta if isinstance(beta, Schedule) else Constant(float(beta))
         self.free_bits, self.per, self.samples = float(free_bits), per, samples
-        self.beta = self.schedule(0, 1)
         self.by_example = self.free_bits == 0
 
     def forward(
@@ -80,10 +76,6 @@ class FreeBits(Objective):
             return weighted_bound(terms, self.beta)
         paid = (_joint_kl(terms).mean() > self.free_bits).to(x.dtype)
         return weighted_bound(terms, self.beta * paid) - self.beta * self.free_bits * (1 - paid)
-
-    def advance(self, step: int, steps: int) -> None:
-        """Move the weight of the KL to batch ``step`` of ``steps``."""
-        self.beta = self.schedule(step, steps)
 
     def _by_dimension(self, terms: LogTerms, groups: Float[Tensor, "B J"]) -> Float[Tensor, " B"]:
         if self.free_bits == 0:

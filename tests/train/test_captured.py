@@ -14,6 +14,8 @@ from runs import Programs
 from test_together import OTHERS, built, trained
 
 import lid_vae
+from lid_vae.objective.annealed import Annealed
+from lid_vae.objective.base import Objective
 from lid_vae.system.files import read_json
 from lid_vae.train.ensemble import MemberStreams
 from lid_vae.train.step import captured
@@ -30,11 +32,14 @@ HELD = [
     "model=beta_vae",
     "model=lidgmvae objective=importance_weighted",
     "model=gmvae inference=semi_amortized inference.learning_rate=0.01",
-    *(options for options in OTHERS if "aggressive" not in options and "pretrained" not in options),
+    "model=gmvae objective=cyclical_annealing",
+    "model=lidgmvae objective=linear_annealing",
+    "model=gmvae objective=free_bits objective.beta={_target_:lid_vae.objective.Linear}",
+    *(options for options in OTHERS if "aggressive" not in options),
 ]
 
 
-QUICK = {"model=lidgmvae", "model=bn_vae"}
+QUICK = {"model=lidgmvae", "model=bn_vae", "model=gmvae objective=cyclical_annealing"}
 USUAL = {"model=vae", "model=gmvae inference=semi_amortized inference.learning_rate=0.01", "model=lidmvae"}
 
 
@@ -48,6 +53,11 @@ def double():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+def _plain_init(self, beta):
+    Objective.__init__(self)
+    self.schedule, self.beta = beta, beta(0, 1)
 
 
 def pair(options, seeds):
@@ -95,9 +105,16 @@ def test_replayed_steps_are_the_plain_ones(options, seeds):
         torch.testing.assert_close(leaf, other, rtol=1e-5, atol=1e-8)
 
 
-def test_what_changes_with_every_step_is_left_plain_and_said():
-    """An annealed weight is a number of Python's, which a graph would hold at its first value."""
+def test_what_changes_with_every_step_is_left_plain_and_said(monkeypatch):
+    """As a weight that an objective of one's own holds as a number, at whose first value a graph would keep it."""
+
+    def advance(self, step, steps):
+        self.beta = self.schedule(step, steps)
+
+    monkeypatch.setattr(Annealed, "__init__", _plain_init)
+    monkeypatch.setattr(Annealed, "advance", advance)
     (plain, stream), (together, other) = pair("model=gmvae objective=cyclical_annealing", (3, 4))
+    assert isinstance(together.frame.objective.beta, float)
     wanted = torch.stack(trained(plain, stream, False)).detach()
     bound = capture(together)
     with pytest.warns(UserWarning, match="numbers of the model or of its objective change as it trains"):
