@@ -127,6 +127,8 @@ class Training(pl.LightningModule, ABC):
             torch.manual_seed(derive_seed(lead.seed, "dropout", step, *([rank] if rank else [])))
         noise = self._noise(0, batch.x)
         updates = self.together.inference.updates()
+        if self._captured is not None:
+            updates = self._captured.following(updates)
         value = take_step(updates, self._captured or self._bound, self._minimise, batch.x, noise, self._extra)
         self._stand_at(step + 1)
         due = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ the plain one.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from lid_vae.inference.base import Group, Updates
 from lid_vae.shapes import Bool, Tensor
 from lid_vae.system.processes import process_place
 from lid_vae.train.step.take_step import Bound
@@ -54,8 +56,6 @@ RECORDS: dict[str, Record] = {"cuda": cuda_graph}
 
 def not_captured(together: Together, trainer: pl.Trainer) -> str | None:
     """Why no step of ``together`` under Lightning's ``trainer`` can be captured, as far as one sees before; or None."""
-    if together.inference.groups != ("all",):
-        return f"{type(together.inference).__name__} trains parts of the model in turn"
     if together.frame.drops:
         return "dropout draws anew at every step"
     if process_place().size > 1:
@@ -70,7 +70,7 @@ def not_captured(together: Together, trainer: pl.Trainer) -> str | None:
 
 @dataclass
 class _Capture:
-    """One captured step: where its inputs are put, and where its value and gradients are found after ``replay``."""
+    """One captured update: where its inputs are put, and where its value and gradients are found after ``replay``."""
 
     replay: Callable[[], None]
     x: Tensor
@@ -83,22 +83,23 @@ class _Capture:
 class Captured:
     """A ``Bound`` whose call leaves the gradients of its mean, clipped, in the parameters of ``together``.
 
-    ``bound`` is the plain one; ``record`` captures. Where a step cannot be captured, is not what
-    the plain one is, or changes its numbers with every step, it goes on as the plain one, and a warning says why.
+    ``bound`` is the plain one; ``record`` captures, each kind of update by itself, for all seeds whoever is chosen.
+    Where a step cannot be captured, is not what the plain one is, or changes its numbers with every step, it goes on as
+    the plain one, and a warning says why.
     """
 
     def __init__(self, together: Together, bound: Bound, record: Record) -> None:
         self.together, self.bound, self.record = together, bound, record
-        self.leaves = together.groups["all"]
+        self.group: Group = "all"
         self.captures: dict[tuple[Any, ...], _Capture] = {}
-        self.count = 0
+        self.counts: Counter[tuple[Any, ...]] = Counter()
         self.obstacle: str | None = None
         self._differentiated = False
 
     def __call__(self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
-        if chosen is not None or self.obstacle is not None:
+        if self.obstacle is not None:
             return self.bound(x, noise, chosen)
-        key = (x.shape, x.dtype, noise.shape, noise.dtype)
+        key = (self.group, x.shape, x.dtype, noise.shape, noise.dtype)
         frozen = self._frozen()
         capture = self.captures.get(key)
         if capture is None or capture.frozen != frozen:
@@ -108,19 +109,31 @@ class Captured:
         capture.replay()
         return self._give(capture)
 
+    def following(self, updates: Updates) -> Updates:
+        """The same ``updates``; the bound is then called, and differentiated, for the group of the latest."""
+        update = next(updates)
+        while True:
+            self.group = update.group
+            value = yield update
+            try:
+                update = updates.send(value)
+            except StopIteration:
+                return
+
     def take_gradients(self) -> bool:
         """Whether the gradients of the latest call stand in the parameters already; asked once."""
         done, self._differentiated = self._differentiated, False
         return done
 
     def _capture(self, key: tuple[Any, ...], frozen: tuple[Any, ...], x: Tensor, noise: Tensor) -> Tensor:
-        self.count += 1
-        if self.count > CAPTURES:
+        self.counts[key] += 1
+        if self.counts[key] > CAPTURES:
             return self._give_up(x, noise, "numbers of the model or of its objective change as it trains")
+        leaves = self._leaves()
         own_x, own_noise = x.clone(), noise.clone()
         kept = [(buffer, buffer.clone()) for buffer in self._buffers()]
         plain = self._work(own_x, own_noise)
-        wanted = [plain, *(leaf.grad for leaf in self.leaves)]
+        wanted = [plain, *(leaf.grad for leaf in leaves)]
         after = [buffer.clone() for buffer, _ in kept]
         held: list[Tensor] = []
 
@@ -135,7 +148,7 @@ class Captured:
             with torch.no_grad():
                 put_back([before for _, before in kept])
             replay = self.record(torch.enable_grad()(work))
-            capture = _Capture(replay, own_x, own_noise, held[0], [leaf.grad for leaf in self.leaves], self._frozen())
+            capture = _Capture(replay, own_x, own_noise, held[0], [leaf.grad for leaf in leaves], self._frozen())
             with torch.no_grad():
                 put_back([before for _, before in kept])
             replay()
@@ -148,7 +161,7 @@ class Captured:
         with torch.no_grad():
             put_back(after)
         if not same or capture is None or capture.frozen != frozen:
-            for leaf, gradient in zip(self.leaves, wanted[1:], strict=True):
+            for leaf, gradient in zip(leaves, wanted[1:], strict=True):
                 leaf.grad = gradient
             self._differentiated = True
             self._say(reason if not same else "the step changes what it reads")
@@ -158,14 +171,14 @@ class Captured:
 
     def _work(self, x: Tensor, noise: Tensor) -> Tensor:
         value = self.bound(x, noise)
-        self.together.differentiate(-value.mean(-1), "all", _backward)
-        for leaf in self.leaves:
+        self.together.differentiate(-value.mean(-1), self.group, _backward)
+        for leaf in self._leaves():
             if leaf.grad is not None and leaf.grad.stride() != leaf.stride():  # fused optimisers refuse these
                 leaf.grad = torch.empty_like(leaf).copy_(leaf.grad)
         return value.detach()
 
     def _give(self, capture: _Capture) -> Tensor:
-        for leaf, gradient in zip(self.leaves, capture.gradients, strict=True):
+        for leaf, gradient in zip(self._leaves(), capture.gradients, strict=True):
             leaf.grad = gradient
         self._differentiated = True
         return capture.found.clone()  # the next replay writes over it
@@ -178,6 +191,9 @@ class Captured:
         self.obstacle = reason
         self.captures = {}
         warnings.warn(f"trainer.capture has no effect here: {reason}.", stacklevel=2)
+
+    def _leaves(self) -> Sequence[Tensor]:
+        return self.together.groups[self.group]
 
     def _buffers(self) -> list[Tensor]:
         return self.together.tensors()[1]
