@@ -20,7 +20,7 @@ from time import perf_counter
 from bench import ROOT, options_of, publish, table
 
 WARM = 5
-DEFAULT = "as GNU OpenMP has it"
+DEFAULT = "default"
 
 
 def steps(options: Sequence[str], seeds: int, seconds: float) -> float:
@@ -78,7 +78,7 @@ def main() -> None:
         print(json.dumps(steps(options.options, options.seeds, options.seconds)))
         return
     words = ["--seeds", str(options.seeds), "--seconds", str(options.seconds), "--options", *options.options]
-    candidates = [(1, DEFAULT), *((options.threads, spins) for spins in options.spins)]
+    candidates = dict.fromkeys([(1, DEFAULT), *((options.threads, spins) for spins in options.spins)])
     times: dict[tuple[int, str, int], list[float]] = {}
     for _ in range(options.rounds):
         for beside in (0, options.hogs):
@@ -87,7 +87,8 @@ def main() -> None:
                     took = measured(threads, spins, words)
                 times.setdefault((threads, spins, beside), []).append(took)
                 print(f"{threads} threads, spins {spins}, {beside} hogs: {took:.1f} ms", file=sys.stderr, flush=True)
-    quiet = statistics.median(times[options.threads, options.spins[-1], 0])
+    last = (options.threads, options.spins[-1])
+    quiet = statistics.median(times[*last, 0])
     rows = []
     for threads, spins in candidates:
         alone, busy = (statistics.median(times[threads, spins, beside]) for beside in (0, options.hogs))
@@ -96,7 +97,7 @@ def main() -> None:
         "threads",
         "spins",
         "quiet, ms",
-        f"over {options.threads} threads, {options.spins[-1]}",
+        f"over {last[0]} threads, {last[1]}",
         "busy, ms",
         "busy over quiet",
     ]
@@ -105,6 +106,7 @@ def main() -> None:
         f"{what}: milliseconds,",
         f"medians of {options.rounds} processes of {options.seconds:g} seconds each.",
         f"Busy: beside {options.hogs} processes that do nothing but work.",
+        "Spins: default is GNU OpenMP's own.",
         "",
         *table(header, rows),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 TINY = "data.per_class=60 data.valid_size=50 data.test_size=60 trainer.max_epochs=1 width=8 samples=4 logger=none"
 SMALLEST = {
     "bounds": f"--threads 1 --epochs 1 --models gmvae --images 3 --chains 2 --steps 0 2 --draws 4 --options '{TINY}'",
-    "busy": "--threads 1 --seeds 2 --seconds 0.1 --rounds 1 --hogs 1 --spins 1000 --options model=gmvae width=8",
+    "busy": "--threads 1 --seeds 2 --seconds 0.1 --rounds 1 --hogs 1 --spins default --options model=gmvae width=8",
     "coverage": "--threads 1 --replicates 20 --examples 50 --samples 4",
     "curve_cost": "--threads 1 --runs 'digits, gmvae' --options 'trainer.max_epochs=1 width=8 data.train_size=200'",
     "curves": "--threads 1 --rounds 1 --points 3 --plot curves.png",
