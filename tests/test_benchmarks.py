@@ -42,6 +42,7 @@ SMALLEST = {
     "workers": f"--threads 1 --options 'model=gmvae {TINY}' --seeds 1 --workers 1",
 }
 QUICK = {"seeds"}
+ELSEWHERE = {"kills"}  # whose kills tests/test_kills.py does one by one
 NO_BENCHMARKS = {"bench", "collapse_figure", "certificate"}  # what they share; figures of trained models, below
 
 
@@ -85,9 +86,11 @@ def check(report: str) -> list[list[list[str]]]:
     return found
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in SMALLEST]
-)
+def marked(name: str) -> pytest.MarkDecorator | tuple[()]:
+    return () if name in QUICK else pytest.mark.full if name in ELSEWHERE else pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marked(name)) for name in SMALLEST])
 def test_a_benchmark_gives_its_table(name: str, tmp_path: Path) -> None:
     check(run(name, SMALLEST[name], tmp_path))
     assert name != "curves" or (tmp_path / "curves.png").exists()
