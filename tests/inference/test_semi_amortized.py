@@ -1,5 +1,7 @@
 """SA-VAE: no refinement is amortised inference; refinement climbs the bound; gradients see through it."""
 
+import math
+
 import pytest
 import torch
 from builders import COMBINATIONS, REPARAMETRISED, data, make_vae, ppca_vae
@@ -56,20 +58,17 @@ def refined_bound(vae: Autoencoder, x: torch.Tensor, inference: SemiAmortized, s
 @pytest.mark.parametrize("rate", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize(("prior", "mixture", "family"), REPARAMETRISED)
 def test_guarded_steps_do_no_harm(prior: str, mixture: str, family: str, rate: float) -> None:
-    """By unseen draws: of real latents an example loses less than half a nat, five steps of any size, as a rule.
+    """By unseen draws: at most two nats for five steps of any size, where plain ones of such a size lose hundreds.
 
-    A mean is thrown off by single examples: at the size at which plain steps lose hundreds of nats it is held against
-    theirs, and of positive latents, whose exponentials are worse, only that.
+    Of real latents; of positive ones, whose exponentials a single example can throw off, less than plain steps do.
     """
     vae = make_vae(prior, mixture, family, spread=0.3)
     x = data(vae, 40)
     options = {"steps": 5, "learning_rate": rate}
     before = refined_bound(vae, x, SemiAmortized(steps=0))
-    gain = refined_bound(vae, x, SemiAmortized(**options, guard=True)) - before
-    guarded, plain = float(gain.mean()), float((refined_bound(vae, x, SemiAmortized(**options)) - before).mean())
-    if vae.prior.support == "real":
-        assert float(gain.median()) > -0.5
-        assert guarded > (plain / 20 if rate == 10 else -1)
+    guarded = float((refined_bound(vae, x, SemiAmortized(**options, guard=True)) - before).mean())
+    plain = float((refined_bound(vae, x, SemiAmortized(**options)) - before).mean())
+    assert guarded > (-2 if vae.prior.support == "real" else -math.inf)
     if rate == 10:
         assert not plain > -10
         assert not plain >= guarded

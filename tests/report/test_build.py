@@ -394,27 +394,16 @@ def test_many_seeds_are_shown_by_their_means(runs, capsys):
 @pytest.mark.parametrize(
     ("experiments", "rates", "seeds"), [(20, 1, 100), (1, 200, 10)], ids=["many tables", "a table of 1,000 rows"]
 )
-def test_ten_thousand_results_take_ten_times_what_a_thousand_do(new_runs, tmp_path, experiments, rates, seeds):
-    """In processor time, seconds on any machine: nothing compares each run or row with each."""
+def test_ten_thousand_results_in_under_ten_seconds(new_runs, tmp_path, experiments, rates, seeds):
     models = ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae")
-
-    def built(first, last, rates_from, rates_to):
-        for experiment in range(first, last):
-            runs = new_runs(f"table{experiment}")
-            for model, rate, seed in itertools.product(models, range(rates_from, rates_to), range(seeds)):
-                ll = -2.0 - 0.01 * (seed * 7919 % 101)
-                runs.write(model, seed, ll, tag=f"{rate}" if rates > 1 else "", learning_rate=0.001 * (rate + 1))
-        start = time.process_time()
-        paths = build([tmp_path], console=quiet())
-        return paths, time.process_time() - start
-
-    if rates > 1:
-        _, few = built(0, 1, 0, rates // 10)
-        paths, many = built(0, 1, rates // 10, rates)
-    else:
-        _, few = built(0, experiments // 10, 0, 1)
-        paths, many = built(experiments // 10, experiments, 0, 1)
-    assert many < 15 * few
+    for experiment in range(experiments):
+        runs = new_runs(f"table{experiment}")
+        for model, rate, seed in itertools.product(models, range(rates), range(seeds)):
+            ll = -2.0 - 0.01 * (seed * 7919 % 101)
+            runs.write(model, seed, ll, tag=f"{rate}" if rates > 1 else "", learning_rate=0.001 * (rate + 1))
+    start = time.process_time()
+    paths = build([tmp_path], console=quiet())
+    assert time.process_time() - start < 10
     with paths[2].open(newline="") as file:
         measures = 8  # those that the results hold; each row has a line of each
         assert len(list(csv.reader(file))) == 1 + experiments * len(models) * rates * measures
