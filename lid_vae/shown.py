@@ -157,5 +157,8 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
 def _at(result: Any, path: str) -> float | None:
     """Of a number in ``result``, by the names that lead to it; None where that holds something else."""
     for name in path.split("."):
-        result = result.get(name) if isinstance(result, Mapping) else None
-    return None if isinstance(result, str | Mapping | list) else result
+        if result is None:
+            return None
+        # the built-in first: tables of thousands of runs ask millions of times
+        result = result.get(name) if isinstance(result, (dict, Mapping)) else None
+    return result if isinstance(result, (float, int)) or not isinstance(result, (str, list, Mapping)) else None

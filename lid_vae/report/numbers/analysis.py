@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lid_vae.appearance import appearance
 from lid_vae.report.numbers import paper
+from lid_vae.report.numbers.best import best
+from lid_vae.report.numbers.collapse import State, states, worst
 from lid_vae.report.numbers.comparison import ALPHA, Comparison, compare, holm, smallest_p_value
 from lid_vae.report.numbers.measures import SEARCHED, columns, seconds
 from lid_vae.report.numbers.statistics import Summary, summarise
@@ -22,7 +25,8 @@ LEVELS = ("depth", "learning_rate", "family", "mixture", "width", "hidden_layers
 
 @dataclass
 class Cell:
-    """A measure of a row. ``summary`` is None where a finished run lacks the measure.
+    """A measure of a row: its ``values``, those of the row's seeds in order; none, and no ``summary``, where a finished
+    run lacks it. ``best``: no other row of the table is better, as far as its seeds can tell.
 
     ``paper`` is the paper's mean and deviation, where it has them. ``comparison`` is that with the reference on the
     same seeds, None where there is none. ``p`` is its p-value after Holm's correction, and with a margin ``no_worse``
@@ -30,12 +34,14 @@ class Cell:
     more"; None where so few seeds cannot reach 0.05.
     """
 
-    summary: Summary | None
+    values: list[float]
     paper: tuple[float, float | None] | None = None
+    summary: Summary | None = None
     comparison: Comparison | None = None
     p: float | None = None
     no_worse: float | None = None
     equivalence: float | None = None
+    best: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -57,6 +63,12 @@ class Line:
     expected: int
     seconds: float | None
     least: tuple[float, float] | None = None
+
+    @cached_property
+    def states(self) -> dict[str, State | None]:
+        """The worst that each measure says of a run's collapse, by the measure's key."""
+        found = [states(result) for result in self.row.results.values()]
+        return {key: worst(one[key] for one in found) for key in (found[0] if found else ())}
 
     @property
     def count(self) -> str:
@@ -103,23 +115,31 @@ def analyse(study: Study, margin: float | None = None) -> list[Analysed]:
         margin: within which two LL count as equivalent, nats; None: nothing is said of that.
     """
     analysed = [_begin(table, margin) for table in study.tables]
-    cells: list[tuple[Cell, list[float]]] = []
     for item in analysed:
         table, known = item.table, _in_the_paper(item.table)
         for line in item.lines:
-            row = line.row
+            row, results = line.row, line.row.in_order
             for measure in item.measures:
                 value = paper.value(table.data, row.model, measure.key, table.scale) if row.model in known else None
-                cell = line.cells[measure.key] = Cell(None, value)
-                if values := _values(row, measure, row.seeds):
-                    cells.append((cell, values))
-    for (cell, _), summary in zip(cells, summarise([values for _, values in cells]), strict=True):
+                line.cells[measure.key] = Cell(_complete([measure.read(result) for result in results]), value)
+    cells = [cell for item in analysed for line in item.lines for cell in line.cells.values() if cell.values]
+    for cell, summary in zip(cells, summarise([cell.values for cell in cells]), strict=True):
         cell.summary = summary
     _compare(analysed)
     for item in analysed:
         shown = {key for line in item.lines for key, cell in line.cells.items() if cell.summary is not None}
         item.measures = [measure for measure in item.measures if measure.key in shown]
+        for measure in item.measures:
+            if measure.best is not None:
+                cells = [line.cells[measure.key] for line in item.lines]
+                samples = [_by_seed(line.row, cell) for line, cell in zip(item.lines, cells, strict=True)]
+                for place in best(samples, measure.best):
+                    cells[place].best = True
     return analysed
+
+
+def _by_seed(row: Row, cell: Cell) -> dict[int, float]:
+    return dict(zip(row.seeds, cell.values, strict=True)) if cell.values else {}
 
 
 def _begin(table: Table, margin: float | None) -> Analysed:
@@ -129,11 +149,6 @@ def _begin(table: Table, margin: float | None) -> Analysed:
         item.lines.append(Line(row, {}, len(row.expected), sum(times) if times else None))
         item.notes += [f"{row.title}: {told}." for told in say_missing(row.missing)]
     return item
-
-
-def _values(row: Row, measure: Number, seeds: Sequence[int]) -> list[float]:
-    """One number for each seed; none at all where one of them lacks it."""
-    return _complete([measure.read(row.results[seed]) for seed in seeds])
 
 
 def _complete(found: Sequence[float | None]) -> list[float]:
@@ -166,10 +181,10 @@ def _compare(analysed: Sequence[Analysed]) -> None:
                 continue
             family = []
             for line, reference in rows:
-                own, other = (_values(row, measure, line.row.seeds) for row in (line.row, reference))
-                if own and other:
-                    family.append((line, line.cells[measure.key]))
-                    pairs.append((own, other))
+                own, other = (one.cells[measure.key] for one in (line, reference))
+                if own.values and other.values:
+                    family.append((line, own))
+                    pairs.append((own.values, other.values))
                     margins.append(item.margin if measure.key == "ll" else None)
             families.append((item, family))
     found = iter(compare(pairs, margins))
@@ -195,23 +210,31 @@ def _correct(family: Sequence[tuple[Line, Cell]], comparisons: int) -> None:
                 setattr(cell, name, p)
 
 
-def _pairs(item: Analysed) -> list[tuple[Line, Row]]:
+def _pairs(item: Analysed) -> list[tuple[Line, Line]]:
     """Rows to be tested, each with its reference: that of equal settings, and finished on the same seeds."""
-    references = item.table.references
-    varied = [name for name in LEVELS if len({str(row.setting(name)) for row in references}) > 1]
+    references = [line for line in item.lines if line.row.model in REFERENCES and line.row.results]
+    varied = [name for name in LEVELS if len({str(line.row.setting(name)) for line in references}) > 1]
+
+    def level(row: Row) -> tuple[Any, ...]:
+        found = (row.setting(name) for name in varied)
+        return tuple(one if isinstance(one, (float, int, str)) else repr(one) for one in found)
+
+    fitting: dict[tuple[Any, ...], list[Line]] = {}
+    for line in references:
+        fitting.setdefault(level(line.row), []).append(line)
     pairs = []
     for line in item.lines:
         row = line.row
         if row.model in REFERENCES or not row.results or not references:
             continue
-        fit = [one for one in references if all(one.setting(name) == row.setting(name) for name in varied)]
+        fit = fitting.get(level(row), [])
         if len(fit) != 1:
-            name = appearance(references[0].model).name
+            name = appearance(references[0].row.model).name
             item.untested.append(f"{row.title}: no paired test, as {len(fit)} rows of {name} fit its settings.")
-        elif fit[0].seeds != row.seeds:
-            apart = sorted(set(fit[0].seeds) ^ set(row.seeds))
+        elif fit[0].row.seeds != row.seeds:
+            apart = sorted(set(fit[0].row.seeds) ^ set(row.seeds))
             item.untested.append(
-                f"{row.title}: no paired test, as only one of it and {fit[0].title} has {say_seeds(apart)}."
+                f"{row.title}: no paired test, as only one of it and {fit[0].row.title} has {say_seeds(apart)}."
             )
         elif len(row.seeds) > 1:
             pairs.append((line, fit[0]))

@@ -1,36 +1,29 @@
 """Which rows of a table are the best by a measure, as far as the seeds can tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
+from statistics import fmean
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from lid_vae.report.numbers.analysis import Analysed, Line
 from lid_vae.report.numbers.statistics import LEVEL
-from lid_vae.report.study.study import Row
-from lid_vae.shown import Number
 
 __all__ = ["best", "differ"]
 
 
-def best(item: Analysed, measure: Number) -> set[int]:
-    """Places of the lines of the table ``item`` that are best by ``measure``; none where it tells no line from another.
+def best(samples: Sequence[Mapping[int, float]], which: Literal["highest", "lowest"]) -> set[int]:
+    """Places of the best of ``samples``, each a value by seed, empty ones apart; none where it tells none from another.
 
     The one with the best mean, and those whose difference from it is within its error (``differ``).
     """
-    if measure.best is None:
-        return set()
-    means = {
-        place: cell.summary.mean
-        for place, line in enumerate(item.lines)
-        if (cell := line.cells[measure.key]).summary is not None
-    }
+    means = {place: fmean(sample.values()) for place, sample in enumerate(samples) if sample}
     if not means:
         return set()
-    choose = max if measure.best == "highest" else min
-    first = choose(means, key=means.__getitem__)
-    found = {place for place in means if place == first or not _differ(item.lines[first], item.lines[place], measure)}
+    choose = max if which == "highest" else min
+    first = samples[choose(means, key=means.__getitem__)]
+    found = {place for place in means if samples[place] is first or not _differ(first, samples[place])}
     return found if len(found) < len(means) else set()
 
 
@@ -57,9 +50,5 @@ def differ(first: Sequence[float], second: Sequence[float], paired: bool) -> boo
     return abs(difference) > float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
 
 
-def _differ(first: Line, second: Line, measure: Number) -> bool:
-    return differ(_values(first.row, measure), _values(second.row, measure), first.row.seeds == second.row.seeds)
-
-
-def _values(row: Row, measure: Number) -> list[float]:
-    return [float(value) for seed in row.seeds if (value := measure.read(row.results[seed])) is not None]
+def _differ(first: Mapping[int, float], second: Mapping[int, float]) -> bool:
+    return differ(list(first.values()), list(second.values()), paired=first.keys() == second.keys())

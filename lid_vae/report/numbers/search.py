@@ -31,8 +31,8 @@ def choices(item: Analysed) -> list[str]:
             sentences.append(f"{model}: no rate is finished on all seeds, so none is chosen.")
         elif chosen[model] in (_rate(rows[0]), _rate(rows[-1])):
             sentences.append(f"{model}: {chosen[model]:g} is at the edge of its grid, and a better one may lie beyond.")
-        finished = _finished(rows)
-        lacking = [f"{_rate(row):g}" for row in rows if row not in finished]
+        eligible = {_rate(row) for row in _finished(rows)}
+        lacking = [f"{rate:g}" for rate in map(_rate, rows) if rate not in eligible]
         if lacking:
             sentences.append(f"{model}: not eligible, as a seed is missing: {', '.join(lacking)}.")
     return sentences

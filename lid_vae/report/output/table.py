@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from lid_vae.report.numbers.analysis import Analysed
-from lid_vae.report.numbers.best import best
-from lid_vae.report.numbers.collapse import State, states, worst
+from lid_vae.report.numbers.collapse import State
 from lid_vae.report.numbers.measures import seconds
 from lid_vae.report.output.finding import finding
 from lid_vae.report.output.wording import BRIEF, MARKS, caption, cell_parts, duration, legend, line_parts
@@ -43,16 +42,15 @@ def grid(item: Analysed, detail: bool = True) -> tuple[list[str], list[list[Entr
     """The headings of the table ``item``, and its rows; without ``detail`` of means and deviations alone."""
     measures = shown(item, detail)
     headings = ["model", "seeds", *(measure.title for measure in measures), *(["total"] if detail else [])]
-    bold = {measure.key: best(item, measure) for measure in measures}
     rows = []
-    for place, line in enumerate(item.lines):
-        found = [states(result) for result in line.row.results.values()] if not item.table.is_search else []
+    for line in item.lines:
+        found = {} if item.table.is_search else line.states
         name = line_parts(item, line)
         row = [Entry(name if detail else name[:1]), Entry([line.count])]
         for measure in measures:
-            parts = cell_parts(line.cells[measure.key], measure)
-            state = worst(one.get(measure.key) for one in found)
-            row.append(Entry(parts if detail else parts[:1], place in bold[measure.key], state))
+            cell = line.cells[measure.key]
+            parts = cell_parts(cell, measure)
+            row.append(Entry(parts if detail else parts[:1], cell.best, found.get(measure.key)))
         rows.append([*row, Entry([duration(line.seconds)])] if detail else row)
     return headings, rows
 

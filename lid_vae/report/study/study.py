@@ -42,6 +42,11 @@ class Row:
         return sorted(self.results)
 
     @property
+    def in_order(self) -> list[dict[str, Any]]:
+        """The results by seed."""
+        return [self.results[seed] for seed in self.seeds]
+
+    @property
     def trained(self) -> bool:
         """Whether a run measured this at the end of its training, so that missing runs have their place here."""
         return any("seconds" in result for result in self.results.values())
