@@ -9,6 +9,7 @@ from builders import COMBINATIONS, REPARAMETRISED, data, make_vae, ppca_vae
 from lid_vae.classical.ppca import PPCA
 from lid_vae.errors import UserError
 from lid_vae.inference import Amortized, SemiAmortized
+from lid_vae.inference.semi_amortized import JUDGES
 from lid_vae.map import composed_brenier
 from lid_vae.noise import generator
 from lid_vae.objective import ELBO
@@ -58,7 +59,7 @@ def refined_bound(vae: Autoencoder, x: torch.Tensor, inference: SemiAmortized, s
 @pytest.mark.parametrize("rate", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize(("prior", "mixture", "family"), REPARAMETRISED)
 def test_guarded_steps_do_no_harm(prior: str, mixture: str, family: str, rate: float) -> None:
-    """By unseen draws: at most two nats for five steps of any size, where plain ones of such a size lose hundreds.
+    """By unseen draws: at most one nat for five steps of any size, where plain ones of such a size lose hundreds.
 
     Of real latents; of positive ones, whose exponentials a single example can throw off, less than plain steps do.
     """
@@ -68,7 +69,7 @@ def test_guarded_steps_do_no_harm(prior: str, mixture: str, family: str, rate: f
     before = refined_bound(vae, x, SemiAmortized(steps=0))
     guarded = float((refined_bound(vae, x, SemiAmortized(**options, guard=True)) - before).mean())
     plain = float((refined_bound(vae, x, SemiAmortized(**options)) - before).mean())
-    assert guarded > (-2 if vae.prior.support == "real" else -math.inf)
+    assert guarded > (-1 if vae.prior.support == "real" else -math.inf)
     if rate == 10:
         assert not plain > -10
         assert not plain >= guarded
@@ -121,9 +122,9 @@ def test_no_draw_is_the_one_by_which_q_is_sampled(batch: int) -> None:
     noise = draw_noise(vae, x)
     with torch.no_grad():
         SemiAmortized(steps=5, learning_rate=0.1, guard=True).posterior(vae, Watched(), x, noise)
-    assert len(seen) == 15
+    assert len(seen) == 5 * (1 + 2 * JUDGES)
     own = [bool((one == noise[0]).all(-1).any()) for one in seen]
-    assert own == [batch == 1] * 15
+    assert own == [batch == 1] * len(seen)
 
 
 def test_a_step_to_where_the_bound_is_no_number_is_taken_back() -> None:
