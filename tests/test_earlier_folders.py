@@ -26,6 +26,9 @@ COUNTED = ("accuracy", "au", "au_absolute")
 RESUMED = 1e-3
 # The same weights and the same noise: sums of forty examples in single precision, to 2e-6 without vector instructions.
 EVALUATED = 1e-5
+# These squared draws of q in single precision, and were so far off in the information's upper bound where q is narrow,
+# as SA-VAE makes it.
+ROUNDING = {"8b0afb5": 1e-3}
 # A bound that no training has; see ``mark``.
 MARK = 12345.0
 
@@ -131,12 +134,15 @@ def mark(folder):
 
 @pytest.mark.parametrize(("part", "command", "evaluations"), told("finished", "evaluation-*.json", quick=3))
 def test_a_checkpoint_has_the_same_numbers(programs, part, command, evaluations):
-    (evaluation,) = evaluations
+    (evaluation,), revision = evaluations, part.parent
     folder = evaluation.parent.relative_to(part)
     checkpoint = Path("runs") / folder / "checkpoints" / "best.ckpt"
     checkpoint.parent.mkdir(parents=True)
     shutil.copy(evaluation.parent / "checkpoints" / "best.ckpt", checkpoint)
     found, expected = start(programs, command).result, json.loads(evaluation.read_text())
+    if revision.name in ROUNDING and expected["inference"] == "semi_amortized":
+        upper = expected["latent"]["w"].pop("mi_upper")
+        assert found["latent"]["w"]["mi_upper"] == pytest.approx(upper, rel=ROUNDING[revision.name])
     assert not differences(found, expected, EVALUATED)
 
 

@@ -128,6 +128,7 @@ class FlowGaussian(Approximation):
         return None
 
     def statistic(self, base: Float[Tensor, "*batch M"]) -> Float[Tensor, "*batch P"]:
+        base = base.double()  # a square that is rounded is off by many nats where q is narrow and far from zero
         return torch.cat([base, base.square()], -1)
 
     def natural(self) -> tuple[Float[Tensor, "K B P"], Float[Tensor, "K B"]]:

@@ -58,6 +58,16 @@ def test_natural_form_of_a_gaussian_is_the_base_density(categories: int | None) 
     torch.testing.assert_close(density, Normal(q.mean, q.scale).log_prob(base).sum(-1))
 
 
+def test_natural_form_of_a_narrow_gaussian_keeps_its_digits() -> None:
+    """In single precision, ten thousand standard deviations from zero: squared there, a draw is off by several nats."""
+    q = FlowGaussian(10 + normal(1, 50, 3).float(), torch.full((1, 50, 3), 1e-3))
+    base = q.sample(normal(1, 1, 50, 3, key="noise").float()).base
+    natural, normaliser = q.natural()
+    density = (q.statistic(base) * natural).sum(-1) - normaliser
+    expected = Normal(q.mean.double(), q.scale.double()).log_prob(base.double()).sum(-1)
+    torch.testing.assert_close(density, expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("flow", ["none", "exponential", "bernoulli"])
 @pytest.mark.parametrize("categories", [None, 3])
 def test_expectation_is_that_of_torchs_distribution(flow: str, categories: int | None) -> None:
