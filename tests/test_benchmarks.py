@@ -15,6 +15,7 @@ from runs import Programs
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 # Of a run that takes a moment.
 TINY = "data.per_class=60 data.valid_size=50 data.test_size=60 trainer.max_epochs=1 width=8 samples=4 logger=none"
+TINY += " vector_pictures=false"
 SMALLEST = {
     "bounds": f"--threads 1 --epochs 1 --models gmvae --images 3 --chains 2 --steps 0 2 --draws 4 --options '{TINY}'",
     "busy": "--threads 1 --seeds 2 --seconds 0.1 --rounds 1 --hogs 1 --spins default --options model=gmvae width=8",

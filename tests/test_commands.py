@@ -16,7 +16,10 @@ from lid_vae.system.files import read_json
 ROOT = Path(__file__).resolve().parents[1]
 MNIST = Path(os.environ.get("LID_VAE_DATA", ROOT / "data")) / "mnist"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-SMALL = ["trainer.max_epochs=1", "width=8", "samples=2", "logger=none", "callbacks.panels.every=0"]
+SMALL = [
+    *("trainer.max_epochs=1", "width=8", "samples=2", "logger=none", "callbacks.panels.every=0"),
+    "vector_pictures=false",
+]
 DATA = [
     pytest.param("mnist", ["data.train_size=300", "data.valid_size=100"], 10_000, marks=pytest.mark.slow),
     pytest.param("digits", ["data.train_size=200"], None),
@@ -152,7 +155,9 @@ def test_the_users_two_commands(data, size, examples, tmp_path):
     assert again.stdout.count("force=true") >= 1, again.stdout
 
 
-@pytest.mark.parametrize(("sweep", "seeds"), [([], "seed 0"), (["-m", "seed=0-1"], "seeds 0-1")])
+@pytest.mark.parametrize(
+    ("sweep", "seeds"), [([], "seed 0"), pytest.param(["-m", "seed=0-1"], "seeds 0-1", marks=pytest.mark.slow)]
+)
 def test_a_run_says_first_what_it_is_and_then_how_large(sweep, seeds, tmp_path) -> None:
     """The first line before PyTorch is there, which takes a second and more; where there are GPUs, a sweep counts them.
 

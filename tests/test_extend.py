@@ -77,9 +77,8 @@ def _bytes(folder: Path, name: str) -> bytes:
     return (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize(
-    "recipe", [pytest.param(recipe, marks=() if recipe == "measure" else pytest.mark.slow) for recipe in RECIPES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_part_is_added_trained_and_evaluated(recipe: str, tmp_path: Path) -> None:
     folder = copy_with(recipe, tmp_path)
     assert len(changed(folder)) == FILES[recipe]

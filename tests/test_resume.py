@@ -238,7 +238,9 @@ def test_killed(programs, tmp_path):
     same(resumed, Programs(tmp_path / "reference").train("trainer.max_epochs=20"))
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adafactor", "NAdam", "RMSprop", "ASGD"])
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adafactor", *(pytest.param(name, marks=pytest.mark.slow) for name in ("NAdam", "RMSprop", "ASGD"))]
+)
 def test_a_run_goes_on_with_any_optimiser(programs, monkeypatch, name):
     """Whatever it keeps, of whatever shapes, is no damage."""
     options = ["model=gmvae", "trainer.max_epochs=3", f"optimizer._target_=torch.optim.{name}", "optimizer.lr=0.001"]

@@ -9,6 +9,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 PATTERN = r"^```python\n(.*?)^```\n\n?((?:    [^\n]*\n)*)"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.filterwarnings("ignore:.*logging interval.*")
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode.*")

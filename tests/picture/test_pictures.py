@@ -333,12 +333,14 @@ def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, mod
     assert [title.partition(" on ")[0] for title in titles] == [name]
 
 
-def test_a_run_leaves_its_picture_for_papers_unless_told_not_to(tmp_path):
-    kinds = {}
-    for asked in ("true", "false"):
-        programs = Programs(tmp_path / asked, pictures=True)
-        run = programs.train("trainer.max_epochs=1", f"vector_pictures={asked}")
-        kinds[asked] = {path.suffix for path in run.folder.glob("latents.*")}
-        again = programs.train("trainer.max_epochs=1")  # by the option's default: the same run
-        assert f"Finished before: {run.folder}" in again.out
-    assert kinds == {"true": {".png", ".svg", ".pdf"}, "false": {".png"}}
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [("true", {".png", ".svg", ".pdf"}), pytest.param("false", {".png"}, marks=pytest.mark.slow)],
+)
+def test_a_run_leaves_its_picture_for_papers_unless_told_not_to(tmp_path, asked, kinds):
+    programs = Programs(tmp_path, pictures=True)
+    run = programs.train("trainer.max_epochs=1", f"vector_pictures={asked}")
+    assert {path.suffix for path in run.folder.glob("latents.*")} == kinds
+    other = "false" if asked == "true" else "true"
+    again = programs.train("trainer.max_epochs=1", f"vector_pictures={other}")  # the same run
+    assert f"Finished before: {run.folder}" in again.out
