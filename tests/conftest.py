@@ -8,7 +8,7 @@ import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from signatures import check_signatures
+from signatures import begin_anew, check_signatures
 
 # Rooms whose arguments are tensors and options; those above take Hydra's containers, which beartype cannot read.
 CHECKED = (
@@ -77,6 +77,11 @@ def no_power_fails() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def signatures_of_each_test() -> None:
+    begin_anew()
 
 
 @pytest.fixture(autouse=True)

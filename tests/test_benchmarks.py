@@ -5,11 +5,10 @@ import math
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from prepared import run_program
 from runs import Programs
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -48,14 +47,8 @@ NO_BENCHMARKS = {"bench", "collapse_figure", "certificate"}  # what they share; 
 
 
 def run(name: str, words: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / f"{name.partition(' ')[0]}.py"), *shlex.split(words)],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    script = str(BENCHMARKS / f"{name.partition(' ')[0]}.py")
+    done = run_program([script, *shlex.split(words)], folder, {**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 

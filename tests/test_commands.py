@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from prepared import run_program
 from runs import TINY, Programs
 
 from lid_vae.system.files import read_json
@@ -149,7 +150,7 @@ def test_the_users_two_commands(data, size, examples, tmp_path):
         torch.testing.assert_close(measured[key], told[7][key], rtol=1e-6, atol=1e-7)
 
     before = results[7].read_bytes()
-    again = start(command, *small)
+    again = run_program([*shlex.split(command)[1:], *small], ROOT, {**os.environ, "OMP_NUM_THREADS": "1"})
     assert again.returncode == 0, again.stderr
     assert results[7].read_bytes() == before
     assert again.stdout.count("force=true") >= 1, again.stdout

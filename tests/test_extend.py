@@ -5,10 +5,10 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from prepared import run_program
 from runs import TINY
 from test_commands import code, commands
 
@@ -38,9 +38,7 @@ def section(recipe: str) -> str:
 def python(folder: Path, *words: str) -> str:
     """The output of ``python <words>`` in a copy of the program, which is found before any other."""
     environment = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True
-    )
+    done = run_program(words, folder, {**os.environ, **environment})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from prepared import run_program
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "collapse.md").read_text()
 
 
 def run(name: str, *words: str) -> str:
-    command = [sys.executable, str(ROOT / "examples" / name), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = run_program([str(ROOT / "examples" / name), *words], Path.cwd(), os.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prepared import run_program
 from runs import TINY, measures
 from slurm import OneNodeSlurm, missing
 
@@ -34,6 +35,13 @@ def sweep(folder, *options, environment=None):
     return process.stdout + process.stderr
 
 
+def in_one_process(folder, *options):
+    """The same of a sweep that starts no other process."""
+    done = run_program(command(folder, *options)[1:], Path.cwd(), ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 def found(folder):
     """What the configuration alone decides, of each seed; every file of results is whole."""
     results = {path.parent.name: measures(read_json(path)) for path in folder.rglob("result.json")}
@@ -44,7 +52,7 @@ def found(folder):
 @pytest.fixture(scope="module")
 def one_by_one(tmp_path_factory):
     folder = tmp_path_factory.mktemp("basic")
-    sweep(folder, "hydra/launcher=basic")
+    in_one_process(folder, "hydra/launcher=basic")
     results = found(folder)
     assert sorted(results) == [f"seed-{seed}" for seed in range(4)]
     return results
@@ -53,7 +61,7 @@ def one_by_one(tmp_path_factory):
 @pytest.fixture(scope="module")
 def in_twos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twos")
-    sweep(folder, "ensemble.size=2")
+    in_one_process(folder, "ensemble.size=2")
     return found(folder)
 
 
@@ -118,7 +126,7 @@ class TestOnThisMachine:
         sweep(tmp_path, f"hydra/launcher={launcher}")
         assert found(tmp_path) == one_by_one
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
-        again = sweep(tmp_path, f"hydra/launcher={launcher}")
+        again = in_one_process(tmp_path, f"hydra/launcher={launcher}")  # as nothing is left to do
         assert again.count("Finished before") == 4
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == before
 
@@ -132,7 +140,7 @@ class TestOnThisMachine:
     def test_a_run_that_fails_hides_no_other(self, launcher, package, tmp_path, one_by_one):
         pytest.importorskip(package)
         # a file where the folder of seed 1 should be
-        sweep(tmp_path / "first", "hydra/launcher=basic", "seed=0")
+        in_one_process(tmp_path / "first", "hydra/launcher=basic", "seed=0")
         name = next((tmp_path / "first").rglob("result.json")).parents[1].relative_to(tmp_path / "first")
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "seed-1").write_text("")

@@ -74,16 +74,24 @@ def test_two_processes_are_one_with_the_joint_batch(programs, tmp_path):
     assert close(programs.evaluate(two.folder / "checkpoints" / "best.ckpt").result["ll"], two.result["ll"], 1e-5)
 
 
-@pytest.mark.slow
+SHOWN = [
+    ("model=lagging_vae", "inference.window=2", "inference.most=6", "inference.patience=2"),
+    ("model=gmvae", "family.mixture=enumerate"),
+    ("model=vae", "family.context=true"),
+    ("model=vae", "data.eval_batch_size=1000"),  # one batch, which each process evaluates
+]
+# Nothing of these is shared in a way of its own: for a change of the processes.
+BESIDE = [
+    ("model=vae", "family=gaussian", "objective=importance_weighted"),
+    ("model=lidgmvae", "map=gradient_network", "data=digits"),
+]
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        ("model=lagging_vae", "inference.window=2", "inference.most=6", "inference.patience=2"),
-        ("model=gmvae", "family.mixture=enumerate"),
-        ("model=vae", "family=gaussian", "objective=importance_weighted"),
-        ("model=lidgmvae", "map=gradient_network", "data=digits"),
-        ("model=vae", "family.context=true"),
-        ("model=vae", "data.eval_batch_size=1000"),  # one batch, which each process evaluates
+        *(pytest.param(options, marks=pytest.mark.slow) for options in SHOWN),
+        *(pytest.param(options, marks=pytest.mark.full) for options in BESIDE),
     ],
     ids=lambda options: options[0] + " " + options[-1],
 )
