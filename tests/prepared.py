@@ -11,6 +11,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,6 +81,8 @@ def _run(words: list[str]) -> int:
     except BaseException:
         traceback.print_exc()
         status = 1
+    # As an interpreter ends: pools of processes are shut by the one, what is still to be written by the other.
+    threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
