@@ -9,9 +9,11 @@ from contextlib import suppress
 from statistics import fmean, stdev
 
 import pytest
+from runs import read_metrics
 from whole_sweep import MODELS
 
 from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.numbers.curves import LOGGED
 from lid_vae.report.output.latex import latex
 from lid_vae.report.output.table import grid, runs_csv
 from lid_vae.report.study.results import read
@@ -238,6 +240,39 @@ def test_a_choice_of_seeds_is_computed_anew_and_taken_back(visit, item):
         page.locator(f".seeds input[value='{seed}']").uncheck()
     assert page.locator(".status").inner_text() == "No seed is chosen."
     assert first_words(page, 6) == ["-"] * 5
+
+
+def test_the_curves_follow_the_choice(visit, whole):
+    """Read off and drawn: the last point of a line lies where its mean does on the chart's axis."""
+    page = visit()
+    drawings = "(all) => all.map((one) => one.outerHTML)"
+    before = page.locator(".chart").evaluate_all(drawings), texts(page, ".readout tbody tr")
+    for seed in range(10):
+        if seed not in (1, 4, 7):
+            page.locator(f".seeds input[value='{seed}']").uncheck()
+    data = page.evaluate("tables[0].charts")
+    for row, model in enumerate(MODELS):
+        for column, chart in enumerate(data):
+            last = [read_metrics(whole.place(model, seed))[-1] for seed in (1, 4, 7)]
+            (name,) = [name for name, number in LOGGED.items() if number.key == chart["key"]]
+            values = [float(line[name]) for line in last]
+            mean = fmean(values)
+            cell = page.locator(f".readout tbody tr:nth-child({row + 1}) td").nth(column).inner_text()
+            shown = [float(number) for number in re.findall(r"-?[\d.]+", cell)]
+            expected = [mean, min(values), max(values)] if len(set(values)) > 1 else [mean]
+            assert shown == pytest.approx(expected, rel=1e-4, abs=10.0 ** -chart["digits"])
+            line = page.locator(".chart").nth(column).locator(f"g[data-row='{row}'] polyline")
+            height = float(line.get_attribute("points").split(",")[-1])
+            top, bottom, low, high = chart["scale"]
+            assert height == pytest.approx(bottom - (mean - low) / (high - low) * (bottom - top), abs=0.06 + 1e-3)
+    assert page.locator(".status").inner_text().endswith("the finding is of all.")
+    assert page.locator(".chart").evaluate_all(drawings) != before[0]
+    page.locator(".seeds .all").click()
+    assert (page.locator(".chart").evaluate_all(drawings), texts(page, ".readout tbody tr")) == before
+    for seed in range(10):
+        page.locator(f".seeds input[value='{seed}']").uncheck()
+    assert page.locator(".readout tbody td").first.inner_text() == "-"
+    assert page.locator(".chart polyline").first.get_attribute("points") == ""
 
 
 def test_one_seed_alone_has_no_deviation(visit, item):

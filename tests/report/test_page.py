@@ -20,6 +20,7 @@ from lid_vae.report.html import charts, images
 from lid_vae.report.html.data import address
 from lid_vae.report.html.page import HERE
 from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.numbers.curves import Curve
 from lid_vae.report.numbers.measures import columns
 from lid_vae.report.study.results import read
 from lid_vae.shown import CORE
@@ -145,6 +146,8 @@ def test_the_curves_are_those_of_the_runs(whole, data, root):
         values = [run[step] for run in logged]
         found = [curve[name][place] for name in ("low", "mean", "high")]
         assert found == pytest.approx([min(values), np.mean(values), max(values)], rel=1e-4)
+        assert [of_seed[place] for of_seed in curve["values"]] == pytest.approx(values, rel=1e-4)
+    assert curve["seeds"] == [str(seed) for seed in range(10)]
     drawings = [one for one in root.all("svg") if one.attributes.get("class") == "chart"]
     assert len(drawings) == len(data[0]["charts"]) == 5
     assert "KL(z), nats, against the step. At the end: GMVAE 0.001" in drawings[0].attributes["aria-label"]
@@ -248,10 +251,23 @@ def test_numbers_that_json_does_not_have_are_none(runs):
     assert (values["ll"], values["distortion"]) == (-2.0, None)
 
 
+def test_curves_of_very_many_seeds_are_of_all_alone():
+    steps = np.arange(100)
+    for seeds, whether in (
+        (range(charts.MOST // charts.POINTS), True),
+        (range(charts.MOST // charts.POINTS + 1), False),
+    ):
+        read = {"valid/kl": Curve(steps, np.zeros((100, len(seeds))), list(seeds))}
+        (chart,) = charts.charts([read], ["GMVAE"], [appearance("gmvae")])
+        ((row),) = chart.data["rows"]
+        assert (row["seeds"] is not None, row["values"] is not None) == (whether, whether)
+        assert len(row["mean"]) == charts.POINTS
+
+
 def test_curves_of_odd_numbers_are_drawn_as_far_as_they_can_be():
     steps = np.arange(4)
     for values in ([np.nan] * 4, [np.inf, -1e308, 1e308, 0.0], [1.0] * 4, [-1e300, 1e-300, 1e5, np.nan]):
-        read = {"valid/kl": (steps, np.array([values, values]).T)}
+        read = {"valid/kl": Curve(steps, np.array([values, values]).T, [0, 1])}
         (chart,) = charts.charts([read], ["GMVAE"], [appearance("gmvae")])
         json.dumps(chart.data, allow_nan=False)
         assert not re.search("nan|inf", chart.svg)
@@ -260,7 +276,7 @@ def test_curves_of_odd_numbers_are_drawn_as_far_as_they_can_be():
 def test_the_scales_of_curves_say_what_they_are():
     steps = np.arange(1, 101) * 100
     for top in (1.0, 0.037, 1234.0, 2.5e7):
-        read = {"valid/kl": (steps, np.linspace(0, top, 100)[:, None])}
+        read = {"valid/kl": Curve(steps, np.linspace(0, top, 100)[:, None], [0])}
         (chart,) = charts.charts([read], ["GMVAE"], [appearance("gmvae")])
         drawn = re.findall(r'H348"/><text x="49" y="([\d.]+)" text-anchor="end">(.*?)<', chart.svg)
         height, value = np.array([[float(y), float(text)] for y, text in drawn]).T

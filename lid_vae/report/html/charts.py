@@ -12,7 +12,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import MaxNLocator
 
 from lid_vae.appearance import Appearance
-from lid_vae.report.numbers.curves import LOGGED, Curves
+from lid_vae.report.numbers.curves import LOGGED, Curve, Curves
 from lid_vae.shown import Number
 
 __all__ = ["POINTS", "Chart", "charts", "sample"]
@@ -25,6 +25,8 @@ LEFT, TOP, RIGHT, BOTTOM = 54, 10, 348, 212
 # The page's order; others stand behind.
 FIRST = ("kl", "mi", "elbo", "ll", "au", "accuracy")
 MARKS = 8
+# Numbers of a table's curves, seed by seed, that a page can hold: a third of a megabyte.
+MOST = 50_000
 # Matplotlib's dashes and gaps, in widths of the line.
 PATTERNS = {
     "dashed": rcParams["lines.dashed_pattern"],
@@ -47,24 +49,30 @@ class Chart(NamedTuple):
 
 
 class _Curve(NamedTuple):
-    """Of one row: the steps [T], and mean, lowest and highest over its runs."""
+    """Of one row: the steps [T], the values [T, N] of the runs of N ``seeds``, and mean, lowest and highest of them."""
 
     row: int
     steps: np.ndarray
+    values: np.ndarray
+    seeds: Sequence[int]
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 
 def charts(curves: Sequence[Curves], names: Sequence[str], looks: Sequence[Appearance]) -> list[Chart]:
-    """A chart for each measure that some of ``curves`` has; row by row, ``names`` and ``looks`` are their own."""
+    """A chart for each measure that some of ``curves`` has; row by row, ``names`` and ``looks`` are their own.
+
+    Their data have the curve of each seed, unless there are very many.
+    """
     order = sorted(LOGGED.items(), key=lambda one: FIRST.index(one[1].key) if one[1].key in FIRST else len(FIRST))
+    drawn = {name: [_curve(row, read[name]) for row, read in enumerate(curves) if name in read] for name, _ in order}
+    apart = sum(one.values.size for rows in drawn.values() for one in rows) <= MOST
     found = []
     for name, number in order:
-        rows = [_curve(row, *read[name]) for row, read in enumerate(curves) if name in read]
-        if rows:
-            most = max(len(read[name][0]) for read in curves if name in read)
-            found.append(_chart(number, rows, names, looks, most if most > POINTS else None))
+        if rows := drawn[name]:
+            most = max(len(read[name].steps) for read in curves if name in read)
+            found.append(_chart(number, rows, names, looks, most if most > POINTS else None, apart))
     return found
 
 
@@ -76,16 +84,21 @@ def sample(look: Appearance) -> Markup:
     ).format(line, _marker(look, 21, 8))
 
 
-def _curve(row: int, steps: np.ndarray, values_TN: np.ndarray) -> _Curve:
-    values_TN = np.where(np.isfinite(values_TN), values_TN, np.nan)
+def _curve(row: int, read: Curve) -> _Curve:
+    steps, values_TN = read.steps, np.where(np.isfinite(read.values), read.values, np.nan)
     keep = np.unique(np.linspace(0, len(steps) - 1, min(POINTS, len(steps))).round().astype(int))
     kept_TN = values_TN[keep]
     with np.errstate(over="ignore"):  # what overflows is left out, as other numbers that JSON does not have
-        return _Curve(row, steps[keep], kept_TN.mean(1), kept_TN.min(1), kept_TN.max(1))
+        return _Curve(row, steps[keep], kept_TN, read.seeds, kept_TN.mean(1), kept_TN.min(1), kept_TN.max(1))
 
 
 def _chart(
-    number: Number, rows: Sequence[_Curve], names: Sequence[str], looks: Sequence[Appearance], thinned: int | None
+    number: Number,
+    rows: Sequence[_Curve],
+    names: Sequence[str],
+    looks: Sequence[Appearance],
+    thinned: int | None,
+    apart: bool,
 ) -> Chart:
     first, last = (float(f([f(one.steps) for one in rows])) for f in (min, max))
     low, high = _scale(rows, number.bounded)
@@ -104,17 +117,22 @@ def _chart(
         look = looks[one.row]
         edges = [(x(s), y(a), y(b)) for s, a, b in _finite(one.steps, one.low, one.high)]
         band = [*((s, b) for s, _, b in edges), *((s, a) for s, a, _ in reversed(edges))]
-        inside.append(Markup('<polygon points="{}" fill="{}" opacity="0.18"/>').format(_points(band), look.colour))
+        inside.append(
+            Markup('<polygon data-row="{}" points="{}" fill="{}" opacity="0.18"/>').format(
+                one.row, _points(band), look.colour
+            )
+        )
     for one in rows:
         look = looks[one.row]
         places = [(x(s), y(m)) for s, m in _finite(one.steps, one.mean)]
-        inside.append(Markup('<polyline points="{}" {}/>').format(_points(places), _stroke(look)))
-        inside += [_marker(look, across, up) for across, up in places[:: max(1, len(places) // MARKS)]]
+        line = Markup('<polyline points="{}" {}/>').format(_points(places), _stroke(look))
+        marks = [_marker(look, across, up) for across, up in places[:: max(1, len(places) // MARKS)]]
+        inside.append(Markup('<g data-row="{}">{}{}</g>').format(one.row, line, Markup("").join(marks)))
     # A nested SVG cuts off what lies outside of the axes.
     parts.append(
-        Markup('<svg x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">{4}</svg>').format(
-            LEFT, TOP - 4, RIGHT - LEFT + 8, BOTTOM - TOP + 8, Markup("").join(inside)
-        )
+        Markup(
+            '<svg class="inside" x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">{4}</svg>'
+        ).format(LEFT, TOP - 4, RIGHT - LEFT + 8, BOTTOM - TOP + 8, Markup("").join(inside))
     )
     parts.append(Markup('<line class="cursor" x1="0" x2="0" y1="{}" y2="{}" visibility="hidden"/>').format(TOP, BOTTOM))
     title = f"Validation {number.label}"
@@ -128,11 +146,15 @@ def _chart(
         "digits": number.digits,
         "box": [LEFT, RIGHT, WIDTH],
         "range": [first, last],
+        "scale": [TOP, BOTTOM, low, high],
+        "marks": MARKS,
         "rows": [
             {
                 "row": one.row,
                 "steps": one.steps.tolist(),
                 **{name: [_short(value) for value in getattr(one, name)] for name in ("mean", "low", "high")},
+                "seeds": [str(seed) for seed in one.seeds] if apart else None,
+                "values": [[_short(value) for value in values] for values in one.values.T] if apart else None,
             }
             for one in rows
         ],

@@ -58,6 +58,7 @@ function prepareSeeds(tools, table) {
       element.classList.toggle("chosen", !whole);
       resort(element);
     });
+    table.redraw?.();
     tools.querySelector(".status").textContent = whole ? "" : said(table);
   };
   boxes.forEach((box) => box.addEventListener("change", update));
@@ -70,7 +71,12 @@ function prepareSeeds(tools, table) {
 function said(table) {
   if (!table.chosen.length) return "No seed is chosen.";
   return `Of seeds ${table.chosen.join(", ")} alone: means, deviations and marks of collapse. Bold, intervals, ` +
-    "differences, tests and times need all seeds and are left out; the finding and the curves are of all.";
+    `differences, tests and times need all seeds and are left out; the finding ${byAll(table)} of all.`;
+}
+
+function byAll(table) {
+  const unknown = table.charts.some((chart) => chart.rows.some((curve) => !curve.seeds));
+  return unknown ? "and the curves are" : "is";
 }
 
 function restore(one) {
@@ -192,7 +198,8 @@ document.addEventListener("keydown", (event) => { if (event.key === "Escape") hi
 window.addEventListener("scroll", place, { passive: true, capture: true });
 
 // Curves: a step chosen by pointing at any of them, or by the slider, is read off in all.
-function prepareCurves(panel, charts) {
+function prepareCurves(panel, table) {
+  const { charts } = table;
   const steps = [...new Set(charts.flatMap((chart) => chart.rows.flatMap((row) => row.steps)))].sort((a, b) => a - b);
   const label = panel.querySelector(".slider");
   const slider = label.querySelector("input");
@@ -201,6 +208,8 @@ function prepareCurves(panel, charts) {
   slider.value = steps.length - 1;
   label.hidden = false;
   const pictures = all(".chart", panel);
+  const whole = pictures.map((picture) => picture.querySelector(".inside").innerHTML);
+  let curves = charts.map((chart) => chart.rows);
   const read = (cursor) => {
     const step = steps[slider.value];
     slider.setAttribute("aria-valuetext", `step ${step.toLocaleString("en")}`);
@@ -209,7 +218,9 @@ function prepareCurves(panel, charts) {
       `At step ${step.toLocaleString("en")}: mean [lowest, highest]`;
     charts.forEach((chart, column) => {
       rows.forEach((row) => { row.cells[column + 1].textContent = "-"; });
-      chart.rows.forEach((curve) => { rows[curve.row].cells[column + 1].textContent = at(curve, step, chart.digits); });
+      curves[column].forEach((curve) => {
+        rows[curve.row].cells[column + 1].textContent = at(curve, step, chart.digits);
+      });
       const [left, right] = chart.box, [first, last] = chart.range;
       const line = pictures[column].querySelector(".cursor");
       const x = left + ((Math.min(last, Math.max(first, step)) - first) / (last - first || 1)) * (right - left);
@@ -232,7 +243,51 @@ function prepareCurves(panel, charts) {
     picture.addEventListener("pointermove", point);
     picture.addEventListener("pointerdown", point);
   });
+  table.redraw = () => {
+    curves = charts.map((chart) => chart.rows.map((curve) => overSeeds(curve, table.chosen)));
+    pictures.forEach((picture, column) => {
+      const inside = picture.querySelector(".inside");
+      inside.innerHTML = whole[column];
+      curves[column].forEach((curve, place) => {
+        if (curve !== charts[column].rows[place]) redraw(inside, charts[column], curve);
+      });
+    });
+    read(false);
+  };
   read(false);
+}
+
+// A curve of the chosen seeds; the curve itself where all of its seeds are chosen, or nobody knows them.
+function overSeeds(curve, chosen) {
+  if (!curve.seeds || curve.seeds.every((seed) => chosen.includes(seed))) return curve;
+  const places = [...curve.seeds.keys()].filter((place) => chosen.includes(curve.seeds[place]));
+  const columns = curve.steps.map((_, step) => places.map((place) => curve.values[place][step]));
+  const over = (fold) => columns.map((values) => (!values.length || values.includes(null) ? null : fold(values)));
+  return {
+    ...curve,
+    mean: over((values) => sum(values) / values.length),
+    low: over((values) => Math.min(...values)),
+    high: over((values) => Math.max(...values)),
+  };
+}
+
+// As the server draws it, on the scale of all seeds.
+function redraw(inside, chart, curve) {
+  const [left, right] = chart.box, [first, last] = chart.range, [top, bottom, low, high] = chart.scale;
+  const across = (step) => left + ((step - first) / (last - first || 1)) * (right - left);
+  const up = (value) => Math.min(1e4, Math.max(-1e4, bottom - ((value - low) / (high - low)) * (bottom - top)));
+  const steps = [...curve.steps.keys()].filter((step) => curve.mean[step] !== null);
+  const places = (values) => steps.map((step) => [across(curve.steps[step]), up(values[step])]);
+  const points = (found) => found.map((place) => place.map((one) => one.toFixed(1)).join(",")).join(" ");
+  const line = places(curve.mean);
+  const band = [...places(curve.high), ...places(curve.low).reverse()];
+  inside.querySelector(`polygon[data-row="${curve.row}"]`).setAttribute("points", points(band));
+  inside.querySelector(`g[data-row="${curve.row}"] polyline`).setAttribute("points", points(line));
+  const marked = line.filter((_, place) => place % Math.max(1, Math.floor(line.length / chart.marks)) === 0);
+  all(`g[data-row="${curve.row}"] path`, inside).forEach((mark, place) => {
+    if (place >= marked.length) mark.remove();
+    else mark.setAttribute("transform", `translate(${marked[place].map((one) => one.toFixed(1)).join(" ")})`);
+  });
 }
 
 function at(curve, step, digits) {
@@ -328,7 +383,7 @@ all(".tools").forEach((tools) => {
   tools.hidden = false;
 });
 all("table.numbers").forEach(prepareSorting);
-all(".charts").forEach((panel) => prepareCurves(panel, tables[panel.dataset.table].charts));
+all(".charts").forEach((panel) => prepareCurves(panel, tables[panel.dataset.table]));
 all(".choice").forEach((choice) => {
   const figures = all("figure", choice.nextElementSibling);
   choice.hidden = figures.length < 2;

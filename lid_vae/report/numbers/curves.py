@@ -1,6 +1,8 @@
 """Learning curves of a table's runs, from what validation logged."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,13 +12,23 @@ from lid_vae.report.numbers.analysis import Analysed, Line
 from lid_vae.report.study.study import Row
 from lid_vae.shown import CORE
 
-__all__ = ["LOGGED", "Curves", "drawn", "read_curves"]
+__all__ = ["LOGGED", "Curve", "Curves", "drawn", "read_curves"]
 
 # Rows of one table that are drawn: more cannot be told apart.
 MOST = 10
 LOGGED = {f"valid/{number.curve}": number for number in CORE if number.drawn or number.key == "kl"}
-Curves = dict[str, tuple[np.ndarray, np.ndarray]]
-"""By the name in ``metrics.csv``: the steps [T] and the values [T, N] of N runs."""
+
+
+class Curve(NamedTuple):
+    """The ``steps`` [T] and the ``values`` [T, N] of N runs, of these ``seeds``."""
+
+    steps: np.ndarray
+    values: np.ndarray
+    seeds: Sequence[int]
+
+
+Curves = dict[str, Curve]
+"""By the name in ``metrics.csv``."""
 
 
 def drawn(item: Analysed) -> list[Line]:
@@ -30,19 +42,20 @@ def read_curves(item: Analysed) -> list[Curves]:
 
 
 def _read(row: Row) -> Curves:
-    runs: list[dict[str, dict[int, float]]] = []
+    runs: dict[int, dict[str, dict[int, float]]] = {}
     for seed in row.seeds:
         path = row.run_folder(seed) / "metrics.csv"
         if path.is_file():
             with suppress(UserError):  # a damaged one has no curve
                 written = read_metrics(path)
-                runs.append(
-                    {name: {step: line[name] for step, line in written.items() if name in line} for name in LOGGED}
-                )
+                runs[seed] = {
+                    name: {step: line[name] for step, line in written.items() if name in line} for name in LOGGED
+                }
     found = {}
     for name in LOGGED:
-        having = [run[name] for run in runs if run[name]]
-        steps = sorted(set.intersection(*map(set, having))) if having else []
+        having = {seed: run[name] for seed, run in runs.items() if run[name]}
+        steps = sorted(set.intersection(*map(set, having.values()))) if having else []
         if len(steps) > 1:
-            found[name] = np.array(steps), np.array([[run[step] for run in having] for step in steps])
+            values = np.array([[run[step] for run in having.values()] for step in steps])
+            found[name] = Curve(np.array(steps), values, list(having))
     return found

@@ -103,7 +103,7 @@ def _curves(lines: Sequence[Line], read: Sequence[Curves]) -> Figure | None:
         for look, curves in zip(looks, read, strict=True):
             if name not in curves:
                 continue
-            step, values_TN = curves[name]
+            step, values_TN, _ = curves[name]
             lowest, median, highest = np.quantile(values_TN, [0.0, 0.5, 1.0], axis=1)
             axis.plot(step, median, **_style(look), **_marks(look), markevery=max(1, len(step) // 8))
             axis.fill_between(step, lowest, highest, color=look.colour, alpha=0.2, linewidth=0)
