@@ -4,6 +4,10 @@ import os
 import signal
 from collections.abc import Iterator
 
+# Before PyTorch and NumPy are there: one thread for each of the processes that share the machine, and for all that they
+# start; threads that wait for each other cost more than they bring to tensors as small as these.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import jaxtyping
 import pytest
 import torch
@@ -64,7 +68,6 @@ def ctrl_c_is_heard() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost more than they bring to tensors as small as these."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -20,7 +20,6 @@ from lid_vae.system.files import read_json
 ROOT = Path(__file__).parents[1]
 # The first that reads this project's licence (pyproject.toml).
 SETUPTOOLS = 77
-pytestmark = pytest.mark.slow
 
 
 def pip(*words):
@@ -121,6 +120,7 @@ def run(installed, tmp_path_factory):
     return call
 
 
+@pytest.mark.slow
 def test_the_wheel_is_whole(wheels):
     names = [set(ZipFile(wheel).namelist()) for wheel in wheels]
     assert names[0] == names[1], "an sdist holds all that the wheel needs"
@@ -133,6 +133,7 @@ def test_the_wheel_is_whole(wheels):
     assert {f"{metadata}/entry_points.txt", f"{metadata}/licenses/LICENSE"} <= names[0]
 
 
+@pytest.mark.slow
 def test_the_library(run, installed):
     source = (
         "import lid_vae; print(lid_vae.__file__); lid_vae.diagnose; from lid_vae.run.store import CONF; print(CONF)"
@@ -142,6 +143,7 @@ def test_the_library(run, installed):
     assert Path(conf) == Path(package).parent / "conf"
 
 
+@pytest.mark.slow
 def test_an_editable_install_uses_the_checkout(source, tmp_path):
     """Its ``conf/``, and Hydra finds the launchers and the sweeper there."""
     checkout = shutil.copytree(source, tmp_path / "checkout")
@@ -154,6 +156,7 @@ def test_an_editable_install_uses_the_checkout(source, tmp_path):
     assert "own_model" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_its_evaluation_its_table_and_its_status(run):
     out = run("lid-vae", "train", *TINY, "model=gmvae", "seed=3")
     (result,) = run.folder.glob("runs/default/*/seed-3/result.json")
@@ -169,20 +172,19 @@ def test_a_run_its_evaluation_its_table_and_its_status(run):
     assert run("lid-vae", "status", "runs").startswith("runs: 1 runs: 1 finished\n")
 
 
-def engine(name, module):
+def engine(name, module, mark):
     options = ("-m", "seed=0-1", f"hydra/launcher={name}", "ensemble.size=1")
-    return pytest.param(
-        options, id=name, marks=pytest.mark.skipif(not find_spec(module), reason=f"{module} is not there")
-    )
+    there = pytest.mark.skipif(not find_spec(module), reason=f"{module} is not there")
+    return pytest.param(options, id=name, marks=[mark, there])
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        engine("joblib", "joblib"),
-        engine("submitit_local", "submitit"),
-        engine("ray", "ray"),
-        pytest.param(("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"), id="ddp"),
+        engine("joblib", "joblib", pytest.mark.slow),
+        engine("submitit_local", "submitit", pytest.mark.full),
+        engine("ray", "ray", pytest.mark.slow),
+        pytest.param(("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"), id="ddp", marks=pytest.mark.slow),
     ],
 )
 def test_processes_that_are_started_again(run, options, request):

@@ -126,18 +126,22 @@ def test_each_seed_leaves_what_it_leaves_alone(programs):
         assert evaluation.result["ll"] == result(ours)["validation"]["ll"]
 
 
-@pytest.mark.slow
+SHOWN = [
+    ("model=lagging_vae", "inference.window=2", "inference.most=6", "trainer.max_epochs=4"),
+    ("model=lidgmvae", "data=digits", "data.train_size=256", "categories=10", "latent_dimension=4"),
+    ("model=pretrained_vae",),
+]
+BESIDE = [("model=gmvae",), ("model=il_lidvae", "map.inverse_lipschitz=0.5", "callbacks=lipschitz_annealing")]
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        ("model=gmvae",),
-        ("model=lagging_vae", "inference.window=2", "inference.most=6", "trainer.max_epochs=4"),
-        ("model=lidgmvae", "data=digits", "data.train_size=256", "categories=10", "latent_dimension=4"),
-        ("model=pretrained_vae",),
-        ("model=il_lidvae", "map.inverse_lipschitz=0.5", "callbacks=lipschitz_annealing"),
+        *(pytest.param(options, marks=pytest.mark.slow) for options in SHOWN),
+        *(pytest.param(options, marks=pytest.mark.full) for options in BESIDE),
     ],
     ids=lambda options: "-".join(options[:2]),
-)  # fmt: skip
+)
 def test_each_seed_follows_itself_alone(programs, options):
     """To 1e-5 after fifty steps in double precision, clipping at work; as whole runs (all models: test_together.py)."""
     tiny = ("samples=2", "width=8", "logger=none", "callbacks.panels.every=0", "data.valid_size=50", "gradient_clip=2")
