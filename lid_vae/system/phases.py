@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,22 +15,44 @@ QUIET = 30.0
 """Seconds between two lines where standard error is no terminal."""
 BETWEEN = 0.2
 """Seconds between two changes of the line on a terminal."""
+TICK = 1.0
+"""Seconds between two numbers of seconds."""
 SURE = 3.0
 """Seconds from which what has been done says how long the rest will take."""
 CLEARED = "\r\x1b[2K"
+lasting: list[threading.Event] = []
+"""Those that last, the innermost last."""
 
 
 @contextmanager
 def phase(words: str) -> Iterator[None]:
-    """Within it a terminal shows ``words``, such as "drawing"; elsewhere nothing is said."""
-    shown = is_screen(sys.stderr)
-    if shown:
-        print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
+    """Within it a terminal shows ``words``, such as "drawing", and the seconds that go by; elsewhere nothing is said.
+
+    Of phases within one another the innermost is shown.
+    """
+    if not is_screen(sys.stderr):
+        yield
+        return
+    stream, ended = sys.stderr, threading.Event()
+
+    def count() -> None:
+        begun = time.monotonic()
+        while not ended.wait(TICK):
+            if lasting[-1] is ended:
+                seconds = spoken(time.monotonic() - begun)
+                print(f"{CLEARED}{words} ... {seconds}", end="", file=stream, flush=True)
+
+    counting = threading.Thread(target=count, daemon=True)
+    lasting.append(ended)
+    print(f"{CLEARED}{words} ...", end="", file=stream, flush=True)
+    counting.start()
     try:
         yield
     finally:
-        if shown:
-            print(CLEARED, end="", file=sys.stderr, flush=True)
+        ended.set()
+        counting.join()
+        lasting.remove(ended)
+        print(CLEARED, end="", file=stream, flush=True)
 
 
 def watched(

@@ -1,6 +1,8 @@
 """A phase shows itself on a terminal and leaves nothing behind; elsewhere a long one says a line now and then."""
 
 import io
+import itertools
+from time import sleep
 from types import SimpleNamespace
 
 import pytest
@@ -35,6 +37,31 @@ def test_a_terminal_shows_a_phase_while_it_lasts(screen: Screen) -> None:
     with pytest.raises(ZeroDivisionError), phase("drawing"):
         raise ZeroDivisionError
     assert screen.left == ""
+
+
+def test_a_phase_counts_its_seconds(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two within one another the inner ones; where all is over nothing is said any more."""
+    monkeypatch.setattr(phases, "TICK", 0.01)
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
+
+    def until(words: str) -> None:
+        while words not in screen.left:
+            sleep(0.001)
+
+    with phase("drawing"):
+        until("drawing ... 10 s")
+        with phase("drawing latents.svg"):
+            until("drawing latents.svg ... ")
+            said = len(screen.getvalue())
+            until("drawing latents.svg ... 3")
+            assert "drawing ..." not in screen.getvalue()[said:]
+        until("drawing ... ")
+    assert screen.left == ""
+    said = len(screen.getvalue())
+    sleep(0.05)
+    assert len(screen.getvalue()) == said
+    assert phases.lasting == []
 
 
 def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
