@@ -41,8 +41,8 @@ class SemiAmortized(Inference):
     paper) every step has draws of its own, and is judged by four times as many that have not made it: where the change
     of an example's objective, less one standard error, is a fall of over a quarter of a nat, or no number, the step is
     taken back, and the next ones are a quarter as long. That costs eight more passes of the decoder a step, none of
-    them differentiated; by one draw a ``learning_rate`` of 0.1 suits it better than the paper's. None: with a guard where
-    the likelihood is identifiable.
+    them differentiated; by one draw a ``learning_rate`` of 0.1 suits it better than the paper's. None: with a guard
+    where the likelihood is identifiable.
     """
 
     needs_gradient = True
