@@ -30,27 +30,34 @@ def phase(words: str) -> Iterator[None]:
 
     Of phases within one another the innermost is shown.
     """
+    begun = time.monotonic()
+    with _ticking(lambda: f"{words} ... {spoken(time.monotonic() - begun)}"):
+        if is_screen(sys.stderr):
+            print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
+        yield
+
+
+@contextmanager
+def _ticking(line: Callable[[], str]) -> Iterator[None]:
+    """Within it a terminal shows what ``line`` says after each ``TICK``; in the end it is cleared."""
     if not is_screen(sys.stderr):
         yield
         return
     stream, ended = sys.stderr, threading.Event()
 
-    def count() -> None:
-        begun = time.monotonic()
+    def tick() -> None:
         while not ended.wait(TICK):
             if lasting[-1] is ended:
-                seconds = spoken(time.monotonic() - begun)
-                print(f"{CLEARED}{words} ... {seconds}", end="", file=stream, flush=True)
+                print(f"{CLEARED}{line()}", end="", file=stream, flush=True)
 
-    counting = threading.Thread(target=count, daemon=True)
+    ticking = threading.Thread(target=tick, daemon=True)
     lasting.append(ended)
-    print(f"{CLEARED}{words} ...", end="", file=stream, flush=True)
-    counting.start()
+    ticking.start()
     try:
         yield
     finally:
         ended.set()
-        counting.join()
+        ticking.join()
         lasting.remove(ended)
         print(CLEARED, end="", file=stream, flush=True)
 
@@ -72,7 +79,15 @@ def watched(
     begun = told = time.monotonic()
     shares = list(sizes) if sizes is not None else [1.0] * count
     whole, past, done = sum(shares), 0.0, 0
-    try:
+    left: tuple[float, float] | None = None  # so many seconds, of that moment on
+
+    def line() -> str:
+        if left is None:
+            return f"{words} ... {spoken(time.monotonic() - begun)}"
+        seconds, since = left
+        return f"{words}: {100 * past / whole:.0f} %, about {spoken(max(0.0, seconds + since - time.monotonic()))} left"
+
+    with _ticking(line):
         if shown:
             print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
         for thing in things:
@@ -87,14 +102,11 @@ def watched(
                 if said:
                     print(CLEARED if shown else "", end="", file=sys.stderr, flush=True)
                     print(said, flush=True)
+            left = (now - begun) * (whole - past) / past, now
             if now - told > (BETWEEN if shown else QUIET):
                 told = now
-                left = spoken((now - begun) * (whole - past) / past)
-                line = f"{words}: {100 * past / whole:.0f} %, about {left} left"
-                print(f"{CLEARED}{line}" if shown else line, end="" if shown else "\n", file=sys.stderr, flush=True)
-    finally:
-        if shown:
-            print(CLEARED, end="", file=sys.stderr, flush=True)
+                text = f"{words}: {100 * past / whole:.0f} %, about {spoken(left[0])} left"
+                print(f"{CLEARED}{text}" if shown else text, end="" if shown else "\n", file=sys.stderr, flush=True)
 
 
 def is_screen(stream: TextIO) -> bool:

@@ -78,6 +78,20 @@ def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.Monk
     assert screen.left == ""
 
 
+def test_what_takes_long_by_itself_is_counted_too(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first is done the seconds, then what is left of those that were told."""
+    monkeypatch.setattr(phases, "TICK", 0.01)
+    clock = itertools.count()
+    monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
+    for thing in watched("ab", "evaluating", 2):
+        begun = len(screen.getvalue())
+        while "evaluating ... 2 s" not in screen.getvalue() if thing == "a" else "about 0 s left" not in screen.left:
+            sleep(0.001)
+        assert thing == "a" or "evaluating: 50 %, about " in screen.getvalue()[begun:]
+    assert screen.left == ""
+    assert phases.lasting == []
+
+
 def test_the_time_left_is_by_what_is_large(
     screen: Screen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
