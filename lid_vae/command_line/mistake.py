@@ -167,7 +167,9 @@ class _Options:
         near = same_end or difflib.get_close_matches(name, keys, n=1, cutoff=0.75)
         owners = self._choices_with(name)
         if owners:
-            return f"There is no option {name} with these choices. It belongs to {' and '.join(owners)}."
+            *others, last = owners
+            owning = f"{', '.join(others)} and {last}" if others else last
+            return f"There is no option {name} with these choices. It belongs to {owning}."
         hint = f"Did you mean {near[0]}?" if near else "--help lists the common options, --cfg job all of them."
         return f"There is no option {name}. {hint}"
 

@@ -46,8 +46,9 @@ MINIATURE = {
         """,
     "model/lidgmvae.yaml": "{name: lidgmvae, depth: 2}",
     "model/gmvae.yaml": "{name: gmvae, depth: 2}",
-    "data/pinwheel.yaml": "{train_size: null, seed: 0, radial: 0.3}",
-    "data/images.yaml": "{train_size: null, seed: 0, train: '???', size: [28, 28]}",
+    "data/pinwheel.yaml": "{train_size: null, seed: 0, radial: 0.3, path: x}",
+    "data/images.yaml": "{train_size: null, seed: 0, train: '???', size: [28, 28], path: x}",
+    "data/mnist.yaml": "{train_size: null, seed: 0}",
     "experiment/sweep.yaml": """
         # @package _global_
         hydra: {sweeper: {params: {seed: '0-2,7'}}}
@@ -278,6 +279,7 @@ def test_a_failed_run_does_not_hide_the_others(run):
         ("-m trainer.max_epoch=3 seed=0-1", "Did you mean trainer.max_epochs?"),
         ("max_epochs=3", "Did you mean trainer.max_epochs?"),
         ("data=images data.radial=1", "data.radial with these choices. It belongs to data=pinwheel."),
+        ("data=mnist data.path=x", "It belongs to data=images and data=pinwheel."),
         ("gmvae", "Write model=gmvae"),
         ("model=gmvae,lidgmvae", "Add -m"),
         ("model=a{b", "cannot be read"),
