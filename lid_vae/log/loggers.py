@@ -8,11 +8,14 @@ import numpy as np
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from lid_vae.log.tensorboard_logger import TensorBoardLogger
-from lid_vae.log.wandb_run import PICTURES, Shown, WandbRun
+from lid_vae.log.wandb_run import Shown, WandbRun
 from lid_vae.shown import CORE, Number, logged
 from lid_vae.text.texts import Texts
 
 __all__ = ["PictureLogger", "Shown", "finish_loggers", "picture_loggers", "show"]
+
+# TensorBoard sorts its sections: after test, train and valid, so that curves come first.
+VISUALS = "visuals"
 
 
 @runtime_checkable
@@ -31,7 +34,7 @@ def picture_loggers(loggers: Iterable[Logger]) -> list[PictureLogger]:
 def show(loggers: Iterable[Logger], split: str, shown: Shown, step: int) -> None:
     """Gives what is ``shown`` of a ``split``, at this ``step`` of training, to those of ``loggers`` that take it.
 
-    Pictures go to ``PictureLogger``s, below ``Pictures/<split>``; texts to TensorBoard as text and to wandb as a table.
+    Pictures go to ``PictureLogger``s, below ``visuals/<split>``; texts to TensorBoard as text and to wandb as a table.
     """
     for logger in loggers:
         if isinstance(logger, WandbRun):
@@ -43,7 +46,7 @@ def show(loggers: Iterable[Logger], split: str, shown: Shown, step: int) -> None
             logger.log_text(f"{split}/texts", columns=["what", "text"], data=shown.texts.rows(), step=step)
         if isinstance(logger, PictureLogger):
             for name, pixels in shown.pictures.items():
-                logger.log_image(f"{PICTURES}/{split}/{name}", [pixels], step)
+                logger.log_image(f"{VISUALS}/{split}/{name}", [pixels], step)
 
 
 def finish_loggers(

@@ -248,14 +248,14 @@ def test_final_metrics_carry_the_names_of_validation():
 def test_loggers_end_with_success_or_failure(tmp_path, picture):
     recorder, tensorboard = Recorder(), TensorBoardLogger(str(tmp_path))
     finish_loggers([recorder, tensorboard], RESULT, picture)
-    assert events(tmp_path).Tags()["images"] == ["Pictures/test/picture"]
+    assert events(tmp_path).Tags()["images"] == ["visuals/test/picture"]
     assert picture_loggers([tensorboard, CSVLogger(str(tmp_path))]) == [tensorboard]
     assert recorder.ends == ["success"]
 
 
 def test_a_run_ends_its_loggers_with_the_results(tmp_path, capsys):
     train_with_recorder(tmp_path, "trainer.max_epochs=1", "callbacks.panels.every=0")
-    assert Recorder.latest.images == [("Pictures/test/picture", 4)]
+    assert Recorder.latest.images == [("visuals/test/picture", 4)]
     assert Recorder.latest.ends == ["success"]
     assert next(tmp_path.rglob("latents.png")).stat().st_size > 10_000
 

@@ -75,14 +75,14 @@ def test_a_run_is_bit_for_bit_the_same_with_and_without_its_pictures(make, run, 
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert measures[0] == measures[1]
     assert images(tmp_path / "0") == {}
-    assert images(tmp_path / "1")["Pictures/valid/latents"] == [4, 8]
+    assert images(tmp_path / "1")["visuals/valid/latents"] == [4, 8]
 
 
 def test_panels_come_every_few_validations_and_go_on_counting_after_a_resume(make, run, tmp_path):
     made, panels, logger = make("data=pinwheel"), Panels(every=2, examples=20), TensorBoardLogger(str(tmp_path))
     run(made, 5, False, hooks=[panels], loggers=[logger], logger=False)
     logger.save()  # a thread writes
-    assert images(tmp_path) == {f"Pictures/valid/{name}": [8, 16] for name in ("latents", "samples", "usage")}
+    assert images(tmp_path) == {f"visuals/valid/{name}": [8, 16] for name in ("latents", "samples", "usage")}
     resumed = Panels(every=2)
     resumed.load_state_dict(panels.state_dict())
     assert resumed.validations == 5
@@ -98,7 +98,7 @@ def test_models_of_text_are_shown_as_text_and_train_the_same(make, run, tmp_path
         results.append([*weights(made[0]), torch.random.get_rng_state()])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert images(tmp_path / "0") == {}
-    assert images(tmp_path / "1") == {"Pictures/valid/latents": [6], "Pictures/valid/activity": [6]}
+    assert images(tmp_path / "1") == {"visuals/valid/latents": [6], "visuals/valid/activity": [6]}
     events = EventAccumulator(str(tmp_path / "1"), {"tensors": 0})
     events.Reload()
     (event,) = events.Tensors("valid/texts/text_summary")
