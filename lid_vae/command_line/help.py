@@ -27,8 +27,8 @@ KEYS = 30
 """Columns of options at most; a longer one has its line to itself."""
 _TITLE = re.compile(r"[A-Z][A-Z ,]+(\(.*\))?")
 _GROUP = re.compile(r"([a-z_/]+): (.*)")
-# A group that is an option of another program's.
-_ELSEWHERE = {"figure"}
+# Groups that are options of other programs.
+_ELSEWHERE = {"figure", "wandb"}
 
 
 def register_resolvers() -> None:

@@ -499,6 +499,7 @@ another_one=/a/path/that/is/long/enough/to/stand/alone :: where
 CHOICES (group=choice)
 
 figure: elsewhere
+wandb: elsewhere
 model: gmvae, lidgmvae
 """
 
