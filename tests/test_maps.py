@@ -57,7 +57,7 @@ def test_seeds_train_together(programs, options):
     sweep = programs.train("-m", *options, "seed=0-1", tiny=())
     assert sweep.status == 0, sweep.err
     assert "Seeds 0-1 train together" in sweep.out
-    assert sum(line.startswith("result ") for line in sweep.out.splitlines()) == 2
+    assert sum(line.startswith(("seed 0 ", "seed 1 ")) for line in sweep.out.splitlines()) == 2
 
 
 @pytest.mark.parametrize(("model", "map_"), [("il_lidvae", "polar"), ("il_lidvae", "anchored")])

@@ -16,7 +16,15 @@ from lid_vae.log.offline import sync_command
 from lid_vae.measure import Measure
 from lid_vae.run.build import build_measures
 from lid_vae.run.plan import MemberPlan, RunPlan
-from lid_vae.run.record import apart, describe_run, evaluate_split, split_evaluator, summary, watched_batches
+from lid_vae.run.record import (
+    apart,
+    describe_run,
+    evaluate_split,
+    seed_summary,
+    split_evaluator,
+    summary,
+    watched_batches,
+)
 from lid_vae.shown import CORE, numbers_of
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
@@ -88,14 +96,14 @@ def finish(
     superseded = superseded_by(own.folder)
     if superseded.exists():
         shutil.rmtree(superseded)
-    said = f"texts       {own.texts}\n" if texts is not None else ""
-    send = (
-        sync_command([own.folder]) if len(plan.members) == 1 else None
-    )  # of several it is said at the end of them all
-    said += f"wandb       {send}\n" if send else ""
-    print(
-        f"result      {own.result}\npicture     {picture}\n{said}checkpoint  {own.best}\n{summary(result)}", flush=True
-    )
+    if len(plan.members) > 1:  # where all of them are was said before, and the rest comes after the last
+        print(seed_summary(result), flush=True)
+    else:
+        send = sync_command([own.folder])
+        said = f"texts       {own.texts}\n" if texts is not None else ""
+        said += f"wandb       {send}\n" if send else ""
+        said += f"checkpoint  {own.best}\n{summary(result)}"
+        print(f"result      {own.result}\npicture     {picture}\n{said}", flush=True)
     return float(result["validation"]["elbo"])
 
 

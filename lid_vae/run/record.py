@@ -20,7 +20,7 @@ from lid_vae.system.phases import watched
 from lid_vae.system.processes import ALONE, ProcessPlace, sharing
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["apart", "describe_run", "evaluate_split", "split_evaluator", "summary", "watched_batches"]
+__all__ = ["apart", "describe_run", "evaluate_split", "seed_summary", "split_evaluator", "summary", "watched_batches"]
 
 
 def describe_run(
@@ -138,23 +138,30 @@ def split_evaluator(
 
 def summary(result: Mapping[str, Any]) -> str:
     """One line with AU, KL, MI and LL of a ``result``; what is not finite there, or missing, is a dash."""
-
-    def shown(path: str, digits: int = 3) -> str:
-        value = select(result, path)
-        return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
-
-    parts = [
-        f"AU {shown('latent.z.au', 2)}",
-        f"KL {shown('latent.z.kl')}",
-        f"MI {shown('latent.z.mi')}",
-        f"LL {shown('ll.mean')} +- {shown('ll.se')} ({select(result, 'll.samples')} samples)",
-    ]
-    if result.get("accuracy") is not None:
-        parts.append(f"accuracy {shown('accuracy')}")
-    if select(result, "latent.w") is not None:
-        parts.append(f"[w: AU {shown('latent.w.au', 2)}, KL {shown('latent.w.kl', 2)}]")
     names = [str(result.get(name)) for name in ("model", "data", "split")]
+    parts = [*_figures(result, f" ({select(result, 'll.samples')} samples)")]
+    if select(result, "latent.w") is not None:
+        parts.append(f"[w: AU {_shown(result, 'latent.w.au', 2)}, KL {_shown(result, 'latent.w.kl', 2)}]")
     return f"{names[0]} on {names[1]}, {names[2]}, nats: " + "  ".join(parts)
+
+
+def seed_summary(result: Mapping[str, Any]) -> str:
+    """The ``result`` of one of several seeds, whose model and data were said before them all: less than 80 columns."""
+    return f"{'seed ' + str(result['seed']):<12}" + "  ".join(_figures(result))
+
+
+def _figures(result: Mapping[str, Any], drawn: str = "") -> Iterator[str]:
+    yield f"AU {_shown(result, 'latent.z.au', 2)}"
+    yield f"KL {_shown(result, 'latent.z.kl')}"
+    yield f"MI {_shown(result, 'latent.z.mi')}"
+    yield f"LL {_shown(result, 'll.mean')} +- {_shown(result, 'll.se')}{drawn}"
+    if result.get("accuracy") is not None:
+        yield f"accuracy {_shown(result, 'accuracy')}"
+
+
+def _shown(result: Mapping[str, Any], path: str, digits: int = 3) -> str:
+    value = select(result, path)
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
 
 
 def _units(data: DataModule) -> dict[str, float]:
