@@ -14,7 +14,7 @@ pytestmark = pytest.mark.latex
 DOCUMENT = r"""
 \documentclass[twocolumn]{article}
 \usepackage[a4paper,textwidth=455pt,columnsep=17pt]{geometry}
-\usepackage{booktabs}
+\usepackage{booktabs,graphicx}
 \usepackage[T1]{fontenc}
 \begin{document}
 \message{column \the\columnwidth}
@@ -34,10 +34,12 @@ def compiler():
     return program
 
 
-@pytest.mark.parametrize("detail", [False, True], ids=["one column", "full"])
-def test_the_tables_compile(compiler, whole, tmp_path, detail):
+@pytest.mark.parametrize(
+    ("detail", "margin"), [(False, None), (True, None), (True, 0.1)], ids=["one column", "full", "full, with a margin"]
+)
+def test_the_tables_compile_and_fit(compiler, whole, tmp_path, detail, margin):
     """The names of runs, failures and all; the last page holds what floats to the end."""
-    build([whole.folder], output=tmp_path, console=Console(file=io.StringIO()), detail=detail)
+    build([whole.folder], output=tmp_path, console=Console(file=io.StringIO()), detail=detail, margin=margin)
     (tmp_path / "paper.tex").write_text(DOCUMENT)
     done = subprocess.run(
         [compiler, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
@@ -48,11 +50,9 @@ def test_the_tables_compile(compiler, whole, tmp_path, detail):
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "column 219" in log
     assert "Missing character" not in log
-    if not detail:  # the full one is for a page of its own, as wide and high as it needs
-        table, caption = (
-            re.compile(r"Overfull .* at lines (\d+)--(?!\1)"),
-            re.compile(r"Overfull .* at lines (\d+)--\1"),
-        )
-        assert not table.search(log), log
-        assert len(caption.findall(log)) <= 1, "that of a failure's name, which has no place to break"
+    table = re.compile(r"Overfull .hbox .* at lines (\d+)--(?!\1)")
+    caption = re.compile(r"Overfull .* at lines (\d+)--\1")
+    assert not table.search(log), log
+    assert len(caption.findall(log)) <= 1, "that of a failure's name, which has no place to break"
+    if not detail:  # the full one is for a page of its own, as high as it needs
         assert "LaTeX Warning" not in log

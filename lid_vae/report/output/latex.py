@@ -1,4 +1,4 @@
-"""Tables as LaTeX, for a document that loads booktabs."""
+"""Tables as LaTeX, for a document that loads booktabs, and graphicx for the full ones."""
 
 import re
 from collections import Counter
@@ -13,6 +13,7 @@ from lid_vae.report.output.wording import FURTHER, MARKS, caption, legend, mean_
 __all__ = ["latex"]
 
 DAGGERS: dict[State, str] = {"collapsed": r"\dagger", "partly": r"\ddagger"}
+_AS_WIDE_AS_THE_PAGE = r"}\ifdim\wd0>\textwidth\resizebox{\textwidth}{!}{\usebox0}\else\usebox0\fi"
 _NAMED = {
     "\\": "backslash",
     "~": "asciitilde",
@@ -31,11 +32,11 @@ def latex(items: Sequence[Analysed], detail: bool = True) -> str:
     """A table for each of ``items``, to be read by LaTeX's input.
 
     Without ``detail`` it fits one column of a two-column paper, and deviations are subscripts; with it a ``table*`` has
-    all, and the parts of a cell stand below one another.
+    all, the parts of a cell stand below one another, and what is wider than the page is made smaller.
     """
-    return "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n" + "\n".join(
-        (_full if detail else _narrow)(item) for item in items
-    )
+    packages = "booktabs,graphicx" if detail else "booktabs"
+    head = f"% \\usepackage{{{packages}}}, and \\usepackage[T1]{{fontenc}} for quotation marks\n"
+    return head + "\n".join((_full if detail else _narrow)(item) for item in items)
 
 
 def _full(item: Analysed) -> str:
@@ -90,19 +91,21 @@ def _table(
     sentences: Sequence[str],
 ) -> str:
     tabular, columns = frame
+    # graphicx has no "at most as wide as"
+    before, after = (r"\sbox0{", _AS_WIDE_AS_THE_PAGE) if environment.endswith("*") else ("", "")
     return "\n".join(
         [
             rf"\begin{{{environment}}}[{place}]",
             r"\centering",
             r"\scriptsize",
             rf"\setlength{{\tabcolsep}}{{{gap}}}",
-            rf"\begin{{{tabular}}}{columns}",
+            rf"{before}\begin{{{tabular}}}{columns}",
             r"\toprule",
             " & ".join(map(_escape, headings)) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
-            rf"\end{{{tabular}}}",
+            rf"\end{{{tabular}}}{after}",
             rf"\caption{{{_escape(item.title)}. {' '.join(map(_escape, sentences))}}}",
             rf"\end{{{environment}}}",
             "",
