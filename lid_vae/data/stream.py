@@ -3,7 +3,7 @@
 __all__ = ["Epochs", "Loader", "SharedLoader", "SharedStream", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, runtime_checkable
 
 import torch
@@ -14,7 +14,8 @@ from lid_vae.noise import generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.system.processes import ProcessPlace
 
-Prepare = Callable[[Tensor, torch.Generator], Float[Tensor, "B D"]]
+Prepare = Callable[..., Float[Tensor, "*seeds B D"]]
+"""``prepare(x, *rngs)``: stored values, [B, D] or [N, B, D], as the model's input, by one generator or one an x[i]."""
 
 
 @runtime_checkable
@@ -84,8 +85,8 @@ class TrainStream(Epochs[Split]):
 
     Args:
         split, batch_size, seed: those of ``Epochs``.
-        prepare: ``prepare(x, rng)`` turns stored values [B, D] into the model's input; ``rng`` lives on the device of
-            the split, so the pixels never leave it.
+        prepare: turns stored values into the model's input; its generators live on the device of the split, so the
+            pixels never leave it.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, prepare: Prepare) -> None:
@@ -94,15 +95,34 @@ class TrainStream(Epochs[Split]):
 
     def batch(self, step: int, draw: int = 0) -> Batch:
         """Further batches are drawn with replacement from the whole split."""
-        epoch, place = divmod(step, len(self))
-        if draw == 0:
-            index = self.batches("order", epoch)[place]
-        else:
-            rng = generator(self.seed, "draw", step, draw)
-            index = torch.randint(len(self.split), (self.batch_size,), generator=rng).to(self.split.device)
-        rng = generator(self.seed, "binarise", step, draw, device=self.split.device)
+        index = self._index(step, draw)
         rows = self.split.rows(index)
-        return Batch(self._prepare(rows.x, rng), rows.y, index)
+        return Batch(self._prepare(rows.x, self._rng(step, draw)), rows.y, index)
+
+    @staticmethod
+    def side_by_side(streams: Sequence["TrainStream"], step: int, draw: int = 0) -> Batch | None:
+        """The batches of N ``streams`` as one, [N, B, ...], cut and drawn at once; None unless they are of one split.
+
+        Every number is what the stream gives alone. What is started for each seed is one kernel, not seven.
+        """
+        first = streams[0]
+        if any(one.split is not first.split or one.batch_size != first.batch_size for one in streams):
+            return None
+        index = torch.stack([one._index(step, draw) for one in streams])
+        rows = first.split.rows(index.view(-1))
+        x = rows.x.view(*index.shape, -1)
+        labels = None if rows.y is None else rows.y.view(index.shape)
+        return Batch(first._prepare(x, *(one._rng(step, draw) for one in streams)), labels, index)
+
+    def _index(self, step: int, draw: int) -> Int[Tensor, " B"]:
+        if draw == 0:
+            epoch, place = divmod(step, len(self))
+            return self.batches("order", epoch)[place]
+        rng = generator(self.seed, "draw", step, draw)
+        return torch.randint(len(self.split), (self.batch_size,), generator=rng).to(self.split.device)
+
+    def _rng(self, step: int, draw: int) -> torch.Generator:
+        return generator(self.seed, "binarise", step, draw, device=self.split.device)
 
     def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:
         return rows.view(len(self), self.batch_size).to(self.split.device)

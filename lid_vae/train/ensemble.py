@@ -9,7 +9,7 @@ from torch import nn
 
 from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch
-from lid_vae.data.stream import Loader, Stream, StreamLoader
+from lid_vae.data.stream import Loader, Stream, StreamLoader, TrainStream
 from lid_vae.seed_range import seed_text
 from lid_vae.shapes import Tensor
 from lid_vae.train.member import Member
@@ -59,6 +59,10 @@ class MemberStreams:
 
     def batch(self, step: int, draw: int = 0) -> Batch:
         """Batch ``step`` of every member; ``draw`` as in ``Stream``."""
+        arrays = [stream for stream in self.streams if isinstance(stream, TrainStream)]
+        together = TrainStream.side_by_side(arrays, step, draw) if len(arrays) == len(self.streams) else None
+        if together is not None:
+            return together
         batches = [stream.batch(step, draw) for stream in self.streams]
         labels = [batch.y for batch in batches if batch.y is not None]
         return Batch(

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lid_vae.data import Batch, Digits, Split, TrainStream
-from lid_vae.data.array.binarise import DYNAMIC
+from lid_vae.data.array.binarise import DYNAMIC, FIXED, UNBINARISED
 from lid_vae.data.stream import SplitLoader, StreamLoader
 
 GREY = torch.arange(23 * 4, dtype=torch.uint8).reshape(23, 4) + 80
@@ -50,6 +50,29 @@ def test_an_epoch_visits_no_row_twice_and_leaves_out_less_than_a_batch(
     assert len(rows) == (size if size < batch_size else size - size % batch_size)
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    seeds=st.lists(st.integers(0, 2**40), min_size=1, max_size=4),
+    step=st.integers(0, 40),
+    draw=st.integers(0, 2),
+    binarised=st.sampled_from([DYNAMIC, FIXED, UNBINARISED]),
+    labelled=st.booleans(),
+)
+def test_streams_side_by_side_give_what_each_gives_alone(seeds, step, draw, binarised, labelled) -> None:
+    split = Split(GREY, SPLIT.y if labelled else None)
+    streams = [TrainStream(split, 5, seed, binarised.prepare) for seed in seeds]
+    together, alone = TrainStream.side_by_side(streams, step, draw), [one.batch(step, draw) for one in streams]
+    assert torch.equal(together.x, torch.stack([batch.x for batch in alone]))
+    assert torch.equal(together.index, torch.stack([batch.index for batch in alone]))
+    assert labelled == (together.y is not None)
+    assert not labelled or torch.equal(together.y, torch.stack([batch.y for batch in alone]))
+
+
+def test_streams_of_different_splits_do_not_stand_side_by_side() -> None:
+    assert TrainStream.side_by_side([stream(0), stream(1, split=SPLIT.rows(torch.arange(20)))], 0) is None
+    assert TrainStream.side_by_side([stream(0), stream(1, batch_size=4)], 0) is None
+
+
 def test_epochs_and_seeds_differ_in_order() -> None:
     orders = [stream(seed, 23).batch(epoch).index.tolist() for seed in range(3) for epoch in range(3)]
     assert len({tuple(order) for order in orders}) == 9
@@ -78,7 +101,7 @@ def test_further_draws_are_batches_of_their_own() -> None:
 
 def test_real_values_pass_without_labels() -> None:
     points = Split(torch.randn(10, 2, generator=torch.Generator().manual_seed(0)))
-    batch = TrainStream(points, 4, 0, lambda x, rng: x).batch(1)
+    batch = TrainStream(points, 4, 0, lambda x, *rngs: x).batch(1)
     assert batch.y is None
     assert torch.equal(batch.x, points.x[batch.index])
 

@@ -16,12 +16,17 @@ from lid_vae.noise import generator
 from lid_vae.shapes import Float, Tensor
 
 
-def bernoulli(x: Tensor, rng: torch.Generator) -> Tensor:
+def bernoulli(x: Tensor, *rngs: torch.Generator) -> Tensor:
     """One draw for each pixel: True with probability ``x / 255`` for bytes ``x``.
 
-    ``rng`` lives on the device of ``x``. Black stays black and white white.
+    One of ``rngs``, on the device of ``x``, is for all of x; of several, each is for one x[i]. Black stays black and
+    white white.
     """
-    return torch.rand(x.shape, generator=rng, device=x.device).mul_(255) < x
+    uniform = torch.empty(x.shape, device=x.device)
+    parts = uniform.unbind() if len(rngs) > 1 else [uniform]
+    for part, rng in zip(parts, rngs, strict=True):
+        part.uniform_(generator=rng)
+    return uniform.mul_(255) < x
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,12 @@ class Binarisation:
         draw = bernoulli(split.x.cpu(), generator(seed, "fixed", part))
         return Split(draw.to(torch.uint8).mul_(255).to(split.device), split.y)
 
-    def prepare(self, x: Tensor, rng: torch.Generator) -> Float[Tensor, "B D"]:
-        """Rows ``x`` of the training split as the model takes them, drawn by ``rng`` where they are drawn anew."""
-        return bernoulli(x, rng).float() if self.anew else as_float(x)
+    def prepare(self, x: Tensor, *rngs: torch.Generator) -> Float[Tensor, "*seeds B D"]:
+        """Rows ``x`` of the training split as the model takes them, drawn by ``rngs`` where they are drawn anew.
+
+        Of one seed there is one of ``rngs``, of several one for each x[i].
+        """
+        return bernoulli(x, *rngs).float() if self.anew else as_float(x)
 
 
 DYNAMIC = Binarisation(binary=True, anew=True)

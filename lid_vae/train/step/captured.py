@@ -7,7 +7,7 @@ the plain one.
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ CAPTURES = 4
 # Of what differs between a kernel that runs by itself and the same in a graph, which may choose another algorithm.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 _COUNTERS = {"step", "steps"}  # of a module, read by no computation
+_PLAIN = (bool, int, float, str)
 
 
 def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
@@ -95,6 +96,7 @@ class Captured:
         self.counts: Counter[tuple[Any, ...]] = Counter()
         self.obstacle: str | None = None
         self._differentiated = False
+        self._numbers = _Numbers(together.frame)
 
     def __call__(self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
         if self.obstacle is not None:
@@ -201,20 +203,35 @@ class Captured:
     def _frozen(self) -> tuple[Any, ...]:
         """What a graph takes for constant: where tensors are, and the numbers of all parts of the model."""
         parameters, buffers = self.together.tensors()
-        return (*(tensor.data_ptr() for tensor in (*parameters, *buffers)), *_numbers(self.together.frame))
+        return (*(tensor.data_ptr() for tensor in (*parameters, *buffers)), *self._numbers())
 
 
 def _backward(total: Tensor, inputs: Sequence[Tensor]) -> None:
     total.backward(inputs=inputs)  # type: ignore[no-untyped-call]
 
 
-def _numbers(module: nn.Module) -> Iterator[object]:
-    """Every number, word and truth value that the parts of ``module`` hold, but for Lightning's own of the whole."""
-    for part in module.modules():
-        for name, value in part.__dict__.items():
-            own = part is module and (name in _COUNTERS or name.startswith("_"))
-            if isinstance(value, bool | int | float | str) and not own:
-                yield value
+class _Numbers:
+    """Every number, word and truth value that the parts of ``module`` hold, but for Lightning's own of the whole.
+
+    It is asked at every step: what to read is found once, and again where a part has got or lost an attribute.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.places: list[tuple[dict[str, object], int, list[str]]] = []
+
+    def __call__(self) -> list[object]:
+        if not self.places or any(len(held) != count for held, count, _ in self.places):
+            self.places = [self._place(part) for part in self.module.modules()]
+        values = [held.get(name) for held, _, names in self.places for name in names]
+        return [value if isinstance(value, _PLAIN) else type(value) for value in values]
+
+    def _place(self, part: nn.Module) -> tuple[dict[str, object], int, list[str]]:
+        held = part.__dict__
+        names = [name for name, value in held.items() if value is None or isinstance(value, _PLAIN)]
+        if part is self.module:
+            names = [name for name in names if name not in _COUNTERS and not name.startswith("_")]
+        return held, len(held), names
 
 
 def _alike(one: Tensor | None, other: Tensor | None) -> bool:
