@@ -20,7 +20,7 @@ from lid_vae.shown import BY_DIMENSION, CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
-from lid_vae.train.step.captured import RECORDS, Captured, not_captured
+from lid_vae.train.step.captured import BEFORE_ADAM, RECORDS, Captured, callback_with, not_captured
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
 from lid_vae.train.step.stack import Stack
@@ -240,7 +240,8 @@ class Training(pl.LightningModule, ABC):
             return None
         reason = not_captured(self.together, self.trainer)
         if reason is None:
-            return Captured(self.together, self._bound, record)
+            free = callback_with(self.trainer, BEFORE_ADAM) is None
+            return Captured(self.together, self._bound, record, lambda: free and len(self.living) == len(self.members))
         warnings.warn(f"trainer.capture has no effect here: {reason}.", stacklevel=2)
         return None
 
@@ -270,8 +271,13 @@ class Training(pl.LightningModule, ABC):
             self.together.differentiate(loss, update.group, self.manual_backward)
         chosen = [True] * len(self.members) if update.members is None else update.members.reshape(-1).tolist()
         self.together.choose([one and member.lives for one, member in zip(chosen, self.members, strict=True)])
+        moved = self._captured is not None and self._captured.take_move()
         for optimizer in self._optimizers.values() if update.group == "all" else [self._optimizers[update.group]]:
-            optimizer.step()
+            if moved:  # Lightning counts the steps of its optimisers
+                optimizer._on_before_step()
+                optimizer._on_after_step()
+            else:
+                optimizer.step()
 
     def _tell(self, bounds: Tensor, step: int, factor: float, due: bool) -> None:
         """Whether the bounds of step ``step`` are finite, and into the logs with them."""

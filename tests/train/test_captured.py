@@ -16,10 +16,11 @@ from test_together import OTHERS, built, trained
 import lid_vae
 from lid_vae.objective.annealed import Annealed
 from lid_vae.objective.base import Objective
+from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import read_json
 from lid_vae.train.ensemble import MemberStreams
 from lid_vae.train.step import captured
-from lid_vae.train.step.captured import Captured, not_captured
+from lid_vae.train.step.captured import Captured, callback_with, not_captured
 from lid_vae.train.step.stack import Stack
 from lid_vae.train.step.take_step import take_step
 from lid_vae.train.step.together import Alone
@@ -46,6 +47,11 @@ USUAL = {"model=vae", "model=gmvae inference=semi_amortized inference.learning_r
 
 class Within(pl.Callback):
     def on_before_backward(self, *_):
+        pass
+
+
+class BeforeAdam(pl.Callback):
+    def on_before_optimizer_step(self, *_):
         pass
 
 
@@ -198,7 +204,67 @@ def test_each_kind_of_update_has_its_own_graph(seeds):
         torch.testing.assert_close(leaf, other, rtol=1e-5, atol=1e-8)
 
 
-def _updated(together, bound, stream, members):
+ADAM = [
+    ("model=lidgmvae", (3, 4)),
+    ("model=vae", (4,)),
+    ("model=gmvae inference=semi_amortized inference.learning_rate=0.01", (3, 4)),
+]
+
+
+def _rates(optimizers, step):
+    for optimizer in optimizers.values():
+        optimizer.param_groups[0]["lr"] = 0.01 / (1 + step)
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds"), [ADAM[0], *(pytest.param(*row, marks=pytest.mark.slow) for row in ADAM[1:])]
+)
+def test_adam_steps_within_the_graph(options, seeds):
+    """At the rates of its schedule, from its second step on; what it has gathered is as without, its settings too."""
+    (plain, stream), (together, other) = pair(options, seeds)
+    bound = Captured(together, together.forward, recorded, lambda: True)
+    steps = [(plain, plain.forward, stream), (together, bound, other)]
+    found = [list(_updated(*each, len(seeds), _rates)) for each in steps]
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-7)
+    assert [key[:2] for key in bound.captures] == [("all", True)]
+    assert bound.counts.total() == 1
+    assert together.joint_optimizer().state[together.groups["all"][0]]["step"] == 9
+    for place in range(len(seeds)):
+        (ours,), (theirs,) = together.optimizer_states(place), plain.optimizer_states(place)
+        assert ours["param_groups"] == theirs["param_groups"]
+        torch.testing.assert_close(ours["state"], theirs["state"], rtol=1e-5, atol=1e-8)
+
+
+def test_adam_stays_outside_where_a_member_stands_still():
+    (plain, stream), (together, other) = pair("model=gmvae", (3, 4))
+    left = iter([True] * 4 + [False] * 5)
+    bound = Captured(together, together.forward, recorded, lambda: next(left))
+    steps = [(plain, plain.forward, stream), (together, bound, other)]
+    found = [list(_updated(*each, 2)) for each in steps]
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-7)
+    assert [key[:2] for key in bound.captures] == [("all", True), ("all", False)]
+
+
+def test_a_graph_in_which_adam_does_something_else_is_not_used():
+    (plain, stream), (together, other) = pair("model=gmvae", (3, 4))
+    made = []
+
+    def wrong_at_first(work):
+        replay = recorded(work)
+        made.append(work)
+        first = len(made) == 1
+        leaf = together.groups["all"][2]
+        return lambda: (replay(), leaf.data.add_(0.01 if first else 0.0))
+
+    bound = Captured(together, together.forward, wrong_at_first, lambda: True)
+    steps = [(plain, plain.forward, stream), (together, bound, other)]
+    found = [list(_updated(*each, 2)) for each in steps]
+    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-8)
+    assert [key[:2] for key in bound.captures] == [("all", False)]
+    assert len(made) == 2
+
+
+def _updated(together, bound, stream, members, before=lambda optimizers, step: None):
     """Means of bounds of nine steps: the second of two members is joint from the fourth on, both from the seventh."""
     optimizers = dict(zip(together.inference.groups, together.optimizers([None] * members), strict=True))
 
@@ -206,10 +272,13 @@ def _updated(together, bound, stream, members):
         if not (isinstance(bound, Captured) and bound.take_gradients()):
             together.differentiate(loss, update.group, torch.autograd.backward)
         together.choose([True] * members if update.members is None else update.members.reshape(-1).tolist())
+        if isinstance(bound, Captured) and bound.take_move():
+            return
         for optimizer in optimizers.values() if update.group == "all" else [optimizers[update.group]]:
             optimizer.step()
 
     for step in range(9):
+        before(optimizers, step)
 
         def batch(draw, step=step):
             x = stream.batch(step, draw).x.double()
@@ -218,7 +287,7 @@ def _updated(together, bound, stream, members):
         updates = together.inference.updates()
         updates = bound.following(updates) if isinstance(bound, Captured) else updates
         yield take_step(updates, bound, minimise, *batch(0), batch).mean(-1)
-        if step in (3, 6):
+        if step in (3, 6) and together.inference.groups != ("all",):
             with torch.no_grad():
                 together.inference.active.view(-1)[-1 if step == 3 and members > 1 else slice(None)] = False
 
@@ -247,6 +316,12 @@ def test_what_is_not_captured(options, trainer, reason):
     (module,), _ = built(options, (3,))
     found = not_captured(Alone(module), pl.Trainer(logger=False, enable_checkpointing=False, **trainer))
     assert (found is None) if reason is None else reason in found
+
+
+def test_a_callback_before_the_optimiser_keeps_adam_outside():
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, callbacks=[BeforeAdam()])
+    assert callback_with(trainer, captured.WITHIN) is None
+    assert callback_with(trainer, captured.BEFORE_ADAM) == "BeforeAdam"
 
 
 def test_dropout_is_not_captured():
@@ -279,13 +354,19 @@ def test_a_run_whose_steps_are_replayed_is_the_plain_run(tmp_path, monkeypatch, 
     def run(name, *more):
         own = (*options.split(), "-m", f"seed={seeds}", f"experiment_name={name}", "trainer.accelerator=cpu", *more)
         programs.train(*own)
-        return [read_json(path)["elbo"] for path in sorted(tmp_path.glob(f"runs/{name}/*/seed-*/result.json"))]
+        results = [read_json(path) for path in sorted(tmp_path.glob(f"runs/{name}/*/seed-*/result.json"))]
+        kept = [load_checkpoint(path) for path in sorted(tmp_path.glob(f"runs/{name}/*/seed-*/checkpoints/last.ckpt"))]
+        settings = [state["param_groups"] for checkpoint in kept for state in checkpoint["optimizer_states"]]
+        left.append(([result["steps"] for result in results], [one["global_step"] for one in kept], settings))
+        return [result["elbo"] for result in results]
 
+    left: list = []
     plain = run("plain")
     monkeypatch.setitem(captured.RECORDS, "cpu", counted)
     assert run("off", "trainer.capture=false") == plain
     assert not made
     assert run("replayed") == pytest.approx(plain, rel=1e-4)
+    assert left[2] == left[0]
     assert len(made) in range(min(updates, 2), updates + 1)  # the third kind comes when no seed is aggressive any more
 
 

@@ -1,4 +1,4 @@
-"""A step's bound and gradient as one CUDA graph: a thousand kernels started at once, not one by one.
+"""A step's bound, gradient and Adam as one CUDA graph: a thousand kernels started at once, not one by one.
 
 What a graph holds is frozen: the addresses of its tensors, and every number that Python computed. So a step is captured
 anew where one of these has changed, and what changes too often is not captured. The first captured step is held against
@@ -18,16 +18,18 @@ from torch import nn
 from lid_vae.inference.base import Group, Updates
 from lid_vae.shapes import Bool, Tensor
 from lid_vae.system.processes import process_place
+from lid_vae.train.step.captured_adam import CapturedAdam
 from lid_vae.train.step.take_step import Bound
 from lid_vae.train.step.together import Together
 
-__all__ = ["RECORDS", "Captured", "Record", "cuda_graph", "not_captured"]
+__all__ = ["BEFORE_ADAM", "RECORDS", "WITHIN", "Captured", "Record", "callback_with", "cuda_graph", "not_captured"]
 
 Record = Callable[[Callable[[], None]], Callable[[], None]]
 """Captures what a function does on the device; what that returns does it again, in the same memory."""
 
 # Of Lightning's callbacks: called within what is captured, so at no replay.
 WITHIN = ("on_before_backward", "on_after_backward")
+BEFORE_ADAM = ("on_before_optimizer_step",)
 FULL = ("32-true", "64-true")
 WARM_UP = 3
 CAPTURES = 4
@@ -63,15 +65,24 @@ def not_captured(together: Together, trainer: pl.Trainer) -> str | None:
         return "several processes share a batch"
     if trainer.precision not in FULL:
         return f"trainer.precision={trainer.precision} chooses the kinds of numbers as it goes"
+    called = callback_with(trainer, WITHIN)
+    return None if called is None else f"{called} is called within the step"
+
+
+def callback_with(trainer: pl.Trainer, hooks: Sequence[str]) -> str | None:
+    """The name of a callback of ``trainer`` that has one of these ``hooks`` of Lightning's; None if none has."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if any(getattr(type(callback), name) is not getattr(pl.Callback, name) for name in WITHIN):
-            return f"{type(callback).__name__} is called within the step"
+        if any(getattr(type(callback), name) is not getattr(pl.Callback, name) for name in hooks):
+            return type(callback).__name__
     return None
 
 
 @dataclass
 class _Capture:
-    """One captured update: where its inputs are put, and where its value and gradients are found after ``replay``."""
+    """One captured update: where its inputs are put, and where its value and gradients are found after ``replay``.
+
+    ``adam`` is the optimiser whose step is within, if one is.
+    """
 
     replay: Callable[[], None]
     x: Tensor
@@ -79,35 +90,47 @@ class _Capture:
     found: Tensor
     gradients: list[Tensor | None]
     frozen: tuple[Any, ...]
+    adam: CapturedAdam | None
 
 
 class Captured:
     """A ``Bound`` whose call leaves the gradients of its mean, clipped, in the parameters of ``together``.
 
     ``bound`` is the plain one; ``record`` captures, each kind of update by itself, for all seeds whoever is chosen.
+    Where one Adam moves all, and ``moving`` says that none stands still, its step is captured too, from the second on.
     Where a step cannot be captured, is not what the plain one is, or changes its numbers with every step, it goes on as
     the plain one, and a warning says why.
     """
 
-    def __init__(self, together: Together, bound: Bound, record: Record) -> None:
-        self.together, self.bound, self.record = together, bound, record
+    def __init__(
+        self, together: Together, bound: Bound, record: Record, moving: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.together, self.bound, self.record, self.moving = together, bound, record, moving
         self.group: Group = "all"
         self.captures: dict[tuple[Any, ...], _Capture] = {}
         self.counts: Counter[tuple[Any, ...]] = Counter()
         self.obstacle: str | None = None
-        self._differentiated = False
+        self._differentiated = self._moved = False
+        self._adam: CapturedAdam | None = None
+        self._adam_within = True
         self._numbers = _Numbers(together.frame)
 
     def __call__(self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
         if self.obstacle is not None:
             return self.bound(x, noise, chosen)
-        key = (self.group, x.shape, x.dtype, noise.shape, noise.dtype)
-        frozen = self._frozen()
+        optimizer = self._optimizer()
+        if optimizer is not None and not optimizer.state:
+            return self.bound(x, noise, chosen)  # its moments are made by its first step
+        adam = self._within(optimizer)
+        key = (self.group, adam is not None, x.shape, x.dtype, noise.shape, noise.dtype)
+        frozen = self._frozen(adam)
         capture = self.captures.get(key)
         if capture is None or capture.frozen != frozen:
-            return self._capture(key, frozen, x, noise)
+            return self._capture(key, frozen, x, noise, adam)
         capture.x.copy_(x)
         capture.noise.copy_(noise)
+        if adam is not None:
+            adam.set_rate()
         capture.replay()
         return self._give(capture)
 
@@ -127,46 +150,72 @@ class Captured:
         done, self._differentiated = self._differentiated, False
         return done
 
-    def _capture(self, key: tuple[Any, ...], frozen: tuple[Any, ...], x: Tensor, noise: Tensor) -> Tensor:
+    def take_move(self) -> bool:
+        """Whether the latest call has moved the parameters already; asked once."""
+        done, self._moved = self._moved, False
+        return done
+
+    def _optimizer(self) -> torch.optim.Optimizer | None:
+        """The one that moves all members by the next update, if its step can be captured."""
+        if self.group != "all" or not self._adam_within or not self.moving():
+            return None
+        optimizer = self.together.joint_optimizer()
+        return optimizer if optimizer is not None and CapturedAdam.fits(optimizer) else None
+
+    def _within(self, optimizer: torch.optim.Optimizer | None) -> CapturedAdam | None:
+        if optimizer is None:
+            return None
+        if self._adam is None or self._adam.optimizer is not optimizer:
+            self._adam = CapturedAdam(optimizer)
+        return self._adam
+
+    def _capture(
+        self, key: tuple[Any, ...], frozen: tuple[Any, ...], x: Tensor, noise: Tensor, adam: CapturedAdam | None
+    ) -> Tensor:
         self.counts[key] += 1
         if self.counts[key] > CAPTURES:
             return self._give_up(x, noise, "numbers of the model or of its objective change as it trains")
         leaves = self._leaves()
         own_x, own_noise = x.clone(), noise.clone()
-        kept = [(buffer, buffer.clone()) for buffer in self._buffers()]
+        written = [*([] if adam is None else adam.tensors()), *self._buffers()]
+        before = _copies(written)
         plain = self._work(own_x, own_noise)
+        if adam is not None:
+            adam.optimizer.step()
         wanted = [plain, *(leaf.grad for leaf in leaves)]
-        after = [buffer.clone() for buffer, _ in kept]
+        after = _copies(written)
         held: list[Tensor] = []
 
         def work() -> None:
             held[:] = [self._work(own_x, own_noise)]
-
-        def put_back(values: Sequence[Tensor]) -> None:
-            for (buffer, _), value in zip(kept, values, strict=True):
-                buffer.copy_(value)
+            if adam is not None:
+                adam.step()
 
         try:
-            with torch.no_grad():
-                put_back([before for _, before in kept])
+            _put(written, before)
             replay = self.record(torch.enable_grad()(work))
-            capture = _Capture(replay, own_x, own_noise, held[0], [leaf.grad for leaf in leaves], self._frozen())
-            with torch.no_grad():
-                put_back([before for _, before in kept])
+            gradients = [leaf.grad for leaf in leaves]
+            capture = _Capture(replay, own_x, own_noise, held[0], gradients, self._frozen(adam), adam)
+            _put(written, before)
+            if adam is not None:
+                adam.set_rate()
             replay()
             same = all(map(_alike, [capture.found, *capture.gradients], wanted))
+            same = same and (adam is None or adam.alike(before, after))
         except (RuntimeError, NotImplementedError) as error:
             reason = str(error).strip().split("\n")[0][:200]
             capture, same = None, False
         else:
             reason = "the captured step is not the plain one"
-        with torch.no_grad():
-            put_back(after)
+        _put(written, after)
         if not same or capture is None or capture.frozen != frozen:
             for leaf, gradient in zip(leaves, wanted[1:], strict=True):
                 leaf.grad = gradient
-            self._differentiated = True
-            self._say(reason if not same else "the step changes what it reads")
+            self._differentiated, self._moved = True, adam is not None
+            if adam is not None:
+                self._adam_within = False  # the next step is captured without
+            else:
+                self._say(reason if not same else "the step changes what it reads")
             return plain
         self.captures = {**self.captures, key: capture}
         return self._give(capture)
@@ -182,7 +231,7 @@ class Captured:
     def _give(self, capture: _Capture) -> Tensor:
         for leaf, gradient in zip(self._leaves(), capture.gradients, strict=True):
             leaf.grad = gradient
-        self._differentiated = True
+        self._differentiated, self._moved = True, capture.adam is not None
         return capture.found.clone()  # the next replay writes over it
 
     def _give_up(self, x: Tensor, noise: Tensor, reason: str) -> Tensor:
@@ -200,10 +249,11 @@ class Captured:
     def _buffers(self) -> list[Tensor]:
         return self.together.tensors()[1]
 
-    def _frozen(self) -> tuple[Any, ...]:
-        """What a graph takes for constant: where tensors are, and the numbers of all parts of the model."""
+    def _frozen(self, adam: CapturedAdam | None) -> tuple[Any, ...]:
+        """What a graph takes for constant: where tensors are, and the numbers of the model's parts and of ``adam``."""
         parameters, buffers = self.together.tensors()
-        return (*(tensor.data_ptr() for tensor in (*parameters, *buffers)), *self._numbers())
+        places = (tensor.data_ptr() for tensor in (*parameters, *buffers))
+        return (*places, *self._numbers(), *(() if adam is None else adam.frozen()))
 
 
 def _backward(total: Tensor, inputs: Sequence[Tensor]) -> None:
@@ -232,6 +282,16 @@ class _Numbers:
         if part is self.module:
             names = [name for name in names if name not in _COUNTERS and not name.startswith("_")]
         return held, len(held), names
+
+
+def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in tensors]
+
+
+@torch.no_grad()
+def _put(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
 
 
 def _alike(one: Tensor | None, other: Tensor | None) -> bool:

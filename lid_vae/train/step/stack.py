@@ -94,6 +94,9 @@ class Stack(Together):
         self.apart = [MemberOptimizers(optimizers, self.groups[group]) for group, optimizers in together]
         return list(self.apart)
 
+    def joint_optimizer(self) -> torch.optim.Optimizer | None:
+        return None if self.forgotten else self.joint
+
     def differentiate(self, loss: Float[Tensor, " N"], group: Group, backward: Callable[..., None]) -> None:
         leaves = self.groups[group]
         for leaf in leaves:

@@ -58,6 +58,10 @@ class Together(ABC):
         """One for each of the strategy's groups, from ``states``, to be stepped after ``differentiate``."""
 
     @abstractmethod
+    def joint_optimizer(self) -> torch.optim.Optimizer | None:
+        """The optimiser of all parameters, where one moves all members, and none is about to begin anew."""
+
+    @abstractmethod
     def differentiate(self, loss: Float[Tensor, "*seeds"], group: Group, backward: Callable[..., None]) -> None:
         """The gradient of each member's own loss in its parameters of ``group``, each under its own bound.
 
@@ -98,6 +102,9 @@ class Alone(Together):
     def optimizers(self, states: States) -> list[torch.optim.Optimizer]:
         self.made = self.modules[0].make_optimizers(states[0])
         return self.made
+
+    def joint_optimizer(self) -> torch.optim.Optimizer | None:
+        return self.made[0] if self.inference.groups == ("all",) else None
 
     def differentiate(self, loss: Float[Tensor, ""], group: Group, backward: Callable[..., None]) -> None:
         parameters, limit = self.groups[group], self.modules[0].gradient_clip
