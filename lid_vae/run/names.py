@@ -46,7 +46,9 @@ _FIRST = {
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
     "lid_vae.data.Images": Former("lid_vae.data.Images", new={"colour": False}),
-    "lid_vae.inference.SemiAmortized": Former("lid_vae.inference.SemiAmortized", new={"guard": False}),
+    "lid_vae.inference.SemiAmortized": Former(
+        "lid_vae.inference.SemiAmortized", new={"guard": False, "first_order": False}
+    ),
     "lid_vae.likelihood.gaussian_likelihood": Former(
         "lid_vae.likelihood.gaussian_likelihood", new={"learn_scale": True}
     ),

@@ -233,6 +233,36 @@ def test_second_order_gradients_against_finite_differences(
     assert differs, "the refinement must matter for this test to say anything"
 
 
+@pytest.mark.parametrize("guard", [False, True])
+@pytest.mark.parametrize(("mixture", "family"), [("conditional", "gaussian"), ("enumerate", "realnvp")])
+def test_of_first_order_the_steps_are_constants(mixture: str, family: str, guard: bool) -> None:
+    """The same q, bit for bit; the gradient is the slope where the steps end, carried to the encoder by itself."""
+    vae = make_vae("gaussian", mixture, family, spread=0.3)
+    x, objective = data(vae), ELBO()
+    noise = draw_noise(vae, x)
+    second, first = (
+        SemiAmortized(steps=3, learning_rate=0.1, guard=guard, first_order=order) for order in (False, True)
+    )
+
+    def bound(parameters: dict[str, torch.Tensor]) -> torch.Tensor:
+        return objective(vae, x, vae.posterior.distribution(parameters), noise).mean()
+
+    encoded = vae.posterior.encode(x)
+    refined = first.refine(vae, objective, x, encoded, noise)
+    ends = second.refine(vae, objective, x, encoded, noise)
+    assert all(torch.equal(refined[name], value) for name, value in ends.items())
+    assert not all(torch.equal(refined[name], value) for name, value in encoded.items())
+    leaves = {name: value.detach().requires_grad_() for name, value in ends.items()}
+    weights = [*vae.parameters()]
+    slope = torch.autograd.grad(bound(leaves), [*leaves.values(), *weights], allow_unused=True)
+    at_the_end, directly = slope[: len(leaves)], slope[len(leaves) :]
+    carried = torch.autograd.grad([*encoded.values()], weights, at_the_end, allow_unused=True, retain_graph=True)
+    found = torch.autograd.grad(bound(refined), weights, allow_unused=True)
+    for one, own, through in zip(found, directly, carried, strict=True):
+        expected = sum(part for part in (own, through) if part is not None)
+        torch.testing.assert_close(one if one is not None else 0, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_evaluation_refines_without_recording_a_graph() -> None:
     vae = make_vae("gaussian", "conditional")
     x = data(vae)
