@@ -147,7 +147,8 @@ class Bench:
         turns = TakingTurns("ours", dict, 2 if self.smoke else 20)
         wall = by_lightning(training, data, 2 if self.smoke else 8, turns)["ours"].wall / turns.length
         captured = training._captured
-        said = "yes" if captured is not None and captured.captures else "no"
+        kinds = [] if captured is None else [capture.adam is not None for capture in captured.captures.values()]
+        said = "no" if not kinds else "yes, with Adam" if all(kinds) else "yes"
         return wall, said if captured is None or captured.obstacle is None else f"no: {captured.obstacle}"
 
     def _trained(self, model: str, seeds: int, device: torch.device, capture: bool) -> list[torch.Tensor]:
