@@ -21,6 +21,7 @@ from lid_vae.system.files import read_json
 from lid_vae.train.ensemble import MemberStreams
 from lid_vae.train.step import captured
 from lid_vae.train.step.captured import Captured, callback_with, not_captured
+from lid_vae.train.step.captured_adam import CapturedAdam
 from lid_vae.train.step.stack import Stack
 from lid_vae.train.step.take_step import take_step
 from lid_vae.train.step.together import Alone
@@ -233,6 +234,28 @@ def test_adam_steps_within_the_graph(options, seeds):
         (ours,), (theirs,) = together.optimizer_states(place), plain.optimizer_states(place)
         assert ours["param_groups"] == theirs["param_groups"]
         torch.testing.assert_close(ours["state"], theirs["state"], rtol=1e-5, atol=1e-8)
+
+
+def test_a_parameter_without_a_gradient_gets_no_moments():
+    used, idle = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    optimizer = torch.optim.Adam([used, idle], fused=True)
+    used.grad = torch.ones(2)
+    optimizer.step()
+    assert len(CapturedAdam(optimizer).tensors()) == 2 + 3
+    assert set(optimizer.state_dict()["state"]) == {0}
+
+
+def test_whatever_becomes_a_number_or_ceases_to_be_one_is_seen():
+    part = torch.nn.Linear(1, 1)
+    part.scale, part.rows, part.name, part.unset = 1.0, [1], "a", None
+    numbers, seen = captured._Numbers(torch.nn.Sequential(part)), []
+    changes = [{}, {"scale": 2.0}, {"rows": 3}, {"name": [0]}, {"unset": 1}, {"added": 0}, {"training": False}]
+    for change in changes:
+        for name, value in change.items():
+            setattr(part, name, value)
+        seen.append(numbers())
+        assert numbers() == seen[-1]
+    assert all(one != other for number, one in enumerate(seen) for other in seen[:number])
 
 
 def test_adam_stays_outside_where_a_member_stands_still():

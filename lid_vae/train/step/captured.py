@@ -278,7 +278,7 @@ class _Numbers:
 
     def _place(self, part: nn.Module) -> tuple[dict[str, object], int, list[str]]:
         held = part.__dict__
-        names = [name for name, value in held.items() if value is None or isinstance(value, _PLAIN)]
+        names = [name for name, value in held.items() if name[0] != "_" or value is None or isinstance(value, _PLAIN)]
         if part is self.module:
             names = [name for name in names if name not in _COUNTERS and not name.startswith("_")]
         return held, len(held), names

@@ -51,7 +51,7 @@ class CapturedAdam:
     def tensors(self) -> list[Tensor]:
         """All that a step writes to: parameters, counts and moments."""
         parameters = self.group["params"]
-        return [*parameters, *(value for p in parameters for value in self.optimizer.state[p].values())]
+        return [*parameters, *(value for p in parameters for value in self.optimizer.state.get(p, {}).values())]
 
     def frozen(self) -> Iterator[object]:
         """What a graph takes for constant: where tensors are, and the numbers but for the rate."""
