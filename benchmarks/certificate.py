@@ -74,7 +74,9 @@ def against(row: Row, other: Row) -> str:
 
 def lines(rows: Sequence[Row], truth: float | None) -> list[str]:
     best = baseline(rows)
-    header = ["row", "seeds", "LL", "least LL", f"less {best.label}" if best else "", "less the true density"]
+    header = ["row", "seeds", "LL", "least LL"]
+    header += [f"less {best.label}"] if best else []
+    header += [] if truth is None else ["less the true density"]
     header += ["KL(z)", "least MI(z)", "least accuracy", "least constant"]
     cells = []
     for row in rows:
@@ -86,8 +88,8 @@ def lines(rows: Sequence[Row], truth: float | None) -> list[str]:
                 len(row.seeds),
                 spread(ll),
                 f"{min(ll):.3f}",
-                against(row, best) if best else "",
-                "" if truth is None else f"{mean(ll) - truth:+.3f}",
+                *([against(row, best)] if best else []),
+                *([] if truth is None else [f"{mean(ll) - truth:+.3f}"]),
                 spread(values(row, "kl")),
                 f"{min(values(row, 'mi')):.3f}",
                 f"{min(values(row, 'accuracy')):.4f}",
