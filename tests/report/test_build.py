@@ -375,7 +375,7 @@ def test_a_sweep_ends_with_its_own_runs(runs, capsys):
     rows = [line.split() for line in out.splitlines()]
     assert [row[:2] for row in rows if "-2.000" in row or "-3.000" in row] == [["GMVAE", "0"], ["1", "0.001†"]]
     assert "-2.500 (0.707)" in out
-    assert "-9" not in out
+    assert "-9.000" not in out
     assert "-1.400" not in out
     assert ["LIDGMVAE", "0"] in [row[:2] for row in rows]
     assert out.count("mean (sd)") == out.count("GMVAE    0"), "a single seed has no mean"
