@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,15 @@ def _check(result: Mapping[str, Any], prefix: str) -> None:
                 raise ValueError(f"{prefix}{node}.{name} is no number")
 
 
+@cache
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
 def _at(result: Mapping[str, Any], path: str, prefix: str) -> Any:
     """The value at a dotted ``path``; None where there is none."""
     value: Any = result
-    for name in path.split("."):
+    for name in _names(path):
         value = value.get(name)
         if value is None:
             return None

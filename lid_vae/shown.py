@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 __all__ = ["BY_DIMENSION", "CORE", "Number", "logged", "numbers_of"]
@@ -154,9 +155,14 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
     return found
 
 
+@cache
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
 def _at(result: Any, path: str) -> float | None:
     """Of a number in ``result``, by the names that lead to it; None where that holds something else."""
-    for name in path.split("."):
+    for name in _names(path):
         if result is None:
             return None
         # the built-in first: tables of thousands of runs ask millions of times

@@ -1,19 +1,22 @@
 """The report on folders of runs: a terminal's tables and files with the same in other forms."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from lid_vae.picture.drawing import pdf, png, styled, svg
 from lid_vae.report.html.page import PICTURED, Drawn, page
-from lid_vae.report.numbers.analysis import analyse
+from lid_vae.report.numbers.analysis import Analysed, analyse
 from lid_vae.report.numbers.curves import read_curves
 from lid_vae.report.output.latex import latex
 from lid_vae.report.output.pictures import figures
 from lid_vae.report.output.table import markdown, rows_csv, runs_csv
 from lid_vae.report.output.terminal import Terminal, print_tables
 from lid_vae.report.study.results import read
+from lid_vae.report.study.study import Study
 from lid_vae.system.files import write_atomic
 
 __all__ = ["build"]
@@ -42,9 +45,19 @@ def build(
     Raises:
         UserError: where a folder holds no result, or the files cannot be written (the tables are printed before).
     """
-    study = read(folders)
-    items = analyse(study, margin)
-    console = Terminal() if console is None else console
+    with _unswept():
+        study = read(folders)
+        items = analyse(study, margin)
+    gc.freeze()  # Python need not look for cycles among what was read
+    try:
+        return _written(folders, study, items, output, Terminal() if console is None else console, detail)
+    finally:
+        gc.unfreeze()
+
+
+def _written(
+    folders: Sequence[Path], study: Study, items: list[Analysed], output: Path | None, console: Console, detail: bool
+) -> list[Path]:
     print_tables(items, console, detail)
     for note in study.notes:
         console.print(note, markup=False, highlight=False)
@@ -75,3 +88,15 @@ def build(
     paths = [output / name for name in files]
     console.print("\n".join(map(str, paths)), markup=False, highlight=False, soft_wrap=True)
     return paths
+
+
+@contextmanager
+def _unswept() -> Iterator[None]:
+    """Python looks for cycles again and again as objects come: among thousands of results that takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
