@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from lid_vae.errors import UserError
-from lid_vae.shown import CORE
+from lid_vae.shown import CORE, path_names
 from lid_vae.system.files import explain_os_error, read_file
 
 __all__ = ["check_result", "read_result"]
@@ -74,15 +73,10 @@ def _check(result: Mapping[str, Any], prefix: str) -> None:
                 raise ValueError(f"{prefix}{node}.{name} is no number")
 
 
-@cache
-def _names(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
-
-
 def _at(result: Mapping[str, Any], path: str, prefix: str) -> Any:
     """The value at a dotted ``path``; None where there is none."""
     value: Any = result
-    for name in _names(path):
+    for name in path_names(path):
         value = value.get(name)
         if value is None:
             return None

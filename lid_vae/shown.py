@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-__all__ = ["BY_DIMENSION", "CORE", "Number", "logged", "numbers_of"]
+__all__ = ["BY_DIMENSION", "CORE", "Number", "logged", "numbers_of", "path_names"]
 
 BY_DIMENSION = "kl_by_dimension/"
 """Before the number of a dimension, in the names under which logs hold the KL of each."""
@@ -156,13 +156,14 @@ def logged(result: Mapping[str, Any], split: str, numbers: Iterable[Number] = CO
 
 
 @cache
-def _names(path: str) -> tuple[str, ...]:
+def path_names(path: str) -> tuple[str, ...]:
+    """The names in a dotted ``path``, which tables of thousands of runs ask for millions of times."""
     return tuple(path.split("."))
 
 
 def _at(result: Any, path: str) -> float | None:
     """Of a number in ``result``, by the names that lead to it; None where that holds something else."""
-    for name in _names(path):
+    for name in path_names(path):
         if result is None:
             return None
         # the built-in first: tables of thousands of runs ask millions of times
