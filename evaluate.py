@@ -1,9 +1,9 @@
 """Evaluate a trained model: ``python evaluate.py ckpt=<path>``; ``--help`` lists the options."""
 
-from lid_vae.system.invocation import tell_interrupts
+from lid_vae.system.invocation import begin
 
 if __name__ == "__main__":
-    tell_interrupts("evaluate")
+    begin("evaluate")
     from lid_vae.command_line import main  # which takes a moment
 
     main("evaluate")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lid_vae import __version__
 from lid_vae.errors import UserError
-from lid_vae.system.invocation import CONSOLE, as_argv
+from lid_vae.system.invocation import CONSOLE, as_argv, begin
 
 __all__ = ["main"]
 
@@ -91,6 +91,7 @@ def _do(work: str, words: list[str]) -> None:
 
         dashboards(words)
     else:
+        begin(work)
         from lid_vae.command_line import main as run
 
         run("train" if work == "train" else "evaluate")

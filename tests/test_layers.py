@@ -179,5 +179,5 @@ def test_tests_mirror_the_rooms() -> None:
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
 def test_scripts_hold_no_logic(script: str) -> None:
     source = (ROOT / script).read_text()
-    assert imports(source) == {"lid_vae.command_line.main", "lid_vae.system.invocation.tell_interrupts"}
+    assert imports(source) == {"lid_vae.command_line.main", "lid_vae.system.invocation.begin"}
     assert len(source.splitlines()) < 15

@@ -34,7 +34,7 @@ from lid_vae.system.interruption import Stopped
 from lid_vae.system.invocation import prefix, typed_command
 from lid_vae.system.lock import LeftAlone
 from lid_vae.system.machine_habits import spin_briefly
-from lid_vae.system.phases import phase
+from lid_vae.system.phases import opening, phase
 
 __all__ = ["Job", "main"]
 
@@ -56,11 +56,12 @@ def main(kind: Literal["train", "evaluate"], argv: Sequence[str] | None = None, 
     try:
         words, remarks = in_todays_words(typed[1:])
         for remark in remarks:
+            opening.close()
             print(f"{prefix(kind)}: {remark}", file=sys.stderr)
         arguments = rewrite(words)
         check_flags(arguments)
         # Hydra prints errors in its own way and exits, unless asked for the full error; then it raises.
-        with _process_state((typed[0], *arguments), "1"), laid_out(arguments):
+        with opening, _process_state((typed[0], *arguments), "1"), laid_out(arguments):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=kind)(job)()
             sys.stdout.flush()  # where a reader has gone, this is the place to notice it
     except KeyboardInterrupt:
@@ -137,15 +138,10 @@ class Job:
         ``sweep``: whether it is one of several; then a failure is recorded beside the run, and another's run left
         alone.
         """
+        opening.close()
         if self.kind == "train":
             print(plan.headline(), flush=True)
-        spin_briefly()
-        # Imported here, and not above, so that --help and --cfg do not wait for torch; and the line above neither.
-        for module, words in (("torch", "PyTorch"), ("pytorch_lightning", "Lightning"), (WORK[self.kind], "lid_vae")):
-            if module not in sys.modules:
-                with phase(f"loading {words}"):
-                    importlib.import_module(module)
-        work = sys.modules[WORK[self.kind]]
+        work = self._work()
         with self._telling(plan.overrides, plan.options):
             if self.kind == "evaluate":
                 value: float | None = work.evaluate(plan)
@@ -155,6 +151,15 @@ class Job:
             except Exception as error:
                 outcomes = {member.seed: error for member in plan.members}
             return self._conclude(plan, outcomes, sweep)
+
+    def _work(self) -> Any:
+        """What this program does. Imported here, so that --help, --cfg and the first line do not wait for torch."""
+        spin_briefly()
+        for module, words in (("torch", "PyTorch"), ("pytorch_lightning", "Lightning"), (WORK[self.kind], "lid_vae")):
+            if module not in sys.modules:
+                with phase(f"loading {words}"):
+                    importlib.import_module(module)
+        return sys.modules[WORK[self.kind]]
 
     def _conclude(self, plan: Any, outcomes: Mapping[int, float | Exception], sweep: bool) -> float:
         """Tells each error once, and leaves it beside the runs of a sweep that have failed."""
@@ -185,7 +190,8 @@ class Job:
                     "which it loses in a sweep over experiments. Run one experiment at a time."
                 )
             if self.kind == "evaluate":
-                return importlib.import_module(WORK["evaluate"]).plan_evaluation(cfg, overrides)
+                opening.close()
+                return self._work().plan_evaluation(cfg, overrides)
             presets = Presets.of(GlobalHydra.instance().config_loader(), node)
             return plan_run(cfg, presets, sweep=sweep, overrides=overrides)
 
@@ -202,6 +208,7 @@ class Job:
 
     def _tell(self, error: Exception, overrides: Sequence[str], options: Mapping[str, Any] | None) -> str:
         """In a paragraph, or where it is not a user's to mend by its traceback; its first line."""
+        opening.close()
         text = None if self.full_error == "1" else explain(error, self.kind, options)
         if text is None and self.full_error != "1" and isinstance(error, TypeError | ValueError | AttributeError):
             odd = find_odd_value(self.kind, overrides)
@@ -215,6 +222,7 @@ class Job:
     def _mention_unused_sweep(self, node: Any) -> None:
         params = (node.sweeper or {}).get("params")
         if params:
+            opening.close()
             print(
                 f"{prefix(self.kind)}: one run only; add -m for the whole sweep over {', '.join(params)}.",
                 file=sys.stderr,
@@ -245,6 +253,7 @@ def _record_failure(folder: Path, headline: str) -> None:
 
 
 def _print_paragraph(kind: str, text: str) -> None:
+    opening.close()
     separator = "\n" if "\n" in text.strip() else " "
     print(f"{prefix(kind)}: {text}{separator}({_FULL_ERROR}=1 shows the traceback.)", file=sys.stderr, flush=True)
 

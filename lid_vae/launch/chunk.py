@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -10,8 +11,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from lid_vae.errors import UserError
-from lid_vae.launch.sweeper import RunFailed
+from lid_vae.launch.sweeper import RunFailed, configuration
 from lid_vae.system.invocation import import_environment, prefix
+from lid_vae.system.phases import opening
 
 __all__ = [
     "Chunk",
@@ -100,14 +102,16 @@ def launch_chunks(
     if not isinstance(task, Planned):
         programs = f"{prefix('train')} and {prefix('evaluate')}"
         raise UserError(f"These launchers run {programs} alone. Use hydra/launcher=basic.")
+    opening.close()
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     os.environ.update(import_environment())
+    compose = partial(context.config_loader.load_sweep_config, config)
     outcomes: Outcomes = {}
     chunks = []
     for number, job in enumerate(jobs, first):
         try:
-            plan = task.plan(context.config_loader.load_sweep_config(config, list(job)))
+            plan = task.plan(configuration(job, compose))
         except RunFailed as error:
             outcomes[number] = error
             continue

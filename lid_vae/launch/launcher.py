@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lid_vae.launch.chunk import Planned, launch_chunks
 from lid_vae.launch.joblib_pool import run_joblib, visible_devices
-from lid_vae.launch.sweeper import seeds_of
+from lid_vae.launch.sweeper import configuration, seeds_of
 from lid_vae.seed_range import seed_text
+from lid_vae.system.phases import opening
 
 __all__ = ["devices_of", "launch"]
 
@@ -27,8 +28,10 @@ def launch(
     ``context``, ``task`` and ``config`` are what Hydra gives a launcher in its ``setup``. Runs that take several
     devices themselves (``trainer.devices``) follow one another.
     """
+    opening.close()
+    compose = partial(context.config_loader.load_sweep_config, config)
     if len(jobs) > 1 and isinstance(task, Planned) and task.kind == "train":
-        devices = devices_of(context.config_loader.load_sweep_config(config, list(jobs[0])))
+        devices = devices_of(configuration(jobs[0], compose))
         if devices > 1:
             print(f"The sweep is spread over {devices} GPUs (CUDA_VISIBLE_DEVICES chooses among them).", flush=True)
             return launch_chunks(context, task, config, jobs, first, partial(run_joblib, workers=None, threads=None))
@@ -37,7 +40,7 @@ def launch(
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     returns = []
     for number, job in enumerate(jobs, first):
-        composed = context.config_loader.load_sweep_config(config, list(job))
+        composed = configuration(job, compose)
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
         log.info(f"#{number}: {' '.join(filter_overrides(_shown(job)))}")

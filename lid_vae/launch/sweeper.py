@@ -20,7 +20,17 @@ from lid_vae.errors import UserError
 from lid_vae.launch import manifest
 from lid_vae.run.store import Presets, is_finished, locate, without_hydra
 
-__all__ = ["RunFailed", "Sweep", "SweepFailed", "divide", "launch_all", "parameters", "seeds_of", "split_seeds"]
+__all__ = [
+    "RunFailed",
+    "Sweep",
+    "SweepFailed",
+    "configuration",
+    "divide",
+    "launch_all",
+    "parameters",
+    "seeds_of",
+    "split_seeds",
+]
 
 Job = Sequence[str]
 Cut = Callable[[DictConfig, Sequence[int], int], Sequence[Sequence[int]]]
@@ -78,6 +88,19 @@ def divide(seeds: Sequence[int], size: int | None, groups: int, devices: int | N
     return [seeds[start : start + (size or 1)] for start in range(0, len(seeds), size or 1)]
 
 
+class Composed(list[str]):
+    """The ``overrides`` of a job whose ``config`` is composed already."""
+
+    def __init__(self, overrides: Sequence[str], config: DictConfig) -> None:
+        super().__init__(overrides)
+        self.config = config
+
+
+def configuration(job: Job, compose: Callable[[list[str]], DictConfig]) -> DictConfig:
+    """What the overrides of ``job`` are composed to; ``compose`` is asked where that is not known yet."""
+    return job.config if isinstance(job, Composed) else compose(list(job))
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What composes the configuration of a job, ``compose`` of its overrides, and its ``presets``."""
@@ -92,8 +115,8 @@ class Sweep:
 
         Seeds whose runs are finished go with the first job. Raises Hydra's error where the options do not compose.
         """
-        first = [f"seed={seeds[0]}"] if seeds else []
-        cfg = self.compose([*others, *first])
+        whole = [*others, *([_seed_option(seeds)] if seeds else [])]
+        cfg = self.compose(whole)
         if OmegaConf.select(cfg, "paths.runs") is None or OmegaConf.select(cfg, "seed") is None:
             return [[*others, f"seed={seed}"] for seed in seeds] or [list(others)], {}  # of another program
         if not seeds and not isinstance(cfg.seed, int):
@@ -108,11 +131,12 @@ class Sweep:
             except (OmegaConfBaseException, HydraException, UserError, AttributeError, KeyError):
                 pass  # its jobs fail, and say why
         if not seeds:
-            return [list(others)], found
+            return [Composed(whole, cfg)], found
         parts = [list(part) for part in cut(cfg, left or wanted, groups)]
         if left:
             parts[0] = sorted({*wanted} - {*left}) + parts[0]
-        return [[*others, _seed_option(part)] for part in parts], found
+        jobs = [[*others, _seed_option(part)] for part in parts]
+        return [Composed(whole, cfg) if job == whole else job for job in jobs], found
 
 
 def launch_all(
@@ -132,12 +156,13 @@ def launch_all(
     cut: Cut = getattr(launcher, "cut", lambda cfg, seeds, groups: divide(seeds, None, groups, None))
     groups = sum(len(batch) for batch in batches)
     found: manifest.Found = {}
-    divided = []
+    divided: list[list[list[str]]] = []
     for batch in batches:
-        jobs = []
+        jobs: list[list[str]] = []
         for others in batch:
             own, expected = sweep.jobs(others, seeds, groups, cut)
-            jobs += own
+            # The first line waits for the first job alone; of many the configurations would fill the memory.
+            jobs += own if not (jobs or divided) else [list(job) for job in own]
             manifest.join(found, expected)
         divided.append(jobs)
     manifest.record(found)

@@ -255,7 +255,8 @@ def check_options(cfg: DictConfig) -> None:
     for name, least in LEAST.items():
         check_whole(name, OmegaConf.select(cfg, name), least)
     seed = OmegaConf.select(cfg, "seed")
-    one = _stored(cfg, seed[0] if OmegaConf.is_list(seed) and len(seed) else seed, Path())  # what follows the seed too
+    first = seed[0] if OmegaConf.is_list(seed) and len(seed) else seed
+    one = _stored(copy.deepcopy(cfg), first, Path())  # what follows the seed too
     check_kinds(one, CONF)
     if cfg.ensemble.size is not None:
         check_whole("ensemble.size", cfg.ensemble.size, 1)
@@ -296,12 +297,11 @@ def validation_interval(epochs: int, interval: int) -> int:
 
 
 def _stored(cfg: DictConfig, seed: Any, folder: Path) -> dict[str, Any]:
-    """The configuration of one seed, as plain values."""
-    own = copy.deepcopy(cfg)
-    with read_write(own), open_dict(own):
-        own.seed = seed
-        if own.paths is not None:
-            own.paths.run = str(folder)
-    stored = OmegaConf.to_container(own, resolve=True, enum_to_str=True)
+    """The configuration of one seed, as plain values; ``cfg``, a copy of one's own, is then that of this seed."""
+    with read_write(cfg), open_dict(cfg):
+        cfg.seed = seed
+        if cfg.paths is not None:
+            cfg.paths.run = str(folder)
+    stored = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(stored, dict)
     return {str(key): value for key, value in stored.items()}

@@ -136,15 +136,20 @@ def config_hash(resolved: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Presets:
-    """Where presets are composed: by whose ``loader``, with which ``overrides`` that say where they lie."""
+    """Where presets are composed: by whose ``loader``, with which ``overrides`` that say where they lie.
+
+    ``untouched``: what is asked for is such a preset, as it chooses among them and changes nothing.
+    """
 
     loader: ConfigLoader
     overrides: tuple[str, ...] = ()
+    untouched: bool = False
 
     @classmethod
     def of(cls, loader: ConfigLoader, hydra: Any) -> "Presets":
         """Those of a running program, whose ``loader`` and node ``hydra`` these are."""
-        return cls(loader, tuple(text for text in hydra.overrides.hydra if "hydra.searchpath" in text))
+        places = tuple(text for text in hydra.overrides.hydra if "hydra.searchpath" in text)
+        return cls(loader, places, all(_only_chooses(text) for text in hydra.overrides.task))
 
     def config(self, choices: Mapping[str, Any]) -> dict[str, Any]:
         """The resolved configuration of the ``NAMED`` choices alone, with no other override.
@@ -159,6 +164,12 @@ class Presets:
             words = [*chosen, *self.overrides]
             _COMPOSED[key] = resolve(self.loader.load_configuration("train", words, RunMode.RUN))
         return copy.deepcopy(_COMPOSED[key])
+
+
+def _only_chooses(override: str) -> bool:
+    """Whether an ``override`` of the command line is a ``NAMED`` choice, or of a seed or place, which are no matter."""
+    name = override.partition("=")[0]
+    return name in {*NAMED, "seed"} or name.startswith("paths.")
 
 
 _COMPOSED: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], dict[str, Any]] = {}
@@ -193,7 +204,9 @@ def locate(cfg: DictConfig, seeds: Sequence[int], presets: Presets | None = None
     """
     resolved = resolve(cfg)
     digest, choices = config_hash(resolved), resolved["choices"]
-    preset = config_hash((presets or own_presets()).config(choices))
+    presets = presets or own_presets()
+    # Composing them takes a fifth of a second, which the first line waits for.
+    preset = digest if presets.untouched else config_hash(presets.config(choices))
     name = resolved["experiment_name"] or choices["experiment"] or "default"
 
     def folder(seed: int, preset_hash: str) -> Path:
@@ -250,16 +263,22 @@ def _written_hash(folder: Path) -> str | None:
     except OSError as error:
         raise UserError(explain_os_error(error, path)) from error
     try:
-        config = resolve(OmegaConf.load(io.StringIO(content.decode())))  # type: ignore[arg-type]
-        if not isinstance(config.get("choices"), dict):
-            raise ValueError("it holds no choices")
-        return config_hash(config)
+        return _hash_of(content)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
             f"{path} is no configuration of a run: it is damaged, or was edited ({reason}), and was left alone with "
             "its run. Put it back as it was, or move the folder away."
         ) from error
+
+
+@lru_cache(maxsize=128)
+def _hash_of(content: bytes) -> str:
+    """That of the configuration which a file holds; of ten seeds each is asked for more than once."""
+    config = resolve(OmegaConf.load(io.StringIO(content.decode())))  # type: ignore[arg-type]
+    if not isinstance(config.get("choices"), dict):
+        raise ValueError("it holds no choices")
+    return config_hash(config)
 
 
 def _stored_hash(folder: Path) -> str | None:

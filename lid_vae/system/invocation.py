@@ -9,7 +9,19 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["CONSOLE", "ROOT", "as_argv", "command", "import_environment", "prefix", "tell_interrupts", "typed_command"]
+from lid_vae.system.phases import open_with, opening
+
+__all__ = [
+    "CONSOLE",
+    "ROOT",
+    "as_argv",
+    "begin",
+    "command",
+    "import_environment",
+    "prefix",
+    "tell_interrupts",
+    "typed_command",
+]
 
 CONSOLE = "lid-vae"
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,11 +57,22 @@ def typed_command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
+def begin(work: str) -> None:
+    """What a ``work``, train or evaluate, does before it imports anything: a terminal shows at once that it has begun.
+
+    Where a flag asks for words, such as --help, these are all that is said. Ctrl-C ends it in one line.
+    """
+    tell_interrupts(work)
+    if all(word in ("-m", "--multirun") for word in sys.argv[1:] if word.startswith("-")):
+        open_with("reading the options")
+
+
 def tell_interrupts(work: str) -> None:
     """From now on Ctrl-C that nobody catches, as while modules are imported, ends a ``work`` in one line."""
     told = sys.excepthook
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        opening.close()
         if issubclass(kind, KeyboardInterrupt):
             print(f"{prefix(work)}: interrupted.", file=sys.stderr)
         else:

@@ -5,10 +5,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TextIO, TypeVar
 
-__all__ = ["is_screen", "phase", "spoken", "watched"]
+__all__ = ["is_screen", "open_with", "opening", "phase", "spoken", "watched"]
 
 T = TypeVar("T")
 QUIET = 30.0
@@ -22,6 +22,8 @@ SURE = 3.0
 CLEARED = "\r\x1b[2K"
 lasting: list[threading.Event] = []
 """Those that last, the innermost last."""
+opening = ExitStack()
+"""The phase before a program has anything to tell: whoever prints first, or sends work elsewhere, closes it."""
 
 
 @contextmanager
@@ -35,6 +37,12 @@ def phase(words: str) -> Iterator[None]:
         if is_screen(sys.stderr):
             print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
         yield
+
+
+def open_with(words: str) -> None:
+    """A terminal shows ``words`` until ``opening`` is closed."""
+    opening.close()
+    opening.enter_context(phase(words))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lid_vae.launch.sweeper import (
     RunFailed,
     Sweep,
     SweepFailed,
+    configuration,
     divide,
     launch_all,
     parameters,
@@ -89,6 +90,24 @@ def test_runs_that_failed_alike_share_a_reason(sweep):
 def test_results_in_order_when_all_is_well(sweep):
     results = launch_all(Launcher(), BATCHES, [], sweep)
     assert [[result.overrides for result in batch] for batch in results] == BATCHES
+
+
+@pytest.mark.parametrize("seeds", [[], [3], [0, 1]])
+def test_the_first_job_is_composed_once(sweep, seeds):
+    """Hydra takes its time for it, and the first line waits; of the others nothing is kept."""
+    composed = []
+
+    def compose(job):
+        composed.append(job)
+        return sweep.compose(job)
+
+    launcher = Ours()
+    launch_all(launcher, BATCHES, seeds, Sweep(compose, sweep.presets))
+    first, second = (job for _, jobs in launcher.launched for job in jobs)
+    assert configuration(first, compose) == sweep.compose(list(first))
+    assert composed == [first, second]
+    assert configuration(second, compose) == sweep.compose(list(second))
+    assert composed == [first, second, second]
 
 
 def test_nothing_is_launched_when_a_later_batch_is_wrong(sweep):

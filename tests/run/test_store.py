@@ -176,6 +176,37 @@ def test_presets_inside_a_program(conf):
         assert config_hash(resolved) == config_hash(presets.config(choices))
 
 
+PRESETS = sorted(
+    f"{group}={path.stem}"
+    for group in ("model", "data", "family", "experiment")
+    for path in (CONF / group).glob("*.yaml")
+)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(choice, marks=() if choice in ("model=sa_vae", "experiment=table_digits") else pytest.mark.slow)
+        for choice in PRESETS
+    ],
+)
+def test_who_only_chooses_has_the_preset(choice):
+    """So that nothing has to be composed to know it: a fifth of a second before the first line."""
+    words = [choice, "seed=[0,1]", "paths.runs=elsewhere"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        running = compose("train", words, return_hydra_config=True)
+        presets = Presets.of(GlobalHydra.instance().config_loader(), running.hydra)
+        assert presets.untouched
+        resolved = resolve(running)
+        assert config_hash(resolved) == config_hash(presets.config(resolved["choices"]))
+
+
+@pytest.mark.parametrize("word", ["samples=3", "map=polar", "+model.x=1", "~data", "seed_of=1", "learning_rates.vae=1"])
+def test_who_changes_anything_may_have_another(word):
+    hydra = OmegaConf.create({"overrides": {"hydra": [], "task": ["model=vae", word]}})
+    assert not Presets.of(own_presets().loader, hydra).untouched
+
+
 MOVED = [
     ("lid_vae.model.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),
     ("lid_vae.train.LIDGMVAE", "lid_vae.module.LIDGMVAE", {}),

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lid_vae.system import phases
-from lid_vae.system.phases import phase, watched
+from lid_vae.system import invocation, phases
+from lid_vae.system.phases import open_with, opening, phase, watched
 
 
 class Screen(io.StringIO):
@@ -132,4 +132,38 @@ def test_what_ends_early_leaves_nothing_behind(screen: Screen) -> None:
     things = watched(iter("ab"), "evaluating", 2)
     next(things)
     things.close()
+    assert screen.left == ""
+
+
+def test_the_opening_lasts_until_somebody_speaks(screen: Screen) -> None:
+    open_with("reading")
+    open_with("reading the options")
+    assert screen.left == "reading the options ..."
+    with phase("loading the data"):
+        assert screen.left == "loading the data ..."
+    opening.close()
+    assert screen.left == ""
+    said = screen.getvalue()
+    opening.close()
+    assert screen.getvalue() == said
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["model=vae"], True),
+        (["model=vae", "-m", "seed=0-9"], True),
+        (["--multirun"], True),
+        (["--help"], False),
+        (["--cfg", "job"], False),
+    ],
+)
+def test_a_program_shows_that_it_has_begun(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, words: list[str], shown: bool
+) -> None:
+    monkeypatch.setattr(invocation.sys, "argv", ["train.py", *words])
+    monkeypatch.setattr(invocation.sys, "excepthook", None)
+    invocation.begin("train")
+    assert screen.left == ("reading the options ..." if shown else "")
+    opening.close()
     assert screen.left == ""
