@@ -4,8 +4,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from lid_vae.shapes import Float, Int, Tensor
 
@@ -60,6 +58,9 @@ def linear_probe(
 
 
 def _predicted(x: np.ndarray, y: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    from sklearn.exceptions import ConvergenceWarning  # here, because importing scikit-learn takes a second
+    from sklearn.linear_model import LogisticRegression
+
     with warnings.catch_warnings():
         # A hundred steps of L-BFGS from zero, whether they reach the optimum or not, on standardised data.
         warnings.simplefilter("ignore", ConvergenceWarning)
