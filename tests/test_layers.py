@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +175,17 @@ def test_tests_mirror_the_rooms() -> None:
     """A folder of tests is a room's; beside them stand tests of the whole and of the ground, and recorded results."""
     folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir() and path.name[0] not in "_."}
     assert folders <= {path.name for path in ROOMS if path.parent == PACKAGE} | {"folders", "golden"}
+
+
+@pytest.mark.parametrize(("marks", "folder"), [("browser|latex", "report"), ("slurm", "launch")])
+def test_ci_looks_for_a_marker_where_it_is(marks: str, folder: str) -> None:
+    """It does not read all tests to find a few."""
+    root = PACKAGE.parent
+    found = {path for path in (root / "tests").rglob("*.py") if re.search(rf"mark\.({marks})\b", path.read_text())}
+    assert found
+    assert {path.relative_to(root / "tests").parts[0] for path in found} == {folder}
+    words = marks.replace("|", " or ")
+    assert re.search(rf"pytest tests/{folder} -m '?{words}\b", (root / ".ci" / "run").read_text())
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])

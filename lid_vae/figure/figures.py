@@ -255,7 +255,9 @@ def _write(stem: Path, draw: Callable[[], Figure], numbers: Sequence[Number]) ->
     """``stem`` as .pdf, .svg, .png and .csv; the same input gives the same bytes."""
     with styled(), phase(f"drawing {stem.name}"):
         figure = draw()
-        contents = {".pdf": pdf(figure), ".svg": svg(figure), ".png": png(figure, DOTS)}
+        drawn = png(figure, DOTS)
+        figure.set_layout_engine("none")  # found once
+        contents = {".pdf": pdf(figure), ".svg": svg(figure), ".png": drawn}
     paths = [stem.with_suffix(suffix) for suffix in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_atomic(path, content)

@@ -73,6 +73,7 @@ def _written(
             shown = figures(item, curves)
         drawn.append(Drawn({name: png(figure) for name, figure in shown.items()}, curves))
         for name, figure in shown.items():
+            figure.set_layout_engine("none")  # found once
             stem = f"{name}-{item.table.experiment}-{item.table.data}-{item.table.samples}"
             pictured |= {f"{stem}.png": drawn[-1].figures[name], f"{stem}.svg": svg(figure), f"{stem}.pdf": pdf(figure)}
     files: dict[str, str | bytes] = {
