@@ -8,13 +8,10 @@ from collections.abc import Iterator
 # start; threads that wait for each other cost more than they bring to tensors as small as these.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import copy
-from typing import Any
-
 import jaxtyping
 import pytest
 import torch
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from composing import composed_faster
 from hypothesis import HealthCheck, settings
 from signatures import begin_anew, check_signatures
 
@@ -87,22 +84,8 @@ def no_power_fails() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def configurations_are_parsed_once() -> Iterator[None]:
-    """A file of ``conf/`` is parsed again only where it has changed: a fifth of the time of every composition."""
-    parse, parsed = FileConfigSource.load_config, {}
-
-    def load(source: FileConfigSource, config_path: str) -> Any:
-        path = os.path.join(source.path, source._normalize_file_name(config_path))
-        if not os.path.isfile(path):
-            return parse(source, config_path)
-        found = os.stat(path)
-        key = source.provider, os.path.realpath(path), found.st_ino, found.st_mtime_ns, found.st_size
-        if key not in parsed:
-            parsed[key] = parse(source, config_path)
-        return copy.deepcopy(parsed[key])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FileConfigSource, "load_config", load)
+def configurations_are_composed_faster() -> Iterator[None]:
+    with composed_faster():
         yield
 
 
