@@ -1,6 +1,7 @@
 """Which rows of a table are the best by a measure, as far as the seeds can tell."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import sqrt
 from statistics import fmean
 from typing import Literal
@@ -47,7 +48,13 @@ def differ(first: Sequence[float], second: Sequence[float], paired: bool) -> boo
         a, b = float(np.var(first, ddof=1)) / n, float(np.var(second, ddof=1)) / m
         error = sqrt(a + b)
         freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1)) if error else 1.0
-    return abs(difference) > float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return abs(difference) > _quantile(freedom) * error
+
+
+@lru_cache(maxsize=4096)
+def _quantile(freedom: float) -> float:
+    """Student's, of the half of an interval; the rows of a table that have equal seeds ask for the same."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
 def _differ(first: Mapping[int, float], second: Mapping[int, float]) -> bool:
