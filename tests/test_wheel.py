@@ -183,7 +183,7 @@ def engine(name, module, mark):
     [
         engine("joblib", "joblib", pytest.mark.slow),
         engine("submitit_local", "submitit", pytest.mark.full),
-        engine("ray", "ray", pytest.mark.slow),
+        engine("ray", "ray", pytest.mark.full),
         pytest.param(("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"), id="ddp", marks=pytest.mark.slow),
     ],
 )

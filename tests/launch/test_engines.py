@@ -117,10 +117,14 @@ ONE = [
     pytest.param(*names, marks=pytest.mark.full if number else pytest.mark.slow) for number, names in enumerate(ENGINES)
 ]
 
+# The tests of Slurm show it of submitit, and start its jobs in earnest.
+BUT_SUBMITIT = [
+    pytest.param(*names, marks=pytest.mark.full if "submitit" in names else pytest.mark.slow) for names in ENGINES
+]
+
 
 class TestOnThisMachine:
-    @pytest.mark.slow
-    @pytest.mark.parametrize(("launcher", "package"), ENGINES)
+    @pytest.mark.parametrize(("launcher", "package"), BUT_SUBMITIT)
     def test_results_are_those_of_one_after_the_other(self, launcher, package, tmp_path, one_by_one):
         pytest.importorskip(package)
         sweep(tmp_path, f"hydra/launcher={launcher}")
