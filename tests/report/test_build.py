@@ -397,24 +397,16 @@ def test_many_seeds_are_shown_by_their_means(runs, capsys):
 @pytest.mark.parametrize(
     ("experiments", "rates", "seeds"), [(20, 1, 100), (1, 200, 10)], ids=["many tables", "a table of 1,000 rows"]
 )
-def test_ten_thousand_results_in_a_dozen_times_their_reading(new_runs, tmp_path, experiments, rates, seeds):
-    """Of processor time, on any machine: reading takes a second where the report takes ten."""
-
-    def reading():
-        start = time.process_time()
-        assert len([json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]) == 10_000
-        return time.process_time() - start
-
+def test_ten_thousand_results_in_under_ten_seconds(new_runs, tmp_path, experiments, rates, seeds):
     models = ("gmvae", "sa_vae", "lagging_vae", "beta_vae", "lidgmvae")
     for experiment in range(experiments):
         runs = new_runs(f"table{experiment}")
         for model, rate, seed in itertools.product(models, range(rates), range(seeds)):
             ll = -2.0 - 0.01 * (seed * 7919 % 101)
             runs.write(model, seed, ll, tag=f"{rate}" if rates > 1 else "", learning_rate=0.001 * (rate + 1))
-    before, start = reading(), time.process_time()
+    start = time.process_time()
     paths = build([tmp_path], console=quiet())
-    taken = time.process_time() - start
-    assert taken < 12 * (before + reading()) / 2
+    assert time.process_time() - start < 10
     with paths[2].open(newline="") as file:
         measures = 8  # those that the results hold; each row has a line of each
         assert len(list(csv.reader(file))) == 1 + experiments * len(models) * rates * measures
