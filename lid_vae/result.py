@@ -61,16 +61,23 @@ def check_result(result: object) -> dict[str, Any]:
 
 
 def _check(result: Mapping[str, Any], prefix: str) -> None:
-    for names, right, kind in ((TEXTS, _text, "text"), (COUNTS, _count, "count"), (NUMBERS, _number, "number")):
-        for name in names:
-            value = _at(result, name, prefix)
-            if value is not None and not right(value):
-                raise ValueError(f"{prefix}{name} is no {kind}")
+    for name, value in result.items():
+        if value is not None and name in _KINDS:
+            _be(value, name, prefix)
     for node in NODES:
         for name, value in (_at(result, node, prefix) or {}).items():
-            several = isinstance(value, list) and f"{node}.{name}" not in SINGLE
-            if not all(map(_number, value if several else [value])):
-                raise ValueError(f"{prefix}{node}.{name} is no number")
+            if (place := f"{node}.{name}") in _KINDS and value is not None:
+                _be(value, place, prefix)
+            several = isinstance(value, list) and place not in SINGLE
+            if not all(map(_number, value)) if several else not _number(value):
+                raise ValueError(f"{prefix}{place} is no number")
+
+
+def _be(value: object, place: str, prefix: str) -> None:
+    """Raises ``ValueError`` where ``value`` is not of the kind that stands at that ``place`` of a result."""
+    right, kind = _KINDS[place]
+    if not right(value):
+        raise ValueError(f"{prefix}{place} is no {kind}")
 
 
 def _at(result: Mapping[str, Any], path: str, prefix: str) -> Any:
@@ -86,7 +93,7 @@ def _at(result: Mapping[str, Any], path: str, prefix: str) -> Any:
 
 
 def _text(value: object) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value))
 
 
 def _count(value: object) -> bool:
@@ -95,6 +102,14 @@ def _count(value: object) -> bool:
 
 def _number(value: object) -> bool:
     return value is None or (type(value) in (int, float) and abs(value) < 1e300 and isfinite(value))  # type: ignore[operator,arg-type]
+
+
+# By the name, what holds for a value and what it is then called: each result has most of them.
+_KINDS = {
+    name: (right, kind)
+    for names, right, kind in ((TEXTS, _text, "text"), (COUNTS, _count, "count"), (NUMBERS, _number, "number"))
+    for name in names
+}
 
 
 def _reason(error: Exception) -> str:

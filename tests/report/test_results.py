@@ -7,7 +7,7 @@ from runs import Programs
 
 from lid_vae.errors import UserError
 from lid_vae.report.numbers.analysis import analyse
-from lid_vae.report.numbers.search import choices, chosen_rates
+from lid_vae.report.numbers.search import chosen_rates
 from lid_vae.report.output.table import runs_csv
 from lid_vae.report.output.wording import caption, cell_parts
 from lid_vae.report.study.configured import differences, read_config, settings
@@ -385,10 +385,10 @@ def test_the_search_chooses_by_the_validation_bound_alone(new_runs):
             given = {"learning_rate": rate, "validation": {"elbo": bound}}
             runs.write(model, seed, 100 * rate, tag=str(rate), **given)
     (item,) = analyse(read([runs.folder]))
-    assert chosen_rates(item) == {"gmvae": 0.003, "lidgmvae": 0.001}, "of equal means the smaller rate"
+    assert chosen_rates(item.table.rows) == {"gmvae": 0.003, "lidgmvae": 0.001}, "of equal means the smaller rate"
     assert [measure.key for measure in item.measures] == ["bound", "ms"], "no test number is shown"
     assert lines(item)["gmvae, rate 0.003"].cells["bound"].summary.mean == -2.5
-    text = " ".join(choices(item))
+    text = " ".join(item.choices)
     assert "no test data: gmvae: 0.003; lidgmvae: 0.001." in text
     assert "lidgmvae: 0.001 is at the edge of its grid" in text
     assert "lidgmvae: not eligible, as a seed is missing: 0.01." in text

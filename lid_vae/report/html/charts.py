@@ -76,6 +76,7 @@ def charts(curves: Sequence[Curves], names: Sequence[str], looks: Sequence[Appea
     return found
 
 
+@lru_cache(maxsize=64)
 def sample(look: Appearance) -> Markup:
     """A piece of the line of ``look`` with its marker, for a key."""
     line = Markup('<line x1="2" x2="40" y1="8" y2="8" {}/>').format(_stroke(look))

@@ -186,21 +186,21 @@ def _embed(sections: Sequence[dict[str, Any]]) -> None:
 def _runs(item: Analysed, folder: Path) -> dict[str, Any]:
     """Every run with its folder and its numbers, as many as are listed."""
     measures = shown(item, detail=False)
-    rows: list[dict[str, Any]] = []
-    for line in item.lines:
-        for seed in line.row.expected:
-            result, place = line.row.results.get(seed), line.row.run_folder(seed)
-            rows.append(
-                {
-                    "title": line.row.title,
-                    "seed": seed,
-                    "link": address(place, folder) if len(rows) < LISTED and place.is_dir() else None,
-                    "state": line.row.missing.get(seed) if result is None else "finished",
-                    "cells": [_single(measure, result, item.table.is_search) for measure in measures],
-                }
-            )
+    runs = [(line, seed) for line in item.lines for seed in line.row.expected]
+    rows, bases = [], {place: address(place, folder) for place in {line.row.place for line, _ in runs[:LISTED]}}
+    for line, seed in runs[:LISTED]:
+        result, place = line.row.results.get(seed), line.row.run_folder(seed)
+        rows.append(
+            {
+                "title": line.row.title,
+                "seed": seed,
+                "link": f"{bases[place.parent]}/{place.name}" if place.is_dir() else None,
+                "state": line.row.missing.get(seed) if result is None else "finished",
+                "cells": [_single(measure, result, item.table.is_search) for measure in measures],
+            }
+        )
     titles = [{"key": measure.key, "title": measure.title} for measure in measures]
-    return {"columns": titles, "rows": rows[:LISTED], "more": max(0, len(rows) - LISTED)}
+    return {"columns": titles, "rows": rows, "more": len(runs) - len(rows)}
 
 
 def _single(measure: Number, result: Mapping[str, Any] | None, search: bool) -> dict[str, Any]:

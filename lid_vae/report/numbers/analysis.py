@@ -12,6 +12,7 @@ from lid_vae.report.numbers.best import best
 from lid_vae.report.numbers.collapse import State, states, worst
 from lid_vae.report.numbers.comparison import ALPHA, Comparison, compare, holm, smallest_p_value
 from lid_vae.report.numbers.measures import SEARCHED, columns, seconds
+from lid_vae.report.numbers.search import choices
 from lid_vae.report.numbers.statistics import Summary, summarise
 from lid_vae.report.study.study import REFERENCES, Row, Study, Table, say_missing, say_seeds
 from lid_vae.shown import Number
@@ -82,7 +83,7 @@ class Analysed:
     """A ``table`` ready to be written: the ``measures`` that are its columns, its ``lines``, and ``notes`` below it.
 
     ``comparisons`` is the number of rows compared with the reference. ``margin`` is that of equivalence in LL, nats;
-    None: none is asked. ``untested`` says why rows are not compared.
+    None: none is asked. ``choices`` are sentences on its learning rates, ``untested`` says why rows are not compared.
     """
 
     table: Table
@@ -90,6 +91,7 @@ class Analysed:
     lines: list[Line]
     comparisons: int = 0
     margin: float | None = None
+    choices: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     untested: list[str] = field(default_factory=list)
 
@@ -143,7 +145,9 @@ def _by_seed(row: Row, cell: Cell) -> dict[int, float]:
 
 
 def _begin(table: Table, margin: float | None) -> Analysed:
-    item = Analysed(table, list(SEARCHED if table.is_search else columns()), [], margin=margin)
+    item = Analysed(
+        table, list(SEARCHED if table.is_search else columns()), [], margin=margin, choices=choices(table.rows)
+    )
     for row in table.rows:
         times = _complete([seconds(result) for result in row.results.values()])
         item.lines.append(Line(row, {}, len(row.expected), sum(times) if times else None))

@@ -1,29 +1,28 @@
 """The learning rate of each model, by the mean validation bound of its search's runs and by nothing else."""
 
 from collections.abc import Sequence
-from statistics import mean
+from statistics import fmean
 
-from lid_vae.report.numbers.analysis import Analysed
 from lid_vae.report.study.study import Row
 
 __all__ = ["choices", "chosen_rates"]
 
 
-def chosen_rates(item: Analysed) -> dict[str, float]:
-    """The best learning rate of each model of the table ``item`` that has several.
+def chosen_rates(table: Sequence[Row]) -> dict[str, float]:
+    """The best learning rate of each model of the rows of a ``table`` that has several.
 
     Of equal ones it is the smallest. An unfinished rate is not eligible.
     """
-    finished = {model: _finished(rows) for model, rows in _searched(item).items()}
+    finished = {model: _finished(rows) for model, rows in _searched(table).items()}
     return {model: _rate(max(rows, key=_bound)) for model, rows in finished.items() if rows}
 
 
-def choices(item: Analysed) -> list[str]:
-    """Sentences on the choice in the table ``item``; none where no model has several rates."""
-    searched = _searched(item)
+def choices(table: Sequence[Row]) -> list[str]:
+    """Sentences on the choice among the rows of a ``table``; none where no model has several rates."""
+    searched = _searched(table)
     if not searched:
         return []
-    chosen = chosen_rates(item)
+    chosen = chosen_rates(table)
     listed = "; ".join(f"{model}: {rate:g}" for model, rate in chosen.items()) or "none"
     sentences = [f"Best learning rates by the mean validation bound over seeds, no test data: {listed}."]
     for model, rows in searched.items():
@@ -38,12 +37,12 @@ def choices(item: Analysed) -> list[str]:
     return sentences
 
 
-def _searched(item: Analysed) -> dict[str, list[Row]]:
+def _searched(table: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows by model, the smallest rate first, of the models whose rows differ in their rate alone."""
     models: dict[str, list[Row]] = {}
-    for line in item.lines:
-        if line.row.setting("learning_rate") is not None:
-            models.setdefault(line.row.model, []).append(line.row)
+    for row in table:
+        if row.setting("learning_rate") is not None:
+            models.setdefault(row.model, []).append(row)
     other = ("depth", "hidden_layers", "width", "family", "map", "objective", "inference")
     return {
         model: sorted(rows, key=_rate)
@@ -60,7 +59,7 @@ def _finished(rows: Sequence[Row]) -> list[Row]:
 
 
 def _bound(row: Row) -> float:
-    return mean(float(row.results[seed]["validation"]["elbo"]) for seed in row.seeds)
+    return fmean(float(row.results[seed]["validation"]["elbo"]) for seed in row.seeds)
 
 
 def _rate(row: Row) -> float:

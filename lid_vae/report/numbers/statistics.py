@@ -60,16 +60,25 @@ def by_length(samples: Sequence[Any], compute: Callable[[np.ndarray], list[T]]) 
 
 def _summaries(values: np.ndarray) -> list[Summary]:
     """Of samples [N, n] of one length."""
-    n, means = values.shape[1], values.mean(1).tolist()
+    count, n = values.shape
+    means = values.mean(1).tolist()
     if n == 1:
         return [Summary(1, mean, None, None, None) for mean in means]
+
+    def means_of(places: np.ndarray, axis: int) -> np.ndarray:
+        """Of resamples [R, n], given by the places of the seeds that each holds: the mean of every sample [N, R]."""
+        start = n * np.arange(len(places))[:, None]
+        times = np.bincount((start + places).astype(int).ravel(), minlength=n * len(places)).reshape(-1, n)
+        return np.asarray(values @ times.T / n)
+
+    # All samples have the same resamples; their places are drawn once, and a product of matrices makes all means.
     interval = stats.bootstrap(
-        (values,),
-        np.mean,
+        (np.arange(n),),
+        means_of,
         axis=-1,
         vectorized=True,
         n_resamples=RESAMPLES,
-        batch=max(1, NUMBERS // values.size),
+        batch=max(1, NUMBERS // max(count, n)),
         confidence_level=LEVEL,
         method="percentile",
         rng=np.random.default_rng(0),

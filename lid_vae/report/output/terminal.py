@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from textwrap import wrap
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -87,7 +88,9 @@ def pieces(headings: Sequence[str], rows: Sequence[list[Entry]], width: int) -> 
     for piece in found:
         table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for column in (*range(fixed), *piece):
-            table.add_column(headings[column], justify="left" if column < fixed else "right", no_wrap=column >= fixed)
+            justify: Literal["left", "right"] = "left" if column < fixed else "right"
+            # Rich would find the same width by measuring every cell.
+            table.add_column(headings[column], justify=justify, no_wrap=column >= fixed, width=widths[column])
         for row in rows:
             table.add_row(*(_text(row[column], marked[column]) for column in (*range(fixed), *piece)))
         tables += [table, Text()]

@@ -8,7 +8,6 @@ from lid_vae.report.numbers import paper
 from lid_vae.report.numbers.analysis import Analysed, Cell, Line
 from lid_vae.report.numbers.collapse import RULE, State
 from lid_vae.report.numbers.comparison import ALPHA, seeds_needed
-from lid_vae.report.numbers.search import choices
 from lid_vae.report.numbers.statistics import RESAMPLES
 from lid_vae.shown import Number
 
@@ -104,8 +103,8 @@ def duration(seconds: float | None) -> str:
 def legend(item: Analysed) -> list[str]:
     """Sentences for below the table ``item`` without detail."""
     if item.table.is_search:
-        return [*choices(item), *item.notes]
-    return [f"Mean (sd) over seeds {_where(item)}.", *_on_marks(item, BRIEF), *choices(item), *item.notes, FURTHER]
+        return [*item.choices, *item.notes]
+    return [f"Mean (sd) over seeds {_where(item)}.", *_on_marks(item, BRIEF), *item.choices, *item.notes, FURTHER]
 
 
 def mark_words() -> str:
@@ -130,7 +129,7 @@ def _on_marks(item: Analysed, shown: Sequence[str]) -> list[str]:
 def caption(item: Analysed) -> list[str]:
     """Sentences for below the table ``item`` with all its detail."""
     if item.table.is_search:
-        return [*choices(item), *item.notes]
+        return [*item.choices, *item.notes]
     sentences = []
     shown = [measure.key for measure in item.measures]
     sentences.append(
@@ -152,7 +151,7 @@ def caption(item: Analysed) -> list[str]:
         )
     if any(cell.paper is not None for line in item.lines for cell in line.cells.values()):
         sentences += _on_the_paper(item)
-    return [*sentences, *choices(item), *item.notes, *item.untested]
+    return [*sentences, *item.choices, *item.notes, *item.untested]
 
 
 def _where(item: Analysed) -> str:
