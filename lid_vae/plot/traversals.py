@@ -1,4 +1,4 @@
-"""What the decoder makes of a walk along each latent: one that is not used changes nothing."""
+"""What the decoder makes of a walk along each latent or category: one that is not used changes nothing."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from lid_vae.distribution.latent import Mixture
 from lid_vae.errors import UserError
 from lid_vae.picture.drawing import draw_images
 from lid_vae.plot.axes import axis_of, prior_moments
 
-__all__ = ["traversals"]
+__all__ = ["category_traversals", "traversals"]
 
 
 def traversals(
@@ -55,28 +56,71 @@ def traversals(
         for row, one in enumerate(walked):
             w[row, :, one] += torch.linspace(-span, span, steps, device=w.device) * float(deviation[one])
         made = model.decode(w.flatten(0, 1))
-    images = made.detach().cpu().numpy()
+    images = _images(made)
+    axis = axis_of(axis, 0.55 * steps + 0.6, 0.55 * len(walked) + 0.6)
+    draw_images(axis, images, steps)
+    height = images.shape[1] + 1
+    for row, one in enumerate(walked):
+        axis.text(-2, row * height + height / 2, str(one), ha="right", va="center", fontsize=8)
+    axis.set_title(f"each row one dimension of w:\n{span:g} prior deviations to either side", fontsize=9)
+    if gif is not None:
+        _write(gif, images, steps)
+    return axis
+
+
+def category_traversals(
+    model: Any,
+    rows: int = 6,
+    seed: int = 0,
+    axis: Axes | None = None,
+    gif: str | PathLike[str] | None = None,
+) -> Axes:
+    """Decodes the same draws within one category z after another: a column for each, and a row for each draw.
+
+    A row has the same random numbers throughout, as e in w = mean_z + deviation_z * e of Gaussian categories: what
+    changes along it is the category's. Where z has collapsed, a row's images are alike.
+
+    Args:
+        model: one of this library's that has categories, trained on images.
+        rows: how many draws.
+        seed: of the draws, by which they are the same in every picture.
+        axis: where it is drawn; None for a new figure.
+        gif: a file that shows the columns one after another, there and back, as a moving picture; None: none is made.
+
+    Raises:
+        UserError: if the model has no categories, or is not one of images.
+    """
+    prior = model.vae.prior()
+    if not isinstance(prior, Mixture):
+        raise UserError(f"{type(model).__name__} has no categories here. Use lid_vae.plot.traversals.")
+    categories = len(prior.log_mixing)
+    columns = [model.sample(rows, category=one, mean=True, seed=seed) for one in range(categories)]
+    images = _images(torch.stack(columns, 1).flatten(0, 1) if isinstance(columns[0], torch.Tensor) else None)
+    axis = axis_of(axis, 0.55 * categories + 0.6, 0.55 * rows + 0.6)
+    draw_images(axis, images, categories)
+    axis.set_title(f"each column one of {categories} categories,\neach row the same draw", fontsize=9)
+    if gif is not None:
+        _write(gif, images, categories)
+    return axis
+
+
+def _images(made: torch.Tensor | None) -> np.ndarray:
+    """What was decoded, in [0, 1]: [N, height, width], or [N, height, width, 3] of colours."""
+    images = np.empty(0) if made is None else made.detach().cpu().numpy()
     if images.ndim < 3:
         raise UserError("This model is not one of images: there is nothing to draw. Use model.decode(w).")
     grey = images.ndim == 3 or images.shape[1] == 1
     images = images.reshape(-1, *images.shape[-2:]) if grey else np.moveaxis(images, 1, -1)
-    axis = axis_of(axis, 0.55 * steps + 0.6, 0.55 * len(walked) + 0.6)
-    draw_images(axis, np.clip(images, 0, 1), steps)
-    height = images.shape[1] + 1
-    for row, one in enumerate(walked):
-        axis.text(-2, row * height + height / 2, str(one), ha="right", va="center", fontsize=8)
-    axis.set_title(f"each row one dimension of w: {span:g} prior deviations to either side", fontsize=9)
-    if gif is not None:
-        _write(gif, images.reshape(len(walked), steps, *images.shape[1:]))
-    return axis
+    return np.clip(images, 0, 1)
 
 
-def _write(path: str | PathLike[str], images: np.ndarray) -> None:
+def _write(path: str | PathLike[str], images: np.ndarray, columns: int) -> None:
     """The columns one after another, there and back, all rows beneath each other."""
     from PIL import Image
 
-    columns = [np.concatenate(list(images[:, step])) for step in range(images.shape[1])]
-    frames = [Image.fromarray(np.uint8(255 * (1 - column) if column.ndim == 2 else 255 * column)) for column in columns]
+    rows = images.reshape(-1, columns, *images.shape[1:])
+    shown = [np.concatenate(list(rows[:, step])) for step in range(columns)]
+    frames = [Image.fromarray(np.uint8(255 * (1 - column) if column.ndim == 2 else 255 * column)) for column in shown]
     frames = [frame.resize((4 * frame.width, 4 * frame.height), Image.Resampling.NEAREST) for frame in frames]
     frames += frames[-2:0:-1]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=120, loop=0)

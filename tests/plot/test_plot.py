@@ -82,6 +82,12 @@ def test_a_models_own_pictures(images: torch.Tensor, tmp_path: Path) -> None:
     with Image.open(tmp_path / "walk.gif") as moving:
         assert moving.n_frames == 8
         assert moving.size == (32, 64)
+    axis = lid_vae.plot.category_traversals(model, rows=2, gif=tmp_path / "categories.gif")
+    sheet = axis.images[0].get_array()
+    drawn = model.sample(2, category=1, mean=True, seed=0).reshape(2, 8, 8)
+    assert np.allclose(sheet[10:18, 10:18], drawn[1]), "second row, second column"
+    with Image.open(tmp_path / "categories.gif") as moving:
+        assert moving.n_frames == 4
     figure.savefig(tmp_path / "both.png")
 
 
@@ -109,6 +115,11 @@ def test_what_does_not_fit_is_refused(images: torch.Tensor, tmp_path: Path) -> N
         plot.categories(vae.encode(images[:3]))
     with pytest.raises(refused, match="no dimension 7"):
         plot.traversals(vae, images[0], dimensions=[0, 7])
+    with pytest.raises(refused, match="VAE has no categories here"):
+        plot.category_traversals(vae)
+    points = lid_vae.GMVAE.build(torch.randn(200, 5), categories=3, latent_dimension=3, width=8)
+    with pytest.raises(refused, match="not one of images"):
+        plot.category_traversals(points)
     vectors = lid_vae.VAE.build(torch.randn(200, 5), latent_dimension=3, width=8)
     with pytest.raises(refused, match="not one of images"):
         plot.traversals(vectors, torch.randn(1, 5))
