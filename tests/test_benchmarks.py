@@ -41,7 +41,7 @@ SMALLEST = {
     "text_step --memory": "--threads 1 --width 8 --batch 2 --memory 1 --vocabularies 50 --lengths 5",
     "workers": f"--threads 1 --options 'model=gmvae {TINY}' --seeds 1 --workers 1",
 }
-QUICK = {"seeds"}
+QUICK = {"docstrings", "lines"}
 ELSEWHERE = {"kills"}  # whose kills tests/test_kills.py does one by one
 NO_BENCHMARKS = {"bench", "collapse_figure", "certificate"}  # what they share; figures of trained models, below
 

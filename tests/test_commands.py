@@ -157,9 +157,8 @@ def test_the_users_two_commands(data, size, examples, tmp_path):
     assert again.stdout.count("force=true") >= 1, again.stdout
 
 
-@pytest.mark.parametrize(
-    ("sweep", "seeds"), [([], "seed 0"), pytest.param(["-m", "seed=0-1"], "seeds 0-1", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("sweep", "seeds"), [([], "seed 0"), (["-m", "seed=0-1"], "seeds 0-1")])
 def test_a_run_says_first_what_it_is_and_then_how_large(sweep, seeds, tmp_path) -> None:
     """The first line before PyTorch is there, which takes a second and more; where there are GPUs, a sweep counts them.
 

@@ -95,6 +95,7 @@ def test_five_models_by_ten_seeds_stay_below_two_megabytes(whole):
     assert len(page_of(whole).encode()) < LARGEST
 
 
+@pytest.mark.slow
 def test_heavy_pictures_share_what_there_is(new_runs):
     """Noise is the heaviest of all pictures: ten of two megabytes each come to less than one in all."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (700, 1000, 3), dtype=np.uint8))

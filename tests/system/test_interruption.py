@@ -117,6 +117,7 @@ def curves(folder):
     return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_one_run_to_its_loggers(programs, uninterrupted, monkeypatch, tmp_path):
     pytest.importorskip("wandb")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -189,22 +190,13 @@ def test_a_signal_ends_the_whole_sweep(programs):
     assert {path.name for path in (programs.folder / "runs").rglob("seed-*")} == {"seed-0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signum", "words", "said"),
     [
         (signal.SIGINT, (), "interrupted; the same command goes on from the last checkpoint."),
-        pytest.param(
-            signal.SIGINT,
-            ("-m", "seed=0-1"),
-            "interrupted; the same command goes on from the last checkpoints.",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            signal.SIGTERM,
-            (),
-            "stopped by SIGTERM; the same command goes on from the last checkpoint.",
-            marks=pytest.mark.slow,
-        ),
+        (signal.SIGINT, ("-m", "seed=0-1"), "interrupted; the same command goes on from the last checkpoints."),
+        (signal.SIGTERM, (), "stopped by SIGTERM; the same command goes on from the last checkpoint."),
     ],
 )
 def test_a_program_of_its_own_says_how_to_go_on_and_leaves_one_bar(tmp_path, signum, words, said):

@@ -64,6 +64,7 @@ def assert_same_run(two, one):
             assert torch.allclose(ours["state"][key]["exp_avg_sq"], state["exp_avg_sq"], rtol=1e-7, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_the_joint_batch(programs, tmp_path):
     two = programs.train(tiny=SHARED)
     one = Programs(tmp_path / "one").train(tiny=EXACT)
