@@ -95,7 +95,7 @@ def category_traversals(
         raise UserError(f"{type(model).__name__} has no categories here. Use lid_vae.plot.traversals.")
     categories = len(prior.log_mixing)
     columns = [model.sample(rows, category=one, mean=True, seed=seed) for one in range(categories)]
-    images = _images(torch.stack(columns, 1).flatten(0, 1) if isinstance(columns[0], torch.Tensor) else None)
+    images = _images(torch.stack(columns, 1).flatten(0, 1))
     axis = axis_of(axis, 0.55 * categories + 0.6, 0.55 * rows + 0.6)
     draw_images(axis, images, categories)
     axis.set_title(f"each column one of {categories} categories,\neach row the same draw", fontsize=9)
@@ -104,9 +104,9 @@ def category_traversals(
     return axis
 
 
-def _images(made: torch.Tensor | None) -> np.ndarray:
+def _images(made: torch.Tensor) -> np.ndarray:
     """What was decoded, in [0, 1]: [N, height, width], or [N, height, width, 3] of colours."""
-    images = np.empty(0) if made is None else made.detach().cpu().numpy()
+    images = made.detach().cpu().numpy()
     if images.ndim < 3:
         raise UserError("This model is not one of images: there is nothing to draw. Use model.decode(w).")
     grey = images.ndim == 3 or images.shape[1] == 1
