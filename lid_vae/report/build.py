@@ -48,11 +48,7 @@ def build(
     with _unswept():
         study = read(folders)
         items = analyse(study, margin)
-    gc.freeze()  # Python need not look for cycles among what was read
-    try:
         return _written(folders, study, items, output, Terminal() if console is None else console, detail)
-    finally:
-        gc.unfreeze()
 
 
 def _written(
@@ -93,7 +89,10 @@ def _written(
 
 @contextmanager
 def _unswept() -> Iterator[None]:
-    """Python looks for cycles again and again as objects come: among thousands of results that takes long."""
+    """Python looks for cycles again and again as objects come: among thousands of results that takes long.
+
+    What is left of them, the figures of a few tables, can wait.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
