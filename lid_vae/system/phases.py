@@ -19,6 +19,8 @@ TICK = 1.0
 """Seconds between two numbers of seconds."""
 SURE = 3.0
 """Seconds from which what has been done says how long the rest will take."""
+BAR = 10
+"""Letters of a bar, as wide as leaves room for the words before it on 80 columns."""
 CLEARED = "\r\x1b[2K"
 lasting: list[threading.Event] = []
 """Those that last, the innermost last."""
@@ -77,11 +79,11 @@ def watched(
     sizes: Sequence[float] | None = None,
     notice: Callable[[float], str | None] | None = None,
 ) -> Iterator[T]:
-    """``things``, while a terminal shows ``words``, how many of the ``count`` are done, and how long the rest may take.
+    """``things``, while a terminal shows ``words``, a bar of those that are done, and how long the rest may take.
 
-    Where standard error is no terminal a line says so every half minute. ``sizes`` are what each of them is to take, in
-    any unit; None: all alike. ``notice``, of the seconds that all of them may take, is asked once, as soon as these can
-    be told; what it answers stands above the line, on standard output.
+    Where standard error is no terminal a line says so every half minute. ``count`` is how many they are, ``sizes`` what
+    each of them is to take, in any unit; None: all alike. ``notice``, of the seconds that all of them may take, is
+    asked once, as soon as these can be told; what it answers stands above the line, on standard output.
     """
     shown = is_screen(sys.stderr)
     begun = told = time.monotonic()
@@ -93,7 +95,12 @@ def watched(
         if left is None:
             return f"{words} ... {spoken(time.monotonic() - begun)}"
         seconds, since = left
-        return f"{words}: {100 * past / whole:.0f} %, about {spoken(max(0.0, seconds + since - time.monotonic()))} left"
+        return told_so_far(max(0.0, seconds + since - time.monotonic()))
+
+    def told_so_far(seconds: float) -> str:
+        share = past / whole
+        bar = f"[{'#' * int(BAR * share):.<{BAR}}] " if shown else ""
+        return f"{words}: {bar}{100 * share:.0f} %, about {spoken(seconds)} left"
 
     with _ticking(line):
         if shown:
@@ -113,7 +120,7 @@ def watched(
             left = (now - begun) * (whole - past) / past, now
             if now - told > (BETWEEN if shown else QUIET):
                 told = now
-                text = f"{words}: {100 * past / whole:.0f} %, about {spoken(left[0])} left"
+                text = told_so_far(left[0])
                 print(f"{CLEARED}{text}" if shown else text, end="" if shown else "\n", file=sys.stderr, flush=True)
 
 

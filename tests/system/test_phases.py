@@ -71,9 +71,9 @@ def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.Monk
     assert [thing for thing, _ in shown] == list("abcd")
     assert [line for _, line in shown] == [
         "evaluating ...",
-        "evaluating: 25 %, about 30 s left",
-        "evaluating: 50 %, about 20 s left",
-        "evaluating: 75 %, about 10 s left",
+        "evaluating: [##........] 25 %, about 30 s left",
+        "evaluating: [#####.....] 50 %, about 20 s left",
+        "evaluating: [#######...] 75 %, about 10 s left",
     ]
     assert screen.left == ""
 
@@ -87,7 +87,7 @@ def test_what_takes_long_by_itself_is_counted_too(screen: Screen, monkeypatch: p
         begun = len(screen.getvalue())
         while "evaluating ... 2 s" not in screen.getvalue() if thing == "a" else "about 0 s left" not in screen.left:
             sleep(0.001)
-        assert thing == "a" or "evaluating: 50 %, about " in screen.getvalue()[begun:]
+        assert thing == "a" or "evaluating: [#####.....] 50 %, about " in screen.getvalue()[begun:]
     assert screen.left == ""
     assert phases.lasting == []
 
@@ -105,7 +105,10 @@ def test_the_time_left_is_by_what_is_large(
         return "it takes long"
 
     shown = [screen.left for _ in watched("abcd", "evaluating", 4, [5, 5, 40, 50], notice)]
-    assert shown[1:3] == ["evaluating: 5 %, about 3 min left", "evaluating: 10 %, about 3 min left"]
+    assert shown[1:3] == [
+        "evaluating: [..........] 5 %, about 3 min left",
+        "evaluating: [#.........] 10 %, about 3 min left",
+    ]
     assert told == [200.0], "once, by the first batch"
     assert capsys.readouterr().out == "it takes long\n"
 
