@@ -3,6 +3,7 @@
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from lid_vae.appearance import MODELS
 from lid_vae.errors import UserError
 from lid_vae.log.wandb_run import COLLAPSE, FIT, PICTURES, STEP, TEXTS, placed
 from lid_vae.shown import CORE
@@ -16,8 +17,9 @@ __all__ = ["save_workspace", "specification", "workspace"]
 def workspace(entity: str, project: str = "lid_vae", name: str = "Seeds by model") -> "Workspace":
     """A workspace ``name`` for the runs of ``project`` of ``entity``, a user or a team: built here, nowhere saved.
 
-    Runs are grouped by model; sections are Collapse and Fit, with the validation curves of the registry of measures,
-    then Pictures and Texts. Raises ``UserError`` without the package wandb-workspaces.
+    Runs are grouped by model, each in its colour of ``lid_vae.appearance``; sections are Collapse and Fit, with the
+    validation curves of the registry of measures, then Pictures and Texts. Raises ``UserError`` without the package
+    wandb-workspaces.
     """
     try:
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # its own, of pydantic
@@ -57,7 +59,9 @@ def workspace(entity: str, project: str = "lid_vae", name: str = "Seeds by model
             for section, panels in sections.items()
         ],
         settings=workspaces.WorkspaceSettings(x_axis=STEP, smoothing_type="none"),
-        runset_settings=workspaces.RunsetSettings(groupby=[Config("model")]),
+        runset_settings=workspaces.RunsetSettings(
+            groupby=[Config("model")], group_colors={model: look.colour for model, look in MODELS.items()}
+        ),
     )
 
 

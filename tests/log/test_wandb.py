@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from test_loggers import CONF, RESULT, run_folder, wandb_offline
 from wandb_file import config, finished, history, of_kind
 
+from lid_vae.appearance import MODELS
 from lid_vae.console import main as console
 from lid_vae.errors import UserError
 from lid_vae.log.loggers import Shown, finish_loggers, show
@@ -156,6 +158,10 @@ def test_a_workspace_has_the_registrys_curves_by_model(tmp_path, capsys):
     }
     assert {(line["groupAgg"], line["groupArea"], line["xAxis"]) for line in lines} == {("mean", "minmax", STEP)}
     assert "model" in json.dumps(spec["runSets"][0]["grouping"])
+    groups = {unquote(key).partition(":[")[2]: colour for key, colour in spec["customRunColors"].items()}
+    for model, look in MODELS.items():
+        (colour,) = (colour for group, colour in groups.items() if f'"value":"{model}"' in group)
+        assert colour == look.colour
 
 
 @with_workspaces
