@@ -12,7 +12,7 @@ from beartype import BeartypeConf, beartype
 __all__ = ["begin_anew", "check_signatures", "typechecker"]
 
 # Of each function so many calls in each test: those of a loop are alike, and a check takes longer than many of them.
-CALLS = 5
+CALLS = 20
 
 typechecker = beartype(conf=BeartypeConf(is_pep484_tower=True))
 calls: Counter[tuple[str, str]] = Counter()
