@@ -1,4 +1,4 @@
-"""What a program is doing, said on one line of the terminal that goes away: which phase, how far, how long still."""
+"""What a program is doing, said on one line of the terminal that goes away: which phase, its bar, how long still."""
 
 import os
 import sys
@@ -21,6 +21,8 @@ SURE = 3.0
 """Seconds from which what has been done says how long the rest will take."""
 BAR = 10
 """Letters of a bar, as wide as leaves room for the words before it on 80 columns."""
+BLOCK = 3
+"""Letters of what wanders along the bar of a phase whose share nobody knows."""
 CLEARED = "\r\x1b[2K"
 lasting: list[threading.Event] = []
 """Those that last, the innermost last."""
@@ -30,15 +32,24 @@ opening = ExitStack()
 
 @contextmanager
 def phase(words: str) -> Iterator[None]:
-    """Within it a terminal shows ``words``, such as "drawing", and the seconds that go by; elsewhere nothing is said.
+    """Within it a terminal shows ``words``, such as "drawing", a bar, and the seconds that go by; elsewhere nothing.
 
-    Of phases within one another the innermost is shown.
+    How far such a phase is cannot be told: a block wanders along its bar. Of phases within one another the innermost
+    is shown.
     """
     begun = time.monotonic()
-    with _ticking(lambda: f"{words} ... {spoken(time.monotonic() - begun)}"):
+    with _ticking(lambda: _wandering(words, time.monotonic() - begun)):
         if is_screen(sys.stderr):
-            print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
+            print(f"{CLEARED}{_wandering(words, 0.0)}", end="", file=sys.stderr, flush=True)
         yield
+
+
+def _wandering(words: str, seconds: float) -> str:
+    """The line of a phase after so many ``seconds``: the block is one letter further each second, there and back."""
+    way = BAR - BLOCK
+    place = way - abs(int(seconds) % (2 * way) - way)
+    bar = f"{'.' * place}{'#' * BLOCK}".ljust(BAR, ".")
+    return f"{words}: [{bar}] {spoken(seconds)}" if seconds >= 1.0 else f"{words}: [{bar}]"
 
 
 def open_with(words: str) -> None:
@@ -93,7 +104,7 @@ def watched(
 
     def line() -> str:
         if left is None:
-            return f"{words} ... {spoken(time.monotonic() - begun)}"
+            return _wandering(words, time.monotonic() - begun)
         seconds, since = left
         return told_so_far(max(0.0, seconds + since - time.monotonic()))
 
@@ -104,7 +115,7 @@ def watched(
 
     with _ticking(line):
         if shown:
-            print(f"{CLEARED}{words} ...", end="", file=sys.stderr, flush=True)
+            print(f"{CLEARED}{_wandering(words, 0.0)}", end="", file=sys.stderr, flush=True)
         for thing in things:
             yield thing
             past += shares[done] if done < len(shares) else 0.0

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 from time import sleep
 from types import SimpleNamespace
 
@@ -32,7 +33,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 def test_a_terminal_shows_a_phase_while_it_lasts(screen: Screen) -> None:
     with phase("drawing"):
-        assert screen.left == "drawing ..."
+        assert screen.left == "drawing: [###.......]"
     assert screen.left == ""
     with pytest.raises(ZeroDivisionError), phase("drawing"):
         raise ZeroDivisionError
@@ -40,7 +41,7 @@ def test_a_terminal_shows_a_phase_while_it_lasts(screen: Screen) -> None:
 
 
 def test_a_phase_counts_its_seconds(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two within one another the inner ones; where all is over nothing is said any more."""
+    """Beside a block that wanders; of two within one another the inner ones; after the end nothing is said any more."""
     monkeypatch.setattr(phases, "TICK", 0.01)
     clock = itertools.count(0, 10)
     monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
@@ -50,18 +51,26 @@ def test_a_phase_counts_its_seconds(screen: Screen, monkeypatch: pytest.MonkeyPa
             sleep(0.001)
 
     with phase("drawing"):
-        until("drawing ... 10 s")
+        until("drawing: [....###...] 10 s")
         with phase("drawing latents.svg"):
-            until("drawing latents.svg ... ")
+            until("drawing latents.svg: ")
             said = len(screen.getvalue())
-            until("drawing latents.svg ... 3")
-            assert "drawing ..." not in screen.getvalue()[said:]
-        until("drawing ... ")
+            until("drawing latents.svg: [......###.] ")
+            assert "drawing: " not in screen.getvalue()[said:]
+        until("drawing: ")
     assert screen.left == ""
     said = len(screen.getvalue())
     sleep(0.05)
     assert len(screen.getvalue()) == said
     assert phases.lasting == []
+
+
+def test_a_block_wanders_there_and_back() -> None:
+    """A letter a second, at the end after seven and back after fourteen."""
+    bars = [re.search(r"\[(.*)\]", phases._wandering("drawing", second)) for second in range(29)]
+    places = [bar[1].index("###") for bar in bars if bar]
+    assert places == [*range(7), *range(7, 0, -1)] * 2 + [0]
+    assert {(len(bar[1]), bar[1].count("#")) for bar in bars if bar} == {(phases.BAR, phases.BLOCK)}
 
 
 def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +79,7 @@ def test_a_terminal_shows_how_far_it_is(screen: Screen, monkeypatch: pytest.Monk
     shown = [(thing, screen.left) for thing in watched("abcd", "evaluating", 4)]
     assert [thing for thing, _ in shown] == list("abcd")
     assert [line for _, line in shown] == [
-        "evaluating ...",
+        "evaluating: [###.......]",
         "evaluating: [##........] 25 %, about 30 s left",
         "evaluating: [#####.....] 50 %, about 20 s left",
         "evaluating: [#######...] 75 %, about 10 s left",
@@ -85,7 +94,7 @@ def test_what_takes_long_by_itself_is_counted_too(screen: Screen, monkeypatch: p
     monkeypatch.setattr(phases.time, "monotonic", lambda: float(next(clock)))
     for thing in watched("ab", "evaluating", 2):
         begun = len(screen.getvalue())
-        while "evaluating ... 2 s" not in screen.getvalue() if thing == "a" else "about 0 s left" not in screen.left:
+        while "..###.....] 2 s" not in screen.getvalue() if thing == "a" else "about 0 s left" not in screen.left:
             sleep(0.001)
         assert thing == "a" or "evaluating: [#####.....] 50 %, about " in screen.getvalue()[begun:]
     assert screen.left == ""
@@ -141,9 +150,9 @@ def test_what_ends_early_leaves_nothing_behind(screen: Screen) -> None:
 def test_the_opening_lasts_until_somebody_speaks(screen: Screen) -> None:
     open_with("reading")
     open_with("reading the options")
-    assert screen.left == "reading the options ..."
+    assert screen.left == "reading the options: [###.......]"
     with phase("loading the data"):
-        assert screen.left == "loading the data ..."
+        assert screen.left == "loading the data: [###.......]"
     opening.close()
     assert screen.left == ""
     said = screen.getvalue()
@@ -167,6 +176,6 @@ def test_a_program_shows_that_it_has_begun(
     monkeypatch.setattr(invocation.sys, "argv", ["train.py", *words])
     monkeypatch.setattr(invocation.sys, "excepthook", None)
     invocation.begin("train")
-    assert screen.left == ("reading the options ..." if shown else "")
+    assert screen.left == ("reading the options: [###.......]" if shown else "")
     opening.close()
     assert screen.left == ""
