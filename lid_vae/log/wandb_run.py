@@ -108,12 +108,17 @@ class WandbRun(WandbLogger):
 
 
 def define_metrics(run: Any) -> None:
-    """Tells a ``run`` of wandb that all goes by the step of training, and what its table shows: best and last."""
+    """Tells a ``run`` of wandb that all goes by the step of training, and what its table shows: best and last.
+
+    Standard errors are recorded and have no panel of their own.
+    """
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP, step_sync=True)
     for number in CORE:
         if number.curve is not None:
-            run.define_metric(placed(f"valid/{number.curve}"), step_metric=STEP, summary=_SUMMARY[number.best])
+            name = placed(f"valid/{number.curve}")
+            run.define_metric(name, step_metric=STEP, summary=_SUMMARY[number.best])
+            run.define_metric(f"{name}_se", step_metric=STEP, hidden=True)
 
 
 def keep_file(run: Any, path: Path, kind: str, *aliases: str) -> None:

@@ -97,6 +97,12 @@ def test_summaries_hold_the_best_and_the_last(recorded):
     assert final["Fit/valid/best_bound"] == -1
 
 
+def test_standard_errors_are_recorded_and_have_no_panel(recorded):
+    hidden = {record.name for record in of_kind(recorded, "metric") if record.options.hidden}
+    assert hidden == {placed(f"valid/{number.curve}_se") for number in CORE if number.curve is not None}
+    assert hidden & {name for call in history(recorded) for name in call}
+
+
 def test_the_whole_configuration_and_the_best_checkpoint_are_artifacts(recorded):
     artifacts = {artifact.type: artifact for artifact in of_kind(recorded, "artifact")}
     run = recorded.parents[2]
