@@ -153,8 +153,10 @@ def test_a_folder_without_leave(programs, tmp_path):
     "name",
     [
         "result.json",
-        "last.ckpt",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("best.ckpt", "metrics.csv", "latents.png")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("last.ckpt", "best.ckpt", "metrics.csv", "latents.png")
+        ),
     ],
 )
 def test_a_full_disk(programs, monkeypatch, name):

@@ -204,6 +204,7 @@ def test_a_configuration_that_is_none_is_told_and_left_alone(
     assert config.read_bytes() == content
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @example(("seed-0/result.json", "device", None))
 @example(("seed-0/result.json", "edited", (("latent", "z", "kl"), [1, 2])))
@@ -226,6 +227,7 @@ def test_many_files_of_a_run_with_any_content_are_used_or_told(change: Change) -
     assert ending.sound, f"{change}\n{ending.kind}: {ending.text}"
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(sources())
 def test_data_of_any_content_is_trained_on_or_refused(source: Given) -> None:

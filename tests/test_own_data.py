@@ -43,6 +43,7 @@ def red(count: int) -> np.ndarray:
     return images
 
 
+@pytest.mark.slow
 def test_vectors_train_alike_from_any_file_and_are_evaluated(programs: Programs) -> None:
     from_npz, from_csv = (
         programs.train("model=gmvae", "data=array", f"data.path=x.{kind}", "categories=3", *more, tiny=TINY)

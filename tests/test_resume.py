@@ -148,6 +148,7 @@ def test_an_interruption_ends_a_sweep(programs):
     assert {path.name for path in (programs.folder / "runs").rglob("seed-*")} == {"seed-0"}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_its_folder_has_moved(programs, tmp_path):
     """The best bound so far travels with it: here, the best epoch is over when the run is stopped."""
     options = ("trainer.max_epochs=6", "optimizer.lr=0.3", "schedule=constant", "seed=1")
@@ -212,6 +213,7 @@ def test_another_configuration_is_not_resumed(programs):
     assert "belongs to another configuration" in messages[0]
 
 
+@pytest.mark.slow
 def test_killed(programs, tmp_path):
     """SIGKILL to another process once its first checkpoint is there; then the same command again."""
     options = ("trainer.max_epochs=20", f"paths.runs={tmp_path / 'runs'}")

@@ -131,6 +131,7 @@ def test_refused_an_unknown_experiment(tmp_path):
     assert "Did you mean experiment=table2_pinwheel?" in paragraph
 
 
+@pytest.mark.slow
 def test_a_sweep_survives_a_failure_and_ends_with_the_table(tmp_path, monkeypatch):
     programs = Programs(tmp_path)
     options = ("experiment=table2_pinwheel", "-m", "model=gmvae,lidgmvae", "seed=0-1", "trainer.max_epochs=1")

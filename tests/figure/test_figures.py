@@ -165,6 +165,7 @@ def test_the_command_writes_pdf_svg_png_and_csv(arguments, stems, tmp_path, caps
     assert all(row["exact_source"] for row in rows if row["exact"])
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes(tmp_path):
     for folder in ("first", "second"):
         main(["figure=theorem_1", "figure.mixture_samples=[20]", "seed=3", f"output={tmp_path / folder}"])

@@ -303,6 +303,7 @@ sys.exit("wandb" in sys.modules)
     assert subprocess.run([sys.executable, "-c", program, CONF, str(tmp_path)], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_two_seeds_in_one_process_are_two_wandb_runs_each_finished(tmp_path, wandb_offline, picture):
     seen, summaries, records = [], [], []
     for seed in (0, 1):

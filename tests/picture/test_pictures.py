@@ -85,6 +85,7 @@ def test_every_kind_has_its_panels_on_a_page(make, tmp_path, overrides, table, n
         assert len(set(image.convert("L").resize((40, 40)).tobytes())) > 5
 
 
+@pytest.mark.slow
 def test_a_picture_is_there_for_papers_too(make, tmp_path):
     module, data = make("data=digits", "model=lidgmvae")
     path = draw_run(module, data, tmp_path / "latents.png", "KL(z) 0.1 nats", vectors=True)

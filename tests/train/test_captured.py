@@ -359,7 +359,7 @@ LAGGING = "model=lagging_vae inference.window=1 inference.most=2"
 @pytest.mark.parametrize(
     ("options", "seeds", "updates"),
     [
-        ("model=lidgmvae", "0", 1),
+        pytest.param("model=lidgmvae", "0", 1, marks=pytest.mark.slow),
         ("model=lidgmvae", "0-1", 1),
         pytest.param("model=gmvae objective=linear_annealing", "0-1", 1, marks=pytest.mark.slow),
         pytest.param(LAGGING, "0-1", 3, marks=pytest.mark.slow),

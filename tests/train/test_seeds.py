@@ -91,6 +91,7 @@ def poison(monkeypatch, seed, step):
     monkeypatch.setattr(VAEModule, "noise", poisoned)
 
 
+@pytest.mark.slow
 def test_each_seed_leaves_what_it_leaves_alone(programs):
     options = ("model=gmvae", "logger=default", "callbacks.panels.every=2")
     together = programs.train(*options, "-m", "seed=0-2")

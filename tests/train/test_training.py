@@ -60,6 +60,7 @@ def test_a_frozen_member_stays_as_it_was(make, run, optimizer):
     assert (made[0][0].step, made[1][0].step) == (4, 0)
 
 
+@pytest.mark.slow
 def test_lightnings_own_checkpoints_of_a_model_go_on(make, run, tmp_path):
     """``Trainer.fit(model)`` with its ModelCheckpoint, and ``ckpt_path``, as anybody would use them."""
     whole = make("data=pinwheel", "model=lagging_vae")
