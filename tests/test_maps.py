@@ -71,6 +71,23 @@ def test_a_given_constant_follows_its_schedule(programs, model, map_):
     assert last["inverse_lipschitz"] == pytest.approx(0.25, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("polar_lidgmvae", ["map=polar"]),
+        ("anchored_lidgmvae", ["map=anchored", "lift=random", "hidden_layers=1"]),
+    ],
+)
+@pytest.mark.parametrize("data", ["mnist", "digits", "images"])
+def test_a_preset_is_short_for_its_options(model, options, data):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        short, written_out = (
+            OmegaConf.to_container(compose("train", [f"data={data}", *words]))
+            for words in ([f"model={model}"], ["model=lidgmvae", *options])
+        )
+    assert short == written_out
+
+
 NAMES = ("brenier", "polar")
 
 
