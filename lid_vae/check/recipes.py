@@ -11,10 +11,10 @@ from hydra._internal.utils import _locate
 from lid_vae.check.kinds import ELSEWHERE, spelled
 from lid_vae.errors import UserError
 
-__all__ = ["check_recipes"]
+__all__ = ["BUILT", "check_recipes"]
 
-# Recipes of a run, by their nodes.
-NODES = (
+# The nodes of a configuration whose recipes evaluation builds, and those that a run has beside them.
+BUILT = (
     "data",
     "prior",
     "map",
@@ -26,11 +26,8 @@ NODES = (
     "inference",
     "optimizer",
     "schedule",
-    "model",
-    "callbacks",
-    "logger",
-    "measures",
 )
+NODES = (*BUILT, "model", "callbacks", "logger", "measures")
 # Options of a recipe that are Hydra's, or the program's.
 FLAGS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_", "shown")
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "null"}

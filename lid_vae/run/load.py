@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from hydra.errors import InstantiationException
 
 from lid_vae import __version__
-from lid_vae.check.recipes import check_recipes
+from lid_vae.check.recipes import BUILT, check_recipes
 from lid_vae.errors import UserError
 from lid_vae.run.build import build_module
 from lid_vae.run.names import current
-from lid_vae.run.permitted import BUILT, check_targets
+from lid_vae.run.permitted import check_targets
 from lid_vae.run.plan import Parts
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.vae_module import VAEModule

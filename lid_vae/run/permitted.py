@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lid_vae.check.recipes import BUILT
 from lid_vae.data.base import DataModule
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Inference
@@ -23,22 +24,9 @@ from lid_vae.posterior.encoder import Encoder
 from lid_vae.prior.base import Prior
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["BUILT", "check_targets", "own_packages"]
+__all__ = ["check_targets", "own_packages"]
 
-# The nodes of a configuration that evaluation instantiates, and the packages whose public names they may call.
-BUILT = (
-    "data",
-    "prior",
-    "map",
-    "likelihood",
-    "family",
-    "normalization",
-    "encoder",
-    "objective",
-    "inference",
-    "optimizer",
-    "schedule",
-)
+# The packages whose public names a checkpoint may call.
 ROOMS = ("data", "prior", "map", "likelihood", "posterior", "objective", "inference", "train", "model")
 # What a class of one of their modules has to be, so that a part which its room does not name can be evaluated too.
 PARTS = (DataModule, Encoder, Inference, Likelihood, Map, Objective, Posterior, Prior, Schedule, VAEModule)
