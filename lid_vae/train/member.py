@@ -1,6 +1,8 @@
 """A member of a training: one seed's module, and what it does apart from its siblings."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +16,9 @@ from lid_vae.train.training_data import TrainingData
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["BeforeFit", "BeforeStep", "Hook", "Member", "Stateful", "Validated"]
+
+EVERY = 5.0
+"""Seconds after which what is logged goes to disk, where no checkpoint comes before."""
 
 
 class Member:
@@ -38,6 +43,7 @@ class Member:
     ) -> None:
         self.module, self.hooks, self.loggers = module, list(hooks), list(loggers)
         self.metrics: dict[str, Tensor] = {}
+        self.kept = -inf
         self.error: Exception | None = None
         self.stopped = False
         self.evaluator: Evaluator | None = None
@@ -66,7 +72,14 @@ class Member:
         values = {name: value.item() for name, value in tensors.items()}
         for logger in self.loggers:
             logger.log_metrics(metrics={**values, "epoch": epoch}, step=step)
+        if time.monotonic() - self.kept >= EVERY:
+            self.keep()
+
+    def keep(self) -> None:
+        """What was logged goes to disk: the first of it, some each few seconds, and all before each checkpoint."""
+        for logger in self.loggers:
             logger.save()
+        self.kept = time.monotonic()
 
     def states(self) -> dict[str, Any]:
         """What its hooks want to find again in a checkpoint."""

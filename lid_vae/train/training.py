@@ -200,11 +200,12 @@ class Training(pl.LightningModule, ABC):
         self._end_if_none_lives()
 
     def save_member(self, place: int, path: Path) -> None:
-        """Writes the checkpoint of the member at a ``place`` to ``path``.
+        """Writes the checkpoint of the member at a ``place`` to ``path``, and what it has logged until then.
 
         Called in all processes of a run, of which the first writes.
         """
         trainer = self.trainer
+        self.members[place].keep()
         if trainer.is_global_zero:
             trainer.strategy.checkpoint_io.save_checkpoint(self.checkpoint(place), path)  # type: ignore[attr-defined]
         trainer.strategy.barrier("lid_vae.save")

@@ -8,7 +8,10 @@ from pytorch_lightning.callbacks import Callback
 from runs import Programs, measures
 
 from lid_vae.errors import UserError
+from lid_vae.log.csv_logger import CSVLogger
+from lid_vae.log.metrics_file import read_metrics
 from lid_vae.system.checkpoint import load_checkpoint
+from lid_vae.train import member as member_module
 from lid_vae.train.ensemble import Ensemble, MemberData
 from lid_vae.train.hooks.keepers import Best, EarlyStopping, Last
 from lid_vae.train.member import Member
@@ -206,3 +209,50 @@ def test_a_part_goes_by_its_former_name_too(tmp_path):
         run.folder.parent.name
         == Programs(tmp_path / "now").train("model=gmvae", "trainer.max_epochs=1").folder.parent.name
     )
+
+
+class Kept(CSVLogger):
+    """Counts what is logged and not on disk yet."""
+
+    waiting = 0
+
+    def log_metrics(self, *words, **more) -> None:
+        super().log_metrics(*words, **more)
+        self.waiting += 1
+
+    def save(self) -> None:
+        super().save()
+        self.waiting = 0
+
+
+def test_curves_go_to_disk_at_first_then_each_few_seconds(make, tmp_path, monkeypatch):
+    clock = iter([100.0, 100.0, 104.9, 105.0, 105.0, 109.9])
+    monkeypatch.setattr(member_module.time, "monotonic", lambda: next(clock))
+    logger = Kept(str(tmp_path))
+    member = Member(make("data=pinwheel", "model=vae")[0], loggers=[logger])
+    waiting = []
+    for step in range(4):
+        member.log({"train/bound": 1.0}, step, 0)
+        waiting.append(logger.waiting)
+    assert waiting == [0, 1, 0, 1]
+
+
+def test_curves_are_on_disk_before_each_checkpoint(make, run, tmp_path, monkeypatch):
+    """After a crash a run goes on from there, and has them all."""
+    monkeypatch.setattr(member_module, "EVERY", math.inf)
+    module, data = make("data=pinwheel", "model=vae")
+    logger = Kept(str(tmp_path / "kept"))
+    held = []
+
+    def checkpoint(self, place):
+        held.append((logger.waiting, read_metrics(logger.path)))
+        return taken(self, place)
+
+    taken = Ensemble.checkpoint
+    monkeypatch.setattr(Ensemble, "checkpoint", checkpoint)
+    member = Member(module, [Last(str(tmp_path))], [logger])
+    run((Ensemble([member], data), MemberData(data, [0])), 2, False, logger=False, log_every_n_steps=1)
+    assert [waiting for waiting, _ in held] == [0, 0]
+    steps = module.step // 2
+    assert [list(rows) for _, rows in held] == [list(range(steps)), list(range(2 * steps))]
+    assert "valid/bound" in held[0][1][steps - 1]

@@ -1,6 +1,6 @@
 """The step of an Adam as part of a graph: its rate is read from the device, so that it can follow a schedule."""
 
-from collections.abc import Iterator
+from operator import is_not
 
 import torch
 
@@ -25,6 +25,8 @@ class CapturedAdam:
         (self.group,) = optimizer.param_groups
         # Its kernel reads a rate in single precision, whatever the parameters have.
         self.rate = torch.zeros((), dtype=torch.float32, device=self.group["params"][0].device)
+        self._states: list[dict[str, Tensor]] = []
+        self._tensors: list[Tensor] = [*self.group["params"]]
 
     @staticmethod
     def fits(optimizer: torch.optim.Optimizer) -> bool:
@@ -50,13 +52,16 @@ class CapturedAdam:
 
     def tensors(self) -> list[Tensor]:
         """All that a step writes to: parameters, counts and moments."""
-        parameters = self.group["params"]
-        return [*parameters, *(value for p in parameters for value in self.optimizer.state.get(p, {}).values())]
+        held = self.optimizer.state.values()
+        if len(held) != len(self._states) or any(map(is_not, held, self._states)):  # they are asked for at every step
+            self._states = list(held)
+            self._tensors = [*self.group["params"], *(value for state in held for value in state.values())]
+        return self._tensors
 
-    def frozen(self) -> Iterator[object]:
+    def frozen(self) -> list[object]:
         """What a graph takes for constant: where tensors are, and the numbers but for the rate."""
-        yield from (tensor.data_ptr() for tensor in self.tensors())
-        yield from (value for name, value in self.group.items() if name not in _RATES)
+        numbers = [value for name, value in self.group.items() if name not in _RATES]
+        return [tensor.data_ptr() for tensor in self.tensors()] + numbers
 
     def alike(self, before: list[Tensor], wanted: list[Tensor]) -> bool:
         """Whether the parameters have gone from ``before`` to where they are ``wanted``, as ``tensors`` lists them."""

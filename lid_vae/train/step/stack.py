@@ -12,7 +12,6 @@ from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
 from lid_vae.measure.batch import BatchMeasures
 from lid_vae.noise import generator
-from lid_vae.objective.base import Scheduled
 from lid_vae.shapes import Bool, Float, Observations, Tensor
 from lid_vae.train.step.member_optimizers import MemberOptimizers
 from lid_vae.train.step.together import States, Together
@@ -59,11 +58,6 @@ class Stack(Together):
 
     def __len__(self) -> int:
         return len(self.modules)
-
-    def advance(self, step: int, steps: int) -> None:
-        if isinstance(self.frame.objective, Scheduled):
-            self.frame.objective.advance(step, steps)
-        super().advance(step, steps)
 
     def forward(
         self, x: Tensor, noise: Float[Tensor, "N S K B M"], chosen: Bool[Tensor, " N"] | None = None

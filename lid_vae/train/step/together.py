@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, get_args
 
 import torch
@@ -32,9 +33,14 @@ class Together(ABC):
 
     def advance(self, step: int, steps: int) -> None:
         """Moves the schedules of every objective to batch ``step`` of ``steps``."""
-        for module in self.modules:
-            if isinstance(module.objective, Scheduled):
-                module.objective.advance(step, steps)
+        for objective in self._scheduled:
+            objective.advance(step, steps)
+
+    @cached_property
+    def _scheduled(self) -> list[Scheduled]:
+        """The objectives that have a schedule, found once: to ask each at every step takes long."""
+        objectives = {id(module.objective): module.objective for module in (self.frame, *self.modules)}
+        return [objective for objective in objectives.values() if isinstance(objective, Scheduled)]
 
     @abstractmethod
     def forward(
