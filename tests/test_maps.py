@@ -1,6 +1,7 @@
 """Polar and anchored maps as runs: certificates in the record, checkpoints that evaluate, seeds that train together."""
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from runs import TINY, Programs
@@ -58,6 +59,16 @@ def test_seeds_train_together(programs, options):
     assert sweep.status == 0, sweep.err
     assert "Seeds 0-1 train together" in sweep.out
     assert sum(line.startswith(("seed 0 ", "seed 1 ")) for line in sweep.out.splitlines()) == 2
+
+
+def test_principal_directions_are_found_once_for_what_is_tried_and_all_seeds(programs, monkeypatch):
+    """Of MNIST they take seconds, and a sweep of ten seeds builds eleven models."""
+    found = []
+    eigh = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: found.append(tuple(matrix.shape)) or eigh(matrix))
+    sweep = programs.train("-m", *DIGITS, "model=lidgmvae", "lift=pca", "seed=0-2", tiny=())
+    assert "Seeds 0-2 train together" in sweep.out
+    assert found.count((64, 64)) == 1
 
 
 @pytest.mark.parametrize(("model", "map_"), [("il_lidvae", "polar"), ("il_lidvae", "anchored")])

@@ -191,17 +191,17 @@ def pca_lift(in_features: int, data: Float[Tensor, "N D"]) -> DenseLift:
     return DenseLift((columns * largest.sign()).to(torch.get_default_dtype()))
 
 
-_found: tuple[Tensor, list[Tensor]] | None = None
+_found: dict[tuple[int, ...], Tensor] | None = None
 
 
 @contextmanager
-def axes_shared(data: Float[Tensor, "N D"] | None) -> Iterator[None]:
-    """Within it the principal directions of ``data``, which stays as it is, are found once, however often asked for.
+def axes_shared() -> Iterator[None]:
+    """Within it all data of one shape are the same, and their principal directions are found once.
 
-    As by the seeds of a sweep: of images they take a second. None: of nothing.
+    As for the seeds of a run, and for what is tried before: of images they take seconds.
     """
     global _found
-    _found = None if data is None else (data, [])
+    _found = {}
     try:
         yield
     finally:
@@ -210,12 +210,12 @@ def axes_shared(data: Float[Tensor, "N D"] | None) -> Iterator[None]:
 
 def _axes(data: Float[Tensor, "N D"]) -> Float[Tensor, "D D"]:
     """Eigenvectors of the covariance, the leading one first."""
-    kept = _found[1] if _found is not None and _found[0] is data else []
-    if not kept:
+    kept = {} if _found is None else _found
+    if data.shape not in kept:
         centred = data.double() - data.double().mean(0)
         _, vectors = torch.linalg.eigh(centred.mT @ centred / len(data))
-        kept.append(vectors.flip(-1))
-    return kept[0]
+        kept[data.shape] = vectors.flip(-1)
+    return kept[data.shape]
 
 
 def make_lift(name: LiftName, in_features: int, out_features: int) -> Lift:

@@ -73,7 +73,7 @@ def train(plan: RunPlan) -> dict[int, Outcome]:
     group = find_group(plan.devices)
     if group.follows:
         return follow(plan)
-    with group.declined_unless_led(), interruptible() as interruption, ExitStack() as locks:
+    with group.declined_unless_led(), interruptible() as interruption, ExitStack() as locks, axes_shared():
         outcomes: dict[int, Outcome] = {}
         left: list[Entry] = []
         for member in plan.members:
@@ -214,16 +214,15 @@ def _train_together(
     outcomes: dict[int, Outcome] = {}
     with _finished_loggers(members):
         array = training_array(data)
-        with axes_shared(array):
-            for own in plan.members:
-                module = build_described(plan, own, data, array)
-                if group.size > 1:
-                    check_divisible(module)
-                if not members:
-                    say_size(module, data, plan.trainer["max_epochs"], plan.accelerator)
-                    say_threshold(module, data)
-                last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
-                members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
+        for own in plan.members:
+            module = build_described(plan, own, data, array)
+            if group.size > 1:
+                check_divisible(module)
+            if not members:
+                say_size(module, data, plan.trainer["max_epochs"], plan.accelerator)
+                say_threshold(module, data)
+            last = _begin(plan, own)  # all stand at one step: there is one for each, or for none
+            members.append(Member(module, _hooks(own, watch), build_loggers(own), last))
         del array
         with group.lead(FOLLOW, plan, None if last is None else plan.members[0].last):
             claims = [entry.claim for entry in entries]

@@ -3,6 +3,7 @@
 __all__ = ["ArrayDataModule", "Corpus", "PixelDataModule"]
 
 from abc import ABC
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,6 +48,11 @@ class ArrayDataModule(DataModule[Split], ABC):
 
     def mean(self) -> Float[Tensor, " D"]:
         """The mean of the training split, the mean of its Bernoulli draws where it is binarised."""
+        return self._mean.to(self.train.x.device)
+
+    @cached_property
+    def _mean(self) -> Float[Tensor, " D"]:
+        """Found once for all seeds of a run."""
         return self.training_array().mean(0)
 
     def evaluated(self, part: Part) -> Split:
