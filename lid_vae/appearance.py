@@ -49,6 +49,7 @@ MODELS = {
     "lidsvae": Appearance("LIDSVAE", "#3640F4", "o", identifiable=True),
     "polar_lidgmvae": Appearance("polar LIDGMVAE", "#7829A8", "*", identifiable=True),
     "anchored_lidgmvae": Appearance("anchored LIDGMVAE", "#00005A", "H", identifiable=True),
+    "anchored_lidsvae": Appearance("anchored LIDSVAE", "#00005A", "H", identifiable=True),
     "lidvae": Appearance("LIDVAE", "#FF161C", "s", identifiable=True),
     "lidmvae": Appearance("LIDMVAE", "#0BAB3F", "^", identifiable=True),
     "il_lidvae": Appearance("IL-LIDVAE", "#867BFF", "D", identifiable=True),

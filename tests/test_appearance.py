@@ -28,7 +28,7 @@ XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 PRESETS = {"beta_vae", "sa_vae", "lagging_vae", "pretrained_vae", "bn_vae", "il_lidvae"}
-TEXT = {"svae", "lidsvae", "linear_svae", "language_model", "linear_language_model"}
+TEXT = {"svae", "lidsvae", "anchored_lidsvae", "linear_svae", "language_model", "linear_language_model"}
 # What one table can hold: models of vectors, or of text; presets go over both.
 TABLES = {"vectors": set(MODELS) - TEXT, "text": TEXT | PRESETS}
 LEAST = 24.0

@@ -85,16 +85,17 @@ def test_a_given_constant_follows_its_schedule(programs, model, map_):
 @pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("polar_lidgmvae", ["map=polar"]),
-        ("anchored_lidgmvae", ["map=anchored", "lift=random", "hidden_layers=1"]),
+        ("polar_lidgmvae", ["model=lidgmvae", "map=polar"]),
+        ("anchored_lidgmvae", ["model=lidgmvae", "map=anchored", "lift=random", "hidden_layers=1"]),
+        ("anchored_lidsvae", ["model=lidsvae", "map=anchored", "map/network=skip_mlp"]),
     ],
 )
-@pytest.mark.parametrize("data", ["mnist", "digits", "images"])
+@pytest.mark.parametrize("data", ["mnist", "images", "synthetic_text"])
 def test_a_preset_is_short_for_its_options(model, options, data):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         short, written_out = (
             OmegaConf.to_container(compose("train", [f"data={data}", *words]))
-            for words in ([f"model={model}"], ["model=lidgmvae", *options])
+            for words in ([f"model={model}"], options)
         )
     assert short == written_out
 

@@ -289,6 +289,9 @@ def test_options_that_differ_are_told_once(tmp_path):
     three = {**one, "trainer": {"max_epochs": 3}, "encoder": {"_target_": "lid_vae.posterior.MLPEncoder"}}
     assert differences([one, two]) == [{"posterior": "p", "width": 8}, {"posterior": None, "width": 9}]
     assert differences([one, three])[1] == {"encoder": "MLPEncoder", "max_epochs": 3}
+    linear, deep = ({**one, "map": {"network": {"_target_": f"lid_vae.map.{name}"}}} for name in ("LinearMap", "MLP"))
+    deep["map"]["network"] |= {"width": 8, "hidden_layers": 2}
+    assert differences([linear, deep]) == [{"network": "LinearMap"}, {"network": "MLP"}], "by its class"
     assert differences([one, {**one, "seed": 5, "paths": {"runs": "elsewhere"}}]) == [{}, {}]
 
 

@@ -51,12 +51,15 @@ def same_data(a: Config, b: Config) -> bool:
 def differences(configs: Sequence[Config]) -> list[dict[str, Any]]:
     """For each of ``configs`` the options in which they differ, by name, of those that make a run another run.
 
-    A choice stands for all options of its group. Of options that go together, as ``width`` and all that take it for
-    their own, the shortest name is kept.
+    A choice stands for all options of its group, and a class for those that another in its place has not. Of options
+    that go together, as ``width`` and all that take it for their own, the shortest name is kept.
     """
     flat = [_flattened(config) for config in configs]
     together: dict[tuple[str, ...], str] = {}
     varied = {key for key in set().union(*flat) if len({str(one.get(key)) for one in flat}) > 1}
+    classes = {key for key in varied if key.endswith("._target_")}
+    parts = tuple(key.removesuffix("_target_") for key in classes)
+    varied -= {key for key in varied - classes if key.startswith(parts) and any(key not in one for one in flat)}
     groups = {key.partition(".")[2] for key in varied if key.startswith("choices.")}
     for key in sorted(varied, key=lambda key: (not key.startswith("choices."), key.count("."), len(key), key)):
         if key.partition(".")[0] not in groups:
