@@ -179,8 +179,9 @@ def _groups(
 
 
 def _obstacle(plan: RunPlan, member: MemberPlan, data: DataModule) -> str | None:
-    module = build_described(plan, member, data)
-    return obstacle(module, next(iter(data.batches("valid", PROBE))).x)
+    with phase("building the model"):
+        module = build_described(plan, member, data)
+        return obstacle(module, next(iter(data.batches("valid", PROBE))).x)
 
 
 def _train_fitting(
@@ -215,7 +216,8 @@ def _train_together(
     with _finished_loggers(members):
         array = training_array(data)
         for own in plan.members:
-            module = build_described(plan, own, data, array)
+            with phase("building the model"):
+                module = build_described(plan, own, data, array)
             if group.size > 1:
                 check_divisible(module)
             if not members:
