@@ -20,6 +20,7 @@ from lid_vae.shown import BY_DIMENSION, CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
+from lid_vae.train.member_checkpoint import member_checkpoint
 from lid_vae.train.step.captured import BEFORE_ADAM, RECORDS, Captured, callback_with, not_captured
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
@@ -212,28 +213,7 @@ class Training(pl.LightningModule, ABC):
 
     def checkpoint(self, place: int) -> dict[str, Any]:
         """What the member at a ``place`` needs to go on, by itself or with others: a checkpoint of Lightning's form."""
-        trainer, member = self.trainer, self.members[place]
-        checkpoint: dict[str, Any] = {
-            "epoch": trainer.current_epoch,
-            "global_step": trainer.global_step,
-            "pytorch-lightning_version": pl.__version__,
-            # Copies: a view would take the parameters of all members into the file.
-            "state_dict": {name: value.clone() for name, value in member.module.state_dict().items()},
-            "loops": {
-                "fit_loop": trainer.fit_loop.state_dict(),
-                "validate_loop": trainer.validate_loop.state_dict(),
-                "test_loop": trainer.test_loop.state_dict(),
-                "predict_loop": trainer.predict_loop.state_dict(),
-            },
-            "callbacks": {**_states_of(trainer.callbacks), **member.states()},  # type: ignore[attr-defined]
-            "optimizer_states": self.together.optimizer_states(place),
-            "lr_schedulers": [],
-            "lid_vae": member.module.describe(),
-        }
-        precision = trainer.precision_plugin
-        if state := precision.state_dict():
-            checkpoint[type(precision).__qualname__] = state
-        return checkpoint
+        return member_checkpoint(self.trainer, self.members[place], self.together.optimizer_states(place))
 
     def _capture(self) -> Captured | None:
         record = RECORDS.get(self.device.type)
@@ -323,8 +303,3 @@ def _by_dimension(latent: Mapping[str, Any]) -> dict[str, float]:
     """KL of each dimension of w, or of z where that is all there is; nothing where it is not measured."""
     values = latent.get("w", latent["z"]).get("kl_by_dimension", ())
     return {f"{BY_DIMENSION}{number:03d}": value for number, value in enumerate(values)}
-
-
-def _states_of(callbacks: Sequence[pl.Callback]) -> dict[str, Any]:
-    states = {callback.state_key: callback.state_dict() for callback in callbacks}
-    return {key: state for key, state in states.items() if state}
