@@ -128,6 +128,16 @@ class TrainStream(Epochs[Split]):
         return rows.view(len(self), self.batch_size).to(self.split.device)
 
 
+@runtime_checkable
+class Cut(Protocol):
+    """How the steps of epochs are cut into spans; ``len`` is how many there are to an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def end(self, step: int) -> int:
+        """The first step after the span that ``step`` is in."""
+
+
 class StreamLoader:
     """Iterates over a stream one epoch at a time, and tells Lightning which step comes next.
 
@@ -135,19 +145,24 @@ class StreamLoader:
     on, so that a run resumed in mid-epoch sees the batches of the uninterrupted run. The state is a step of the stream,
     not a place in an epoch: a pass yields ``len(loader)`` batches from wherever it stands, and Lightning, which counts,
     ends a resumed epoch.
+
+    Where whoever takes the batches makes ``spans`` of steps of each, it is given that of the first, and the next is
+    that of the step after the span.
     """
 
-    def __init__(self, stream: Stream, step: int = 0) -> None:
+    def __init__(self, stream: Stream, step: int = 0, spans: Cut | None = None) -> None:
         self.stream = stream
         self.step = step
+        self.spans = spans
 
     def __len__(self) -> int:
-        return len(self.stream)
+        return len(self.stream if self.spans is None else self.spans)
 
     def __iter__(self) -> Iterator[Batch]:
         for _ in range(len(self)):
             step = self.step
-            self.step += 1  # before the yield: a checkpoint written during step n must say n + 1
+            # Before the yield: a checkpoint written during step n must say n + 1.
+            self.step = step + 1 if self.spans is None else self.spans.end(step)
             yield self.stream.batch(step)
 
     def state_dict(self) -> dict[str, int]:

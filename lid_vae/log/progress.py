@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from lid_vae.log.bar import NumbersBar
 from lid_vae.shown import CORE
+from lid_vae.train.training import Training
 
 __all__ = ["ProgressLine", "ProgressLog", "progress"]
 
@@ -72,11 +73,10 @@ class ProgressLine(_Switched):
         self.told = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         self.bounds.clear()
         self.bar = NumbersBar(
-            total=_total_batches(trainer),
-            initial=done,
+            total=_total_steps(trainer, pl_module),
+            initial=_step(pl_module),
             desc=_place(trainer, pl_module),
             disable=not self.enabled,
             dynamic_ncols=True,
@@ -89,11 +89,12 @@ class ProgressLine(_Switched):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         if self.bar is not None:
-            if self.bar.n % EVERY == 0:
+            step = _step(pl_module)
+            if self.bar.n % EVERY == 0 or step > self.bar.n + 1:
                 if BOUND in trainer.callback_metrics:
                     self.bounds.append(float(trainer.callback_metrics[BOUND]))
                 self._show(trainer)
-            self.bar.update()
+            self.bar.update(step - self.bar.n)
 
     def on_validation_batch_end(
         self,
@@ -153,8 +154,16 @@ class ProgressLog(_Switched):
         print(f"{_place(trainer, pl_module)}  {_told(_measures(trainer, SHOWN), '  ')}  {seconds:.0f} s", flush=True)
 
 
-def _total_batches(trainer: pl.Trainer) -> float | None:
-    epochs, batches = trainer.max_epochs, trainer.num_training_batches
+def _step(module: pl.LightningModule) -> int:
+    """The next one, in steps: a batch of Lightning's may be many."""
+    assert isinstance(module, Training)
+    return module.step
+
+
+def _total_steps(trainer: pl.Trainer, module: pl.LightningModule) -> float | None:
+    assert isinstance(module, Training)
+    epochs, spans = trainer.max_epochs, module.spans
+    batches = spans.length if spans.size > 1 else trainer.num_training_batches
     bounds = [epochs * batches] if epochs is not None and epochs >= 0 else []
     bounds += [trainer.max_steps] if trainer.max_steps >= 0 else []
     return min(bounds) if bounds and min(bounds) < float("inf") else None

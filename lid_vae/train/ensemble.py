@@ -13,6 +13,8 @@ from lid_vae.data.stream import Loader, Stream, StreamLoader, TrainStream
 from lid_vae.seed_range import seed_text
 from lid_vae.shapes import Tensor
 from lid_vae.train.member import Member
+from lid_vae.train.step.captured import RECORDS, not_captured
+from lid_vae.train.step.spans import Spans, longest_span
 from lid_vae.train.training import Training
 
 __all__ = ["Ensemble", "MemberData", "MemberStreams"]
@@ -41,6 +43,16 @@ class Ensemble(Training):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, MemberData)
         return data.stream().batch(self.step, draw).x
+
+    def cut(self) -> Spans:
+        """What Lightning is to see as batches: spans of steps on a device that replays them, elsewhere each."""
+        trainer = self.trainer
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, MemberData)
+        replayed = self.capture and trainer.strategy.root_device.type in RECORDS
+        if not replayed or not_captured(self.members[0].module, trainer) is not None:
+            return Spans(len(data.stream()))
+        return Spans(len(data.stream()), longest_span(trainer))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What a callback of Lightning's writes of a run of one seed is that member's checkpoint."""
@@ -87,7 +99,10 @@ class MemberData(pl.LightningDataModule):
     def train_dataloader(self) -> StreamLoader:
         assert self.trainer is not None
         self.data.to_device(self.trainer.strategy.root_device)
-        return StreamLoader(self.stream(), self.trainer.lightning_module.step)  # type: ignore[arg-type]
+        training = self.trainer.lightning_module
+        assert isinstance(training, Ensemble)
+        training.spans = training.cut()
+        return StreamLoader(self.stream(), training.step, training.spans)
 
     def val_dataloader(self) -> Loader:
         self.data.trainer = self.trainer

@@ -6,16 +6,18 @@ from typing import Any
 import pytorch_lightning as pl
 
 from lid_vae.train.member import Member
+from lid_vae.train.step.spans import Spans
 
 __all__ = ["member_checkpoint"]
 
 
 def member_checkpoint(
-    trainer: pl.Trainer, member: Member, optimizer_states: Sequence[dict[str, Any]]
+    trainer: pl.Trainer, member: Member, optimizer_states: Sequence[dict[str, Any]], spans: Spans
 ) -> dict[str, Any]:
     """What ``member`` needs to go on under ``trainer``, by itself or with others: a checkpoint of Lightning's form.
 
-    ``optimizer_states`` are those of its own optimisers.
+    ``optimizer_states`` are those of its own optimisers, ``spans`` what Lightning counts as batches: in a checkpoint
+    steps are counted, so that a training goes on in other spans, or in none.
     """
     checkpoint: dict[str, Any] = {
         "epoch": trainer.current_epoch,
@@ -24,7 +26,7 @@ def member_checkpoint(
         # Copies: a view would take the parameters of all members into the file.
         "state_dict": {name: value.clone() for name, value in member.module.state_dict().items()},
         "loops": {
-            "fit_loop": trainer.fit_loop.state_dict(),
+            "fit_loop": spans.as_steps(trainer.fit_loop.state_dict()),
             "validate_loop": trainer.validate_loop.state_dict(),
             "test_loop": trainer.test_loop.state_dict(),
             "predict_loop": trainer.predict_loop.state_dict(),

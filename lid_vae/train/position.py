@@ -29,5 +29,11 @@ class Position(AtomicCheckpointIO):
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         assert self.checkpoint is not None
         states = {key: state for key, state in self.checkpoint["callbacks"].items() if key in self.keys}
-        own = self.training.state_dict()  # the members have loaded theirs
-        return {**self.checkpoint, "state_dict": own, "optimizer_states": [], "callbacks": states}
+        loops = self.checkpoint["loops"]
+        return {
+            **self.checkpoint,
+            "state_dict": self.training.state_dict(),  # the members have loaded theirs
+            "optimizer_states": [],
+            "callbacks": states,
+            "loops": {**loops, "fit_loop": self.training.cut().as_spans(loops["fit_loop"])},
+        }

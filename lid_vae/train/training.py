@@ -24,6 +24,7 @@ from lid_vae.train.member_checkpoint import member_checkpoint
 from lid_vae.train.step.captured import BEFORE_ADAM, RECORDS, Captured, callback_with, not_captured
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
+from lid_vae.train.step.spans import Spans
 from lid_vae.train.step.stack import Stack
 from lid_vae.train.step.take_step import Bound, take_step
 from lid_vae.train.step.together import Alone, Together
@@ -44,7 +45,7 @@ class Training(pl.LightningModule, ABC):
     over the members. Where there are several, one that fails is left where it is, with its error, and the others do not
     notice; training ends when none lives. Dropout draws from torch's global generator, which is seeded anew at each
     step for its sake. ``compile_mode``, set before training, compiles the bound of a step; unless ``capture`` is false,
-    a GPU replays it with its gradient as a CUDA graph.
+    a GPU replays it with its gradient as a CUDA graph. A batch of Lightning's is one of ``spans`` of steps.
     """
 
     together: Together
@@ -53,6 +54,7 @@ class Training(pl.LightningModule, ABC):
         super().__init__()
         self.automatic_optimization = False
         self.step, self.steps = 0, 1
+        self.spans = Spans(1)
         self.compile_mode: str | None = None
         self.capture = True
         self._captured: Captured | None = None
@@ -88,6 +90,8 @@ class Training(pl.LightningModule, ABC):
 
     def on_train_start(self) -> None:
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        if self.spans.size > 1:
+            self.steps = self.spans.length * int(self.trainer.max_epochs or 1)
         self._bound: Bound = self.together.forward
         if self.compile_mode:
             self._bound = compiled(self.together.forward, self.compile_mode)
@@ -112,29 +116,13 @@ class Training(pl.LightningModule, ABC):
         self._captured = None  # its memory is the device's, and it cannot be copied
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
-        step, lead = self.step, self.members[0].module
-        for member, hooks in self._before_step:
-            if member.lives:
-                with self._apart(member):
-                    for hook in hooks:
-                        hook.before_step(member)
-        self.together.advance(step, self.steps)
-        factor = lead.schedule(step, self.steps)
-        for optimizer in self._optimizers.values():
-            for settings in optimizer.param_groups:
-                settings["lr"] = factor * settings["initial_lr"]
-        if lead.drops:
-            rank = process_place().rank
-            torch.manual_seed(derive_seed(lead.seed, "dropout", step, *([rank] if rank else [])))
-        noise = self._noise(0, batch.x)
-        updates = self.together.inference.updates()
-        if self._captured is not None:
-            updates = self._captured.following(updates)
-        value = take_step(updates, self._captured or self._bound, self._minimise, batch.x, noise, self._extra)
-        self._stand_at(step + 1)
-        due = is_logged(step, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
-        if due or step == 0 or self.device.type == "cpu":
-            self._tell(average(value.mean(-1)), step, factor, due)
+        """Takes the steps of a span, of which ``batch`` is the first's."""
+        first, taken = self.step, []
+        for step in range(first, self.spans.end(first)):
+            if self._captured is not None and (step == first or self._before_step):
+                self._captured.look()
+            taken.append(self._take(batch if step == first else None))
+        self._tell(first, taken)
 
     def on_validation_epoch_start(self) -> None:
         loader = self.data.evaluation_loader("valid")
@@ -213,13 +201,13 @@ class Training(pl.LightningModule, ABC):
 
     def checkpoint(self, place: int) -> dict[str, Any]:
         """What the member at a ``place`` needs to go on, by itself or with others: a checkpoint of Lightning's form."""
-        return member_checkpoint(self.trainer, self.members[place], self.together.optimizer_states(place))
+        return member_checkpoint(self.trainer, self.members[place], self.together.optimizer_states(place), self.spans)
 
     def _capture(self) -> Captured | None:
         record = RECORDS.get(self.device.type)
         if not self.capture or record is None:
             return None
-        reason = not_captured(self.together, self.trainer)
+        reason = not_captured(self.members[0].module, self.trainer)
         if reason is None:
             free = callback_with(self.trainer, BEFORE_ADAM) is None
             return Captured(self.together, self._bound, record, lambda: free and len(self.living) == len(self.members))
@@ -229,8 +217,34 @@ class Training(pl.LightningModule, ABC):
     def _rows_between_validations(self) -> int:
         """Of one member, in training."""
         trainer = self.trainer
-        batches = float(trainer.num_training_batches) * float(trainer.check_val_every_n_epoch or 1)
+        batches = self.spans.length if self.spans.size > 1 else trainer.num_training_batches
+        batches = float(batches) * float(trainer.check_val_every_n_epoch or 1)
         return int(min(batches, self.steps) * self.data.batch_size)
+
+    def _take(self, batch: Batch | None) -> tuple[Tensor, float]:
+        """One step, on ``batch`` or the next one of the stream; each member's bound before it, and the rate."""
+        step, lead = self.step, self.members[0].module
+        for member, hooks in self._before_step:
+            if member.lives:
+                with self._apart(member):
+                    for hook in hooks:
+                        hook.before_step(member)
+        self.together.advance(step, self.steps)
+        factor = lead.schedule(step, self.steps)
+        for optimizer in self._optimizers.values():
+            for settings in optimizer.param_groups:
+                settings["lr"] = factor * settings["initial_lr"]
+        if lead.drops:
+            rank = process_place().rank
+            torch.manual_seed(derive_seed(lead.seed, "dropout", step, *([rank] if rank else [])))
+        x, noise = self._extra(0) if batch is None else (batch.x, self._noise(0, batch.x))
+        updates = self.together.inference.updates()
+        if self._captured is not None:
+            updates = self._captured.following(updates)
+        value = take_step(updates, self._captured or self._bound, self._minimise, x, noise, self._extra)
+        self._stand_at(step + 1)
+        rate = factor * next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]
+        return average(value.mean(-1)), rate
 
     def _stand_at(self, step: int) -> None:
         """``step`` is the next one."""
@@ -260,21 +274,31 @@ class Training(pl.LightningModule, ABC):
             else:
                 optimizer.step()
 
-    def _tell(self, bounds: Tensor, step: int, factor: float, due: bool) -> None:
-        """Whether the bounds of step ``step`` are finite, and into the logs with them."""
-        rate = factor * next(iter(self._optimizers.values())).param_groups[0]["initial_lr"]
-        rows = []
-        for bound, member in zip(bounds.reshape(-1).tolist(), self.members, strict=True):
-            if not member.lives:
-                continue
-            with self._apart(member):
-                if not isfinite(bound):
-                    raise training_diverged(bound, step, rate)
-                rows.append({"train/bound": bound, "train/learning_rate": rate})
-                if due:
-                    member.log(rows[-1], step, self.current_epoch)
-        if due or step == 0:  # the first for the progress bar alone: Lightning gives it to no logger
-            self._show(rows)
+    def _tell(self, first: int, taken: Sequence[tuple[Tensor, float]]) -> None:
+        """Whether the bounds of the steps from ``first`` on are finite, and into the logs with them.
+
+        A device that works by itself is waited for once a span, or where something is due.
+        """
+        interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if len(taken) == 1 and self.device.type != "cpu" and first > 0 and not is_logged(first, interval):
+            return
+        rows: list[dict[str, float]] = []
+        bounds = torch.stack([bound.reshape(-1) for bound, _ in taken]).tolist()
+        for step, (found, (_, rate)) in enumerate(zip(bounds, taken, strict=True), first):
+            due, last = is_logged(step, interval), step == first + len(taken) - 1
+            shown = []
+            for bound, member in zip(found, self.members, strict=True):
+                if not member.lives:
+                    continue
+                with self._apart(member, step):
+                    if not isfinite(bound):
+                        raise training_diverged(bound, step, rate)
+                    shown.append({"train/bound": bound, "train/learning_rate": rate})
+                    if due:
+                        member.log(shown[-1], step, self.current_epoch)
+            if due or step == 0 or (last and len(taken) > 1):
+                rows = shown
+        self._show(rows)  # those that are not due for the progress bar alone: Lightning gives them to no logger
 
     def _show(self, rows: list[dict[str, float]]) -> None:
         """Means over the members, for what Lightning itself calls."""
@@ -283,15 +307,19 @@ class Training(pl.LightningModule, ABC):
             self.log(name, mean, prog_bar=name in PROGRESS)
 
     @contextmanager
-    def _apart(self, member: Member) -> Iterator[None]:
-        """What is done here for this member alone: where it has siblings, an error ends it and no other."""
+    def _apart(self, member: Member, step: int | None = None) -> Iterator[None]:
+        """What is done here for this member alone: where it has siblings, an error ends it and no other.
+
+        ``step`` is the one that it is about (None: the latest).
+        """
         try:
             yield
         except Exception as error:
             if len(self.members) == 1:
                 raise
             member.error = error
-            print(f"seed {member.module.seed} has failed at step {self.step}; the others go on", flush=True)
+            at = self.step if step is None else step + 1
+            print(f"seed {member.module.seed} has failed at step {at}; the others go on", flush=True)
             self._end_if_none_lives()
 
     def _end_if_none_lives(self) -> None:

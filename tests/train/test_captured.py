@@ -337,7 +337,7 @@ def test_of_members_that_are_chosen_the_value_is_theirs():
 )
 def test_what_is_not_captured(options, trainer, reason):
     (module,), _ = built(options, (3,))
-    found = not_captured(Alone(module), pl.Trainer(logger=False, enable_checkpointing=False, **trainer))
+    found = not_captured(module, pl.Trainer(logger=False, enable_checkpointing=False, **trainer))
     assert (found is None) if reason is None else reason in found
 
 
@@ -350,7 +350,7 @@ def test_a_callback_before_the_optimiser_keeps_adam_outside():
 def test_dropout_is_not_captured():
     (module,), _ = built("model=gmvae", (3,))
     module.drops = True
-    assert "dropout" in not_captured(Alone(module), pl.Trainer(logger=False))
+    assert "dropout" in not_captured(module, pl.Trainer(logger=False))
 
 
 LAGGING = "model=lagging_vae inference.window=1 inference.most=2"

@@ -18,7 +18,7 @@ class Stopwatch(pl.Callback):
     def __init__(self) -> None:
         self.begun = time.perf_counter()
         self.ended: float | None = None
-        self.finished, self.steps = 0.0, 0
+        self.finished, self.steps, self.first = 0.0, 0, 0
         self.running: float | None = None
 
     @property
@@ -34,6 +34,7 @@ class Stopwatch(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that resumes inside an epoch has no start of it."""
         self.running = self._now(pl_module)
+        self.first = self._step(pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.running = self._now(pl_module)
@@ -42,7 +43,7 @@ class Stopwatch(pl.Callback):
         self.ended = self._now(pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        self.steps += 1
+        self.steps = self._step(pl_module) - self.first  # a batch of Lightning's may be many
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop(pl_module)
@@ -54,6 +55,12 @@ class Stopwatch(pl.Callback):
         if self.running is not None:
             self.finished += self._now(pl_module) - self.running
             self.running = None
+
+    @staticmethod
+    def _step(pl_module: pl.LightningModule) -> int:
+        step = pl_module.step
+        assert isinstance(step, int)
+        return step
 
     @staticmethod
     def _now(pl_module: pl.LightningModule) -> float:

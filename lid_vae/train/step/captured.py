@@ -21,6 +21,7 @@ from lid_vae.system.processes import process_place
 from lid_vae.train.step.captured_adam import CapturedAdam
 from lid_vae.train.step.take_step import Bound
 from lid_vae.train.step.together import Together
+from lid_vae.train.vae_module import VAEModule
 
 __all__ = ["BEFORE_ADAM", "RECORDS", "WITHIN", "Captured", "Record", "callback_with", "cuda_graph", "not_captured"]
 
@@ -57,9 +58,9 @@ RECORDS: dict[str, Record] = {"cuda": cuda_graph}
 """By the kinds of devices that can capture."""
 
 
-def not_captured(together: Together, trainer: pl.Trainer) -> str | None:
-    """Why no step of ``together`` under Lightning's ``trainer`` can be captured, as far as one sees before; or None."""
-    if together.frame.drops:
+def not_captured(module: VAEModule, trainer: pl.Trainer) -> str | None:
+    """Why no step of ``module`` under Lightning's ``trainer`` can be captured, as far as one sees before; or None."""
+    if module.drops:
         return "dropout draws anew at every step"
     if process_place().size > 1:
         return "several processes share a batch"
@@ -99,7 +100,8 @@ class Captured:
     ``bound`` is the plain one; ``record`` captures, each kind of update by itself, for all seeds whoever is chosen.
     Where one Adam moves all, and ``moving`` says that none stands still, its step is captured too, from the second on.
     Where a step cannot be captured, is not what the plain one is, or changes its numbers with every step, it goes on as
-    the plain one, and a warning says why.
+    the plain one, and a warning says why. Whether something that a graph holds has changed is looked up at the call
+    after ``look``, and where another graph is used than before; of an objective, which follows a schedule, at each.
     """
 
     def __init__(
@@ -113,7 +115,12 @@ class Captured:
         self._differentiated = self._moved = False
         self._adam: CapturedAdam | None = None
         self._adam_within = True
-        self._numbers = _Numbers(together.frame)
+        self._numbers, self._scheduled = _Numbers(together.frame), _Numbers(together.frame.objective)
+        self._seen: tuple[Any, ...] | None = None
+
+    def look(self) -> None:
+        """Something that a graph holds may have changed since the last call."""
+        self._seen = None
 
     def __call__(self, x: Tensor, noise: Tensor, chosen: Bool[Tensor, "*seeds"] | None = None) -> Tensor:
         if self.obstacle is not None:
@@ -123,10 +130,13 @@ class Captured:
             return self.bound(x, noise, chosen)  # its moments are made by its first step
         adam = self._within(optimizer)
         key = (self.group, adam is not None, x.shape, x.dtype, noise.shape, noise.dtype)
-        frozen = self._frozen(adam)
         capture = self.captures.get(key)
-        if capture is None or capture.frozen != frozen:
-            return self._capture(key, frozen, x, noise, adam)
+        seen = (key, self._scheduled())
+        if capture is None or self._seen != seen:
+            frozen = self._frozen(adam)
+            if capture is None or capture.frozen != frozen:
+                return self._capture(key, frozen, x, noise, adam)
+            self._seen = seen
         capture.x.copy_(x)
         capture.noise.copy_(noise)
         if adam is not None:
