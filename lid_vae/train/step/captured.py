@@ -2,7 +2,7 @@
 
 What a graph holds is frozen: the addresses of its tensors, and every number that Python computed. So a step is captured
 anew where one of these has changed, and what changes too often is not captured. The first captured step is held against
-the plain one.
+the plain one, and stands where the two agree: so does it in a run that goes on from there.
 """
 
 import warnings
@@ -217,8 +217,8 @@ class Captured:
             capture, same = None, False
         else:
             reason = "the captured step is not the plain one"
-        _put(written, after)
         if not same or capture is None or capture.frozen != frozen:
+            _put(written, after)
             for leaf, gradient in zip(leaves, wanted[1:], strict=True):
                 leaf.grad = gradient
             self._differentiated, self._moved = True, adam is not None

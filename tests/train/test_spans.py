@@ -1,0 +1,219 @@
+"""Steps taken in spans are the steps taken one by one, wherever a span ends, a run stops or a member fails."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from recorded import recorded
+from runs import Programs, measures
+
+from lid_vae.data.stream import StreamLoader
+from lid_vae.system.checkpoint import load_checkpoint
+from lid_vae.system.files import read_json
+from lid_vae.train.ensemble import Ensemble
+from lid_vae.train.step import captured, spans
+from lid_vae.train.step.spans import Spans, longest_span
+
+# Eleven steps an epoch, of which each fifth is logged.
+OPTIONS = ("data.batch_size=26", "trainer.log_every_n_steps=5", "trainer.accelerator=cpu", "optimizer.lr=0.01")
+
+
+def loop(epochs, batches, behind, per_epoch):
+    """What Lightning writes of a training that has taken so many batches of its present epoch."""
+
+    def counts(ready):
+        return {"ready": ready, "started": ready, "processed": ready, "completed": ready - behind}
+
+    ever = epochs * per_epoch + batches
+    return {
+        "state_dict": {},
+        "epoch_loop.state_dict": {"_batches_that_stepped": ever - behind},
+        "epoch_loop.batch_progress": {"total": counts(ever), "current": counts(batches), "is_last_batch": False},
+    }
+
+
+class Numbers:
+    """A stream whose batches are their numbers."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def batch(self, step, draw=0):
+        return step
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 3), st.data())
+def test_spans_divide_an_epoch_wherever_it_begins(length, size, epoch, data):
+    cut = Spans(length, size)
+    first = epoch * length + data.draw(st.integers(0, length - 1))
+    loader, taken, behind = StreamLoader(Numbers(length), first, cut), [], (first - epoch * length) // size
+    for number, step in zip(range(len(cut) - behind), loader, strict=False):
+        assert loader.state_dict() == {"step": cut.end(step)}
+        assert cut.end(step) - step <= size
+        taken += range(step, cut.end(step))
+        assert number + behind < len(loader)
+    assert taken == list(range(first, (epoch + 1) * length))
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 3), st.integers(0, 1), st.data())
+def test_lightnings_counts_are_those_of_steps_in_every_checkpoint(length, size, epochs, behind, data):
+    cut = Spans(length, size)
+    done = data.draw(st.integers(1, len(cut)))
+    steps = cut.as_steps(loop(epochs, done, behind, len(cut)))
+    assert steps == loop(epochs, min(done * size, length), behind, length)
+    assert cut.as_spans(steps) == loop(epochs, done, behind, len(cut))
+    within = data.draw(st.integers(1, length))  # by a run that took them one by one
+    begun = len(cut) if within == length else within // size
+    assert cut.as_spans(loop(epochs, within, behind, length)) == loop(epochs, begun, behind, len(cut))
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"max_epochs": 3}, 50),
+        ({"max_epochs": 3, "log_every_n_steps": 7}, 7),
+        ({"max_epochs": 3, "log_every_n_steps": 1000}, spans.MOST),
+        ({"max_epochs": 3, "log_every_n_steps": 0}, spans.MOST),
+        ({"max_epochs": 3, "max_steps": 100}, 1),
+        ({"max_steps": 100}, 1),
+        ({"max_epochs": -1}, 1),
+        ({"max_epochs": 3, "limit_train_batches": 10}, 1),
+        ({"max_epochs": 3, "limit_train_batches": 0.5}, 1),
+        ({"max_epochs": 3, "val_check_interval": 20}, 1),
+        ({"max_epochs": 3, "overfit_batches": 2}, 1),
+        ({"fast_dev_run": 3}, 1),
+    ],
+)
+def test_batches_that_a_user_counts_are_steps(options, size):
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", **options)
+    assert longest_span(trainer) == size
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """A run of the last options in spans of at most so many steps; what Lightning has seen of it is kept."""
+    monkeypatch.setitem(captured.RECORDS, "cpu", recorded)
+    taken = []
+    step = Ensemble.training_step
+
+    def counted(self, batch, index):
+        before = self.step
+        step(self, batch, index)
+        taken.append(self.step - before)
+
+    monkeypatch.setattr(Ensemble, "training_step", counted)
+
+    def run(most, name, *options):
+        monkeypatch.setattr(spans, "MOST", most)
+        taken.clear()
+        programs = Programs(tmp_path / name)
+        outcome = programs.train(*OPTIONS, *options)
+        folders = sorted((tmp_path / name).glob("runs/*/*/seed-*"))
+        return SimpleNamespace(outcome=outcome, folders=folders, taken=list(taken), folder=programs.folder)
+
+    return run
+
+
+def assert_same(one, other):
+    assert len(one.folders) == len(other.folders) > 0
+    for ours, theirs in zip(one.folders, other.folders, strict=True):
+        assert measures(read_json(ours / "result.json")) == measures(read_json(theirs / "result.json"))
+        assert (ours / "metrics.csv").read_text() == (theirs / "metrics.csv").read_text()
+        for name in ("best.ckpt", "last.ckpt"):
+            kept, expected = (load_checkpoint(folder / "checkpoints" / name) for folder in (ours, theirs))
+            for of in (kept, expected):
+                of["callbacks"].pop("Stopwatch")
+                of["lid_vae"].pop("config")
+            assert flat(kept) == flat(expected)
+
+
+def flat(value, path=""):
+    """A checkpoint as a dictionary of plain values, tensors as lists of numbers to the last bit."""
+    if isinstance(value, dict):
+        return {key: number for name, part in value.items() for key, number in flat(part, f"{path}/{name}").items()}
+    if isinstance(value, list | tuple):
+        return flat(dict(enumerate(value)), path)
+    return {path: value.tolist() if isinstance(value, torch.Tensor) else value}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("model=lidgmvae", "-m", "seed=0-1"),
+        pytest.param(("model=vae", "seed=3"), marks=pytest.mark.slow),
+        pytest.param(("model=pretrained_vae", "-m", "seed=0-1"), marks=pytest.mark.slow),
+        pytest.param(("model=gmvae", "objective=cyclical_annealing", "-m", "seed=0-1"), marks=pytest.mark.slow),
+        pytest.param(("model=il_lidvae", "-m", "seed=0-1"), marks=pytest.mark.slow),
+        pytest.param(
+            ("model=lagging_vae", "inference.window=1", "inference.most=2", "-m", "seed=0-1"), marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_spans_are_their_steps_to_the_last_bit(programs, options):
+    single, four, five = (programs(most, str(most), *options) for most in (1, 4, 50))
+    assert single.taken == [1] * 33
+    assert four.taken == [4, 4, 3] * 3
+    assert five.taken == [5, 5, 1] * 3
+    assert_same(four, single)
+    assert_same(five, single)
+
+
+@pytest.mark.parametrize(
+    "most", [(1, 4), *(pytest.param(most, marks=pytest.mark.slow) for most in ((4, 4), (4, 1), (5, 4)))]
+)
+def test_a_run_that_is_asked_to_stop_within_a_span_goes_on_as_if_it_had_not_been(programs, monkeypatch, most):
+    """Whatever the spans of the program that goes on."""
+    options = ("model=lidgmvae", "-m", "seed=0-1")
+    before, after = most
+    whole = programs(after, "whole", *options)
+    take = Ensemble._take
+
+    def asked(self, batch):
+        if self.step == 16:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ensemble, "_take", asked)
+        stopped = programs(before, "parts", *options)
+    assert stopped.outcome.status == 143
+    last = load_checkpoint(stopped.folders[0] / "checkpoints" / "last.ckpt")
+    end = Spans(11, before).end(16)
+    assert last["lid_vae"]["step"] == last["global_step"] == end
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"] == end
+    resumed = programs(after, "parts", *options)
+    assert f"Resuming from {stopped.folders[0]}" in resumed.outcome.out
+    assert sum(resumed.taken) == 33 - end
+    assert_same(resumed, whole)
+
+
+@pytest.mark.slow
+def test_a_bound_that_is_not_finite_within_a_span_is_of_its_step_and_of_its_member_alone(programs, monkeypatch):
+    options = ("model=lidgmvae", "-m", "seed=0-1")
+    whole = programs(5, "whole", *options)
+    take = Ensemble._take
+
+    def broken(self, batch):
+        bounds, rate = take(self, batch)
+        if self.step - 1 in (13, 14):
+            bounds = bounds.clone()
+            bounds[1] = float("nan")
+        return bounds, rate
+
+    monkeypatch.setattr(Ensemble, "_take", broken)
+    failed = programs(5, "failed", *options)
+    assert failed.outcome.status == 1
+    assert "seed 1 has failed at step 14; the others go on" in failed.outcome.out
+    assert "The training bound became nan at step 13 " in failed.outcome.err
+    rows = (failed.folders[1] / "metrics.csv").read_text().splitlines()
+    assert rows == (whole.folders[1] / "metrics.csv").read_text().splitlines()[: len(rows)]
+    ours, theirs = (read_json(run.folders[0] / "result.json") for run in (failed, whole))
+    assert ours["elbo"] == pytest.approx(theirs["elbo"], rel=1e-5)  # the other's Adam then steps outside of the graph
