@@ -10,12 +10,15 @@ import torch
 
 from lid_vae.data.split import AnyExamples, Batch, Split
 from lid_vae.errors import UserError
-from lid_vae.noise import generator
+from lid_vae.noise import Counted, Rng, counted_on, generator
 from lid_vae.shapes import Float, Int, Tensor
 from lid_vae.system.processes import ProcessPlace
 
 Prepare = Callable[..., Float[Tensor, "*seeds B D"]]
-"""``prepare(x, *rngs)``: stored values, [B, D] or [N, B, D], as the model's input, by one generator or one an x[i]."""
+"""``prepare(x, *rngs)``: stored values, [B, D] or [N, B, D], as the model's input, by one ``Rng`` or one an x[i].
+
+Numbers that are ``Counted`` are one, whose keys are the leading axes of x.
+"""
 
 
 @runtime_checkable
@@ -95,7 +98,7 @@ class TrainStream(Epochs[Split]):
 
     def batch(self, step: int, draw: int = 0) -> Batch:
         """Further batches are drawn with replacement from the whole split."""
-        index = self._index(step, draw)
+        index = self._index(step, draw).to(self.split.device)
         rows = self.split.rows(index)
         return Batch(self._prepare(rows.x, self._rng(step, draw)), rows.y, index)
 
@@ -108,20 +111,38 @@ class TrainStream(Epochs[Split]):
         first = streams[0]
         if any(one.split is not first.split or one.batch_size != first.batch_size for one in streams):
             return None
-        index = torch.stack([one._index(step, draw) for one in streams])
+        index = torch.stack([one._index(step, draw) for one in streams]).to(first.split.device)
         rows = first.split.rows(index.view(-1))
         x = rows.x.view(*index.shape, -1)
         labels = None if rows.y is None else rows.y.view(index.shape)
+        if counted_on(first.split.device):
+            return Batch(first._prepare(x, TrainStream._counted(streams, [(step, draw)])[0]), labels, index)
         return Batch(first._prepare(x, *(one._rng(step, draw) for one in streams)), labels, index)
 
+    @staticmethod
+    def ahead(streams: Sequence["TrainStream"], places: Sequence[tuple[int, int]]) -> Float[Tensor, "T N B D"]:
+        """x of T ``places``, (step, draw), in one go, of N ``streams`` of one split, where numbers are counted."""
+        first = streams[0]
+        rows = [torch.stack([one._index(*place) for place in places]) for one in streams]
+        index = torch.stack(rows, 1).to(first.split.device)
+        x = first.split.x[index.view(-1)].view(*index.shape, -1)
+        return first._prepare(x, TrainStream._counted(streams, places))
+
+    @staticmethod
+    def _counted(streams: Sequence["TrainStream"], places: Sequence[tuple[int, int]]) -> Counted:
+        return Counted.of([one.seed for one in streams], "binarise", places, streams[0].split.device)
+
     def _index(self, step: int, draw: int) -> Int[Tensor, " B"]:
+        """The rows of a batch; of a further one not yet on the device."""
         if draw == 0:
             epoch, place = divmod(step, len(self))
             return self.batches("order", epoch)[place]
         rng = generator(self.seed, "draw", step, draw)
-        return torch.randint(len(self.split), (self.batch_size,), generator=rng).to(self.split.device)
+        return torch.randint(len(self.split), (self.batch_size,), generator=rng)
 
-    def _rng(self, step: int, draw: int) -> torch.Generator:
+    def _rng(self, step: int, draw: int) -> Rng:
+        if counted_on(self.split.device):
+            return TrainStream._counted([self], [(step, draw)])[0][0]
         return generator(self.seed, "binarise", step, draw, device=self.split.device)
 
     def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:

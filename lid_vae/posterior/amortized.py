@@ -9,6 +9,7 @@ from torch import nn
 from lid_vae.distribution.approximation import Parameters
 from lid_vae.distribution.flow_gaussian import Bijection, Exponential, FlowGaussian
 from lid_vae.map.convex.positive import positive
+from lid_vae.noise import Rng, normal
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
 from lid_vae.posterior.realnvp import RealNVP
@@ -34,6 +35,8 @@ class AmortizedPosterior(Posterior):
     >>> q.distribution(q.encode(torch.randn(5, 4))).mean.shape
     torch.Size([1, 5, 2])
     """
+
+    counts = True
 
     def __init__(
         self,
@@ -86,9 +89,9 @@ class AmortizedPosterior(Posterior):
         q = FlowGaussian(**tensors, flow=self._bijections())
         return q.mixture_log_prob(w.unsqueeze(1).expand(-1, len(parameters), -1))
 
-    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+    def draw_noise(self, samples: int, batch: int, generator: Rng) -> Float[Tensor, "*keys S K B M"]:
         shape = (samples, self.categories or 1, batch, self.latent_dimension)
-        return torch.randn(shape, generator=generator, device=generator.device, dtype=self.head.weight.dtype)
+        return normal(shape, generator, self.head.weight.dtype)
 
     def _bijections(self) -> list[Bijection]:
         flow = []

@@ -3,19 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-import torch
 from torch import nn
 
 from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.distribution.components import Support
+from lid_vae.noise import Rng
 from lid_vae.shapes import Float, Observations, Tensor
 
 __all__ = ["CalibratedPosterior", "Posterior"]
 
 
 class Posterior(nn.Module, ABC):
-    """Amortised q. ``categories`` is K where q(z | x) is enumerated, else None. ``support`` is where w lies."""
+    """Amortised q. ``categories`` is K where q(z | x) is enumerated, else None. ``support`` is where w lies.
 
+    ``counts``: whether ``draw_noise`` takes ``Counted`` numbers too, as it does where it draws by ``lid_vae.noise``.
+    """
+
+    counts: bool = False
     latent_dimension: int
     categories: int | None
     support: Support
@@ -29,11 +33,11 @@ class Posterior(nn.Module, ABC):
         """q at the given variational parameters."""
 
     @abstractmethod
-    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+    def draw_noise(self, samples: int, batch: int, generator: Rng) -> Float[Tensor, "*keys S K B M"]:
         """The noise that ``Approximation.sample`` takes, on the device of ``generator``.
 
         S is ``samples``, the draws for each of a ``batch`` of B examples; K is the number of enumerated categories, or
-        1.
+        1. Of ``Counted`` numbers the axes of their keys lead.
         """
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from lid_vae.distribution.approximation import Approximation, Parameters
 from lid_vae.errors import UserError
+from lid_vae.noise import Rng
 from lid_vae.posterior.amortized import AmortizedPosterior
 from lid_vae.posterior.base import CalibratedPosterior, Posterior
 from lid_vae.shapes import Float, Observations, Tensor
@@ -59,7 +60,7 @@ class BatchNormPosterior(CalibratedPosterior):
             )
         self.posterior, self.gamma = posterior, float(gamma)
         self.latent_dimension, self.categories = posterior.latent_dimension, posterior.categories
-        self.support = posterior.support
+        self.support, self.counts = posterior.support, posterior.counts
         self.shift = nn.Parameter(torch.zeros(self.latent_dimension))
         self.register_buffer("centre", torch.zeros(self.latent_dimension))
         self.register_buffer("variance", torch.ones(self.latent_dimension))
@@ -80,7 +81,7 @@ class BatchNormPosterior(CalibratedPosterior):
     def distribution(self, parameters: Parameters) -> Approximation:
         return self.posterior.distribution(parameters)
 
-    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+    def draw_noise(self, samples: int, batch: int, generator: Rng) -> Float[Tensor, "*keys S K B M"]:
         return self.posterior.draw_noise(samples, batch, generator)
 
     @torch.no_grad()

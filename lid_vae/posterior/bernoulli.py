@@ -6,6 +6,7 @@ from torch import nn
 from lid_vae.distribution.approximation import Parameters
 from lid_vae.distribution.bernoulli import BernoulliApproximation
 from lid_vae.distribution.components import Support
+from lid_vae.noise import Rng, uniform
 from lid_vae.posterior.base import Posterior
 from lid_vae.posterior.encoder import Encoder
 from lid_vae.shapes import Float, Observations, Tensor
@@ -21,6 +22,8 @@ class BernoulliPosterior(Posterior):
     """
 
     support: Support = "binary"
+
+    counts = True
 
     def __init__(self, encoder: Encoder, latent_dimension: int, categories: int | None = None) -> None:
         super().__init__()
@@ -43,6 +46,6 @@ class BernoulliPosterior(Posterior):
             parameters["unit_logits"], None if logits is None else torch.log_softmax(logits, 0)
         )
 
-    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+    def draw_noise(self, samples: int, batch: int, generator: Rng) -> Float[Tensor, "*keys S K B M"]:
         shape = (samples, self.categories or 1, batch, self.latent_dimension)
-        return torch.rand(shape, generator=generator, device=generator.device, dtype=self.head.weight.dtype)
+        return uniform(shape, generator, self.head.weight.dtype)

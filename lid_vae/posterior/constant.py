@@ -4,6 +4,7 @@ import torch
 
 from lid_vae.distribution.approximation import Parameters
 from lid_vae.distribution.flow_gaussian import FlowGaussian
+from lid_vae.noise import Rng, normal
 from lid_vae.posterior.base import Posterior
 from lid_vae.shapes import Float, Observations, Tensor
 
@@ -16,6 +17,7 @@ class ConstantPosterior(Posterior):
     With an idle latent and that prior it is exact, and so is the log-likelihood by sampling.
     """
 
+    counts = True
     support = "real"
     categories = None
     unit: Tensor
@@ -31,6 +33,6 @@ class ConstantPosterior(Posterior):
     def distribution(self, parameters: Parameters) -> FlowGaussian:
         return FlowGaussian(parameters["mean"], self.unit.expand_as(parameters["mean"]))
 
-    def draw_noise(self, samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "S K B M"]:
+    def draw_noise(self, samples: int, batch: int, generator: Rng) -> Float[Tensor, "*keys S K B M"]:
         shape = (samples, 1, batch, self.latent_dimension)
-        return torch.randn(shape, generator=generator, device=generator.device, dtype=self.unit.dtype)
+        return normal(shape, generator, self.unit.dtype)

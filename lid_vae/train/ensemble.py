@@ -13,6 +13,7 @@ from lid_vae.data.stream import Loader, Stream, StreamLoader, TrainStream
 from lid_vae.seed_range import seed_text
 from lid_vae.shapes import Tensor
 from lid_vae.train.member import Member
+from lid_vae.train.step.ahead import Ahead, DrawX, Place
 from lid_vae.train.step.captured import RECORDS, not_captured
 from lid_vae.train.step.spans import Spans, longest_span
 from lid_vae.train.training import Training
@@ -43,6 +44,14 @@ class Ensemble(Training):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, MemberData)
         return data.stream().batch(self.step, draw).x
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, MemberData)
+        draw_x = data.ahead()
+        if self.spans.size > 1 and self.members[0].module.counts and draw_x is not None:
+            self._ahead = Ahead(self.together, draw_x, alone=len(self.members) == 1)
 
     def cut(self) -> Spans:
         """What Lightning is to see as batches: spans of steps on a device that replays them, elsewhere each."""
@@ -95,6 +104,18 @@ class MemberData(pl.LightningDataModule):
         """The training batches: of one member as they are, of several side by side."""
         streams = [self.data.stream(seed) for seed in self.seeds]
         return streams[0] if len(streams) == 1 else MemberStreams(streams)
+
+    def ahead(self) -> DrawX | None:
+        """What gives x of many steps in one go; None where the training batches are not of arrays."""
+        streams = [stream for stream in map(self.data.stream, self.seeds) if isinstance(stream, TrainStream)]
+        if len(streams) < len(self.seeds):
+            return None
+
+        def draw_x(places: Sequence[Place]) -> Tensor:
+            x = TrainStream.ahead(streams, places)
+            return x if len(streams) > 1 else x[:, 0]
+
+        return draw_x
 
     def train_dataloader(self) -> StreamLoader:
         assert self.trainer is not None

@@ -21,6 +21,7 @@ from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
 from lid_vae.train.member_checkpoint import member_checkpoint
+from lid_vae.train.step.ahead import Ahead
 from lid_vae.train.step.captured import BEFORE_ADAM, RECORDS, Captured, callback_with, not_captured
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
@@ -58,6 +59,7 @@ class Training(pl.LightningModule, ABC):
         self.compile_mode: str | None = None
         self.capture = True
         self._captured: Captured | None = None
+        self._ahead: Ahead | None = None
 
     @property
     @abstractmethod
@@ -113,7 +115,7 @@ class Training(pl.LightningModule, ABC):
         self._end_if_none_lives()
 
     def on_train_end(self) -> None:
-        self._captured = None  # its memory is the device's, and it cannot be copied
+        self._captured = self._ahead = None  # their memory is the device's, and graphs cannot be copied
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """Takes the steps of a span, of which ``batch`` is the first's."""
@@ -121,7 +123,7 @@ class Training(pl.LightningModule, ABC):
         for step in range(first, self.spans.end(first)):
             if self._captured is not None and (step == first or self._before_step):
                 self._captured.look()
-            taken.append(self._take(batch if step == first else None))
+            taken.append(self._take(batch if step == first and self._ahead is None else None))
         self._tell(first, taken)
 
     def on_validation_epoch_start(self) -> None:
@@ -256,6 +258,8 @@ class Training(pl.LightningModule, ABC):
         return self.together.noise(self.step, draw, x.shape[0 if len(self.members) == 1 else 1])
 
     def _extra(self, draw: int) -> tuple[Tensor, Tensor]:
+        if self._ahead is not None:
+            return self._ahead(self.step, draw, self.spans.end(self.step))
         x = self.extra_batch(draw)
         noise = self._noise(draw, x)
         return x.to(noise.dtype) if x.is_floating_point() else x, noise

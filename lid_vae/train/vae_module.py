@@ -11,7 +11,7 @@ from lid_vae.distribution.approximation import Approximation
 from lid_vae.errors import UserError
 from lid_vae.inference.base import Group, Inference
 from lid_vae.likelihood.base import CalibratedLikelihood
-from lid_vae.noise import generator
+from lid_vae.noise import Counted, Rng, counted_on, generator
 from lid_vae.objective.base import Objective, Scheduled
 from lid_vae.objective.schedule import Schedule
 from lid_vae.posterior.base import CalibratedPosterior
@@ -29,7 +29,7 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 class VAEModule(pl.LightningModule):
     """``vae`` with its ``objective`` and ``inference``, for Lightning. Abstract: each variant adds its ``promise``.
 
-    Batch ``step`` uses noise from ``generator(seed, "noise", step)``, so a run repeats and resumes exactly.
+    The noise of batch ``step`` follows from the key (seed, "noise", step), so a run repeats and resumes exactly.
     ``optimizer`` makes one of parameters; ``schedule`` multiplies the learning rate, by batches. ``gradient_clip``
     bounds the gradient (None: not). ``evaluation_samples`` is S at validation, ``labels`` the number of classes.
     ``description`` travels in every checkpoint, so that it describes itself. ``step`` is the number of the next of
@@ -81,10 +81,19 @@ class VAEModule(pl.LightningModule):
 
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "S K B M"]:
         """The noise of the batch of ``step``, or of its ``draw``-th extra one; ``batch`` is this process's share."""
-        rng = generator(self.seed, "noise", step, draw, device=self.device)
         rank, size = process_place()
+        rng: Rng
+        if self.counts:
+            rng = Counted.of([self.seed], "noise", [(step, draw)], self.device)[0][0]
+        else:
+            rng = generator(self.seed, "noise", step, draw, device=self.device)
         noise = self.vae.posterior.draw_noise(self.objective.samples, batch * size, rng)
         return noise if size == 1 else noise[:, :, rank * batch : (rank + 1) * batch]
+
+    @property
+    def counts(self) -> bool:
+        """Whether its noise is ``Counted``, not drawn by a generator: on a GPU, if its posterior can."""
+        return counted_on(self.device) and self.vae.posterior.counts
 
     def infer(self, x: Observations, noise: Float[Tensor, "S K B M"]) -> Approximation:
         """q for a batch ``x``, with the trained inference strategy, from ``noise`` of its own."""

@@ -7,13 +7,17 @@ from lid_vae.data import Digits
 from lid_vae.data.array.binarise import DYNAMIC, FIXED, UNBINARISED, bernoulli, binarisation
 from lid_vae.data.split import Split
 from lid_vae.errors import UserError
-from lid_vae.noise import generator
+from lid_vae.noise import Counted, Rng, generator
 
 LEVELS = Split(torch.arange(256, dtype=torch.uint8).expand(4000, 256).contiguous())
 
 
-def test_each_grey_level_is_the_mean_of_its_draws() -> None:
-    draws = bernoulli(LEVELS.x, generator(0, "test"))
+RNGS = [generator(0, "test"), Counted.of([0], "test", [(0, 0)])[0][0]]
+
+
+@pytest.mark.parametrize("rng", RNGS, ids=["drawn", "counted"])
+def test_each_grey_level_is_the_mean_of_its_draws(rng: Rng) -> None:
+    draws = bernoulli(LEVELS.x, rng)
     p = torch.arange(256) / 255
     z = (draws.double().mean(0) - p) / (p * (1 - p) / len(LEVELS)).sqrt()
     # 254 nearly normal deviates beyond 5.5 by chance: probability 1e-5
@@ -22,8 +26,9 @@ def test_each_grey_level_is_the_mean_of_its_draws() -> None:
     assert abs(z[1:-1].square().sum() - 254) < 5.5 * 508**0.5
 
 
-def test_black_stays_black_and_white_stays_white() -> None:
-    draws = bernoulli(LEVELS.x, generator(1, "test"))
+@pytest.mark.parametrize("rng", RNGS, ids=["drawn", "counted"])
+def test_black_stays_black_and_white_stays_white(rng: Rng) -> None:
+    draws = bernoulli(LEVELS.x, rng)
     assert not draws[:, 0].any()
     assert draws[:, 255].all()
 

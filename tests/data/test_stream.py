@@ -1,6 +1,7 @@
 """Training batches are functions of (seed, step), and a run resumed in mid-epoch sees those of an uninterrupted one."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from lid_vae import noise
 from lid_vae.data import Batch, Digits, Split, TrainStream
 from lid_vae.data.array.binarise import DYNAMIC, FIXED, UNBINARISED
 from lid_vae.data.stream import SplitLoader, StreamLoader
@@ -57,15 +59,32 @@ def test_an_epoch_visits_no_row_twice_and_leaves_out_less_than_a_batch(
     draw=st.integers(0, 2),
     binarised=st.sampled_from([DYNAMIC, FIXED, UNBINARISED]),
     labelled=st.booleans(),
+    kinds=st.sampled_from([set(), {"cpu"}]),
 )
-def test_streams_side_by_side_give_what_each_gives_alone(seeds, step, draw, binarised, labelled) -> None:
+def test_streams_side_by_side_give_what_each_gives_alone(seeds, step, draw, binarised, labelled, kinds) -> None:
+    """Whether numbers are drawn by generators or counted."""
     split = Split(GREY, SPLIT.y if labelled else None)
     streams = [TrainStream(split, 5, seed, binarised.prepare) for seed in seeds]
-    together, alone = TrainStream.side_by_side(streams, step, draw), [one.batch(step, draw) for one in streams]
+    with mock.patch.object(noise, "COUNTED", kinds):
+        together, alone = TrainStream.side_by_side(streams, step, draw), [one.batch(step, draw) for one in streams]
     assert torch.equal(together.x, torch.stack([batch.x for batch in alone]))
     assert torch.equal(together.index, torch.stack([batch.index for batch in alone]))
     assert labelled == (together.y is not None)
     assert not labelled or torch.equal(together.y, torch.stack([batch.y for batch in alone]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    seeds=st.lists(st.integers(0, 2**40), min_size=1, max_size=3),
+    places=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2)), min_size=1, max_size=4),
+    binarised=st.sampled_from([DYNAMIC, FIXED, UNBINARISED]),
+)
+def test_batches_drawn_ahead_are_those_of_each_step(seeds, places, binarised) -> None:
+    streams = [TrainStream(SPLIT, 5, seed, binarised.prepare) for seed in seeds]
+    with mock.patch.object(noise, "COUNTED", {"cpu"}):
+        ahead = TrainStream.ahead(streams, places)
+        each = [torch.stack([one.batch(*place).x for one in streams]) for place in places]
+    assert torch.equal(ahead, torch.stack(each))
 
 
 def test_streams_of_different_splits_do_not_stand_side_by_side() -> None:

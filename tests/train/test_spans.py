@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from recorded import recorded
 from runs import Programs, measures
 
+from lid_vae import noise
 from lid_vae.data.stream import StreamLoader
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import read_json
 from lid_vae.train.ensemble import Ensemble
 from lid_vae.train.step import captured, spans
+from lid_vae.train.step.ahead import Ahead
 from lid_vae.train.step.spans import Spans, longest_span
 
 # Eleven steps an epoch, of which each fifth is logged.
@@ -101,23 +103,32 @@ def test_batches_that_a_user_counts_are_steps(options, size):
 def programs(tmp_path, monkeypatch):
     """A run of the last options in spans of at most so many steps; what Lightning has seen of it is kept."""
     monkeypatch.setitem(captured.RECORDS, "cpu", recorded)
-    taken = []
-    step = Ensemble.training_step
+    taken: list = []
+    ahead: list = []
+    step, drawn = Ensemble.training_step, Ahead._drawn
 
     def counted(self, batch, index):
         before = self.step
         step(self, batch, index)
         taken.append(self.step - before)
 
+    def together(self, places):
+        ahead.append(len(places))
+        return drawn(self, places)
+
     monkeypatch.setattr(Ensemble, "training_step", counted)
+    monkeypatch.setattr(Ahead, "_drawn", together)
 
     def run(most, name, *options):
         monkeypatch.setattr(spans, "MOST", most)
         taken.clear()
+        ahead.clear()
         programs = Programs(tmp_path / name)
         outcome = programs.train(*OPTIONS, *options)
         folders = sorted((tmp_path / name).glob("runs/*/*/seed-*"))
-        return SimpleNamespace(outcome=outcome, folders=folders, taken=list(taken), folder=programs.folder)
+        return SimpleNamespace(
+            outcome=outcome, folders=folders, taken=list(taken), ahead=sum(ahead), folder=programs.folder
+        )
 
     return run
 
@@ -157,13 +168,18 @@ def flat(value, path=""):
         ),
     ],
 )
-def test_spans_are_their_steps_to_the_last_bit(programs, options):
+@pytest.mark.parametrize("kind", ["drawn", "counted"])
+def test_spans_are_their_steps_to_the_last_bit(programs, monkeypatch, options, kind):
+    """Whether noise is drawn by generators or, as on a GPU, counted, many steps ahead."""
+    if kind == "counted":
+        monkeypatch.setattr(noise, "COUNTED", {"cpu"})
     single, four, five = (programs(most, str(most), *options) for most in (1, 4, 50))
     assert single.taken == [1] * 33
     assert four.taken == [4, 4, 3] * 3
     assert five.taken == [5, 5, 1] * 3
     assert_same(four, single)
     assert_same(five, single)
+    assert (five.ahead > 0) == (kind == "counted")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from test_combinations import INFERENCES, MODELS, OBJECTIVES, covering
 
+from lid_vae import noise
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.plan import Parts
 from lid_vae.run.store import own_presets, without_hydra
@@ -19,6 +20,7 @@ from lid_vae.train.step.take_step import take_step
 from lid_vae.train.step.together import Alone, Together
 
 STEPS, SEEDS = 50, (3, 4)
+PLACES = [(0, 0), (1, 0), (1, 2)]
 TINY = ["width=4", "data.per_class=20", "data.valid_size=5", "data.test_size=5", "data.batch_size=16", "depth=2"]
 # Steps small enough that rounding is not magnified as chaos does it.
 TINY += ["categories=5", "gradient_clip=1", "optimizer.lr=0.003", "hidden_layers=1"]
@@ -124,3 +126,24 @@ def test_a_member_of_a_stack_follows_itself_alone(options):
         scale = float(value.detach().norm()) + 1e-12
         assert float((other - value).detach().norm()) / scale <= 1e-5, name
     assert float(alone[-1]) != float(alone[0])
+
+
+@pytest.mark.parametrize(
+    "options", ["model=lidgmvae", "model=gmvae family.mixture=enumerate", "model=lidmvae", "model=bn_vae"]
+)
+def test_counted_noise_of_a_member_is_its_own_and_that_of_each_step(monkeypatch, options):
+    """Also of many places at once, as a GPU draws it; a posterior that cannot count draws by generators."""
+    monkeypatch.setattr(noise, "COUNTED", {"cpu"})
+    modules, _ = built(options, SEEDS)
+    alone = [[module.noise(step, draw, 5) for module in modules] for step, draw in PLACES]
+    expected = torch.stack([torch.stack(row) for row in alone])
+    assert expected.dtype == torch.float64
+    assert len(expected.unique()) == expected.numel()
+    stack = Stack(modules)
+    assert torch.equal(torch.stack([stack.noise(step, draw, 5) for step, draw in PLACES]), expected)
+    assert torch.equal(stack.noise_ahead(PLACES, 5), expected)
+    for module in modules:
+        monkeypatch.setattr(module.vae.posterior, "counts", False)
+    drawn = torch.stack([stack.noise(step, draw, 5) for step, draw in PLACES])
+    assert drawn.shape == expected.shape
+    assert not torch.equal(drawn, expected)

@@ -12,19 +12,23 @@ import torch
 
 from lid_vae.data.split import Split, as_float
 from lid_vae.errors import UserError
-from lid_vae.noise import generator
+from lid_vae.noise import Counted, Rng, generator
 from lid_vae.shapes import Float, Tensor
 
 
-def bernoulli(x: Tensor, *rngs: torch.Generator) -> Tensor:
+def bernoulli(x: Tensor, *rngs: Rng) -> Tensor:
     """One draw for each pixel: True with probability ``x / 255`` for bytes ``x``.
 
-    One of ``rngs``, on the device of ``x``, is for all of x; of several, each is for one x[i]. Black stays black and
-    white white.
+    One of ``rngs``, on the device of ``x``, is for all of x; of several, each is for one x[i]. ``Counted`` numbers are
+    one, whose keys are the leading axes of x. Black stays black and white white.
     """
+    if isinstance(rngs[0], Counted):
+        drawn = rngs[0].uniform(x.shape[rngs[0].keys.ndim - 1 :])
+        return drawn.mul_(255) < x
     uniform = torch.empty(x.shape, device=x.device)
     parts = uniform.unbind() if len(rngs) > 1 else [uniform]
     for part, rng in zip(parts, rngs, strict=True):
+        assert isinstance(rng, torch.Generator)
         part.uniform_(generator=rng)
     return uniform.mul_(255) < x
 
@@ -52,10 +56,10 @@ class Binarisation:
         draw = bernoulli(split.x.cpu(), generator(seed, "fixed", part))
         return Split(draw.to(torch.uint8).mul_(255).to(split.device), split.y)
 
-    def prepare(self, x: Tensor, *rngs: torch.Generator) -> Float[Tensor, "*seeds B D"]:
+    def prepare(self, x: Tensor, *rngs: Rng) -> Float[Tensor, "*seeds B D"]:
         """Rows ``x`` of the training split as the model takes them, drawn by ``rngs`` where they are drawn anew.
 
-        Of one seed there is one of ``rngs``, of several one for each x[i].
+        Of one seed there is one of ``rngs``, of several one for each x[i], or one of many keys.
         """
         return bernoulli(x, *rngs).float() if self.anew else as_float(x)
 

@@ -74,6 +74,8 @@ class Stack(Together):
         return list(self.parameters.values()), list(self.buffers.values())
 
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "N S K B M"]:
+        if self.modules[0].counts:
+            return self.noise_ahead([(step, draw)], batch)[0]
         return torch.stack([module.noise(step, draw, batch) for module in self.modules])
 
     def optimizers(self, states: States) -> list[torch.optim.Optimizer]:

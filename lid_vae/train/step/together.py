@@ -8,6 +8,7 @@ from typing import Any, get_args
 import torch
 
 from lid_vae.inference.base import Group, Inference
+from lid_vae.noise import Counted
 from lid_vae.objective.base import Scheduled
 from lid_vae.shapes import Bool, Float, Tensor
 from lid_vae.system.processes import process_place
@@ -58,6 +59,12 @@ class Together(ABC):
     @abstractmethod
     def noise(self, step: int, draw: int, batch: int) -> Float[Tensor, "*seeds S K B M"]:
         """The noise of ``VAEModule.noise`` for a ``step``, a ``draw`` and the size of a ``batch``."""
+
+    def noise_ahead(self, places: Sequence[tuple[int, int]], batch: int) -> Float[Tensor, "T N S K B M"]:
+        """That of T ``places``, (step, draw), at once, each of the N members': of modules whose noise is counted."""
+        first = self.modules[0]
+        rng = Counted.of([module.seed for module in self.modules], "noise", places, first.device)
+        return first.vae.posterior.draw_noise(first.objective.samples, batch, rng)
 
     @abstractmethod
     def optimizers(self, states: States) -> list[torch.optim.Optimizer]:
