@@ -24,6 +24,11 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # a clone works without being installed
 
+from lid_vae.train.step.captured import Captured  # noqa: E402
+from lid_vae.train.training import Training  # noqa: E402
+
+WARM, EPOCHS = 2, 100_000
+"""Turns that are not counted, and more epochs than any benchmark takes."""
 Step = Callable[[], object]
 _device = torch.device("cpu")
 
@@ -76,43 +81,58 @@ def take_turns(candidates: Mapping[str, Step], rounds: int, warm: int = 2) -> di
 class TakingTurns(pl.Callback):
     """After every ``length`` steps that Lightning takes, one turn of each other candidate, each timed by itself.
 
-    ``make`` builds the others at the first step, when Lightning has put the modules in place. The first turn of each
-    is not counted.
+    ``make`` builds the others at the first step, when Lightning has put the modules in place. The first turns of each
+    are not counted. On a GPU a batch of Lightning's may be many steps, and a turn longer: its time is that of
+    ``length`` steps. After ``turns`` training ends. ``longest`` is the most steps that were one batch, and ``captured``
+    says of these whether they were replayed.
     """
 
     def __init__(self, lead: str, make: Callable[[], Mapping[str, Step]], length: int = 1) -> None:
         self.lead, self.make, self.length = lead, make, length
         self.times: dict[str, list[tuple[float, float]]] = {lead: []}
         self.mark: tuple[float, float] | None = None
-        self.steps = 0
+        self.turn, self.turns, self.step, self.taken, self.longest = 0, 0, 0, 0, 0
+        self.captured: Captured | None = None
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        if self.steps == 0:
+        if self.step == 0:
             self.others = self.make()
-        self.steps += 1
-        if self.steps % self.length:
+        step = pl_module.step if isinstance(pl_module, Training) else self.step + 1
+        self.longest = max(self.longest, step - self.step)
+        self.taken += step - self.step
+        self.step = step
+        if self.taken < self.length:
             return
-        counted = self.steps > 2 * self.length
+        self.turn += 1
+        counted = self.turn > WARM
         if counted and self.mark is not None:
-            self.times[self.lead].append(since(self.mark))
-        for name, step in self.others.items():
+            wall, processor = since(self.mark)
+            share = self.length / self.taken
+            self.times[self.lead].append((wall * share, processor * share))
+        for name, other in self.others.items():
             start = now()
-            step()
+            other()
             if counted:
                 self.times.setdefault(name, []).append(since(start))
+        self.taken = 0
         self.mark = now()
+        trainer.should_stop = self.turn >= self.turns
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.captured = pl_module._captured if isinstance(pl_module, Training) else None
 
 
 def by_lightning(
     module: pl.LightningModule, data: pl.LightningDataModule, steps: int, turns: TakingTurns, *callbacks: pl.Callback
 ) -> dict[str, Seconds]:
     """``steps`` timed turns of ``module`` under a Trainer with nothing else to do, the others of ``turns`` between."""
+    turns.turns = steps + WARM
     trainer = pl.Trainer(
         accelerator=_device.type,
         devices=1,
-        max_steps=(steps + 2) * turns.length,
+        max_epochs=EPOCHS,
         limit_val_batches=0,
         logger=False,
         callbacks=[*callbacks, turns],

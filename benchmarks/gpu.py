@@ -146,9 +146,9 @@ class Bench:
         training.capture, training.compile_mode = capture, compile_mode
         turns = TakingTurns("ours", dict, 2 if self.smoke else 20)
         wall = by_lightning(training, data, 2 if self.smoke else 8, turns)["ours"].wall / turns.length
-        captured = training._captured
+        captured = turns.captured
         kinds = [] if captured is None else [capture.adam is not None for capture in captured.captures.values()]
-        said = "no" if not kinds else "yes, with Adam" if all(kinds) else "yes"
+        said = "no" if not kinds else f"yes{', with Adam' * all(kinds)}, in spans of {turns.longest}"
         return wall, said if captured is None or captured.obstacle is None else f"no: {captured.obstacle}"
 
     def _trained(self, model: str, seeds: int, device: torch.device, capture: bool) -> list[torch.Tensor]:

@@ -1,7 +1,9 @@
 """Steps taken in spans are the steps taken one by one, wherever a span ends, a run stops or a member fails."""
 
+import importlib
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,7 @@ from runs import Programs, measures
 
 from lid_vae import noise
 from lid_vae.data.stream import StreamLoader
+from lid_vae.run.build import build_data
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import read_json
 from lid_vae.train.ensemble import Ensemble
@@ -233,3 +236,28 @@ def test_a_bound_that_is_not_finite_within_a_span_is_of_its_step_and_of_its_memb
     assert rows == (whole.folders[1] / "metrics.csv").read_text().splitlines()[: len(rows)]
     ours, theirs = (read_json(run.folders[0] / "result.json") for run in (failed, whole))
     assert ours["elbo"] == pytest.approx(theirs["elbo"], rel=1e-5)  # the other's Adam then steps outside of the graph
+
+
+def test_a_benchmark_times_steps_where_batches_are_spans(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    bench, seeds = importlib.import_module("bench"), importlib.import_module("seeds")
+    monkeypatch.setitem(captured.RECORDS, "cpu", recorded)
+    now = [0.0]
+    monkeypatch.setattr(bench, "now", lambda: (now[0], 0.0))
+    take = Ensemble._take
+
+    def slow(self, batch):
+        now[0] += 3.0
+        return take(self, batch)
+
+    monkeypatch.setattr(Ensemble, "_take", slow)
+    options = ["data=pinwheel", "model=vae", "width=4", "data.per_class=60", "data.valid_size=50", "data.test_size=60"]
+    configs = seeds.configurations([*options, "data.batch_size=26"], 2)
+    training, data = seeds.ensemble(configs, build_data(configs[0]["data"]))
+    turns = bench.TakingTurns("ours", lambda: {"other": lambda: None}, 4)
+    found = bench.by_lightning(training, data, 3, turns)
+    assert turns.longest == len(data.stream()) == 11
+    assert turns.captured is not None
+    assert training.step == 11 * (3 + bench.WARM)
+    assert len(turns.times["ours"]) == len(turns.times["other"]) == 3
+    assert found["ours"].wall == pytest.approx(4 * 3.0)
