@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 
 from lid_vae.data.split import AnyExamples, Batch, Corpus, at_least_one, subsample
-from lid_vae.data.stream import Loader, SharedLoader, SharedStream, SplitLoader, Stream, StreamLoader
+from lid_vae.data.stream import Loader, SharedLoader, SharedStream, SplitLoader, Stream, StreamLoader, TakesSpans
 from lid_vae.shapes import Float, Tensor
 from lid_vae.system.files import expanded
 from lid_vae.system.processes import process_place, sharing
@@ -203,8 +203,9 @@ class DataModule(LightningDataModule, ABC, Generic[AnyExamples]):
         stream = self.stream()
         if self.trainer is None:
             return StreamLoader(stream)
-        step = getattr(self.trainer.lightning_module, "step", None)
-        return StreamLoader(stream, self.trainer.current_epoch * len(stream) if step is None else step)
+        module = self.trainer.lightning_module
+        step = getattr(module, "step", self.trainer.current_epoch * len(stream))
+        return StreamLoader(stream, step, module.cut(stream) if isinstance(module, TakesSpans) else None)
 
     def val_dataloader(self) -> Loader:
         return self._shared("valid")

@@ -1,6 +1,18 @@
 """The training batches as a function of (seed, step), and the loaders that hand batches to Lightning."""
 
-__all__ = ["Epochs", "Loader", "SharedLoader", "SharedStream", "SplitLoader", "Stream", "StreamLoader", "TrainStream"]
+__all__ = [
+    "Cut",
+    "DrawsAhead",
+    "Epochs",
+    "Loader",
+    "SharedLoader",
+    "SharedStream",
+    "SplitLoader",
+    "Stream",
+    "StreamLoader",
+    "TakesSpans",
+    "TrainStream",
+]
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +54,30 @@ class Loader(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Batch]: ...
+
+
+@runtime_checkable
+class DrawsAhead(Protocol):
+    """A stream that gives x of T places, (step, draw), in one go."""
+
+    def x_ahead(self, places: Sequence[tuple[int, int]]) -> Float[Tensor, "T *seeds B D"]: ...
+
+
+@runtime_checkable
+class Cut(Protocol):
+    """How the steps of epochs are cut into spans; ``len`` is how many there are to an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def end(self, step: int) -> int:
+        """The first step after the span that ``step`` is in."""
+
+
+@runtime_checkable
+class TakesSpans(Protocol):
+    """Who makes steps of a stream, perhaps several of each batch that a loader gives."""
+
+    def cut(self, stream: Stream) -> Cut: ...
 
 
 class Epochs(Stream, Generic[AnyExamples]):
@@ -119,6 +155,10 @@ class TrainStream(Epochs[Split]):
             return Batch(first._prepare(x, TrainStream._counted(streams, [(step, draw)])[0]), labels, index)
         return Batch(first._prepare(x, *(one._rng(step, draw) for one in streams)), labels, index)
 
+    def x_ahead(self, places: Sequence[tuple[int, int]]) -> Float[Tensor, "T B D"]:
+        """x of T ``places``, (step, draw), in one go, where numbers are counted."""
+        return TrainStream.ahead([self], places)[:, 0]
+
     @staticmethod
     def ahead(streams: Sequence["TrainStream"], places: Sequence[tuple[int, int]]) -> Float[Tensor, "T N B D"]:
         """x of T ``places``, (step, draw), in one go, of N ``streams`` of one split, where numbers are counted."""
@@ -147,16 +187,6 @@ class TrainStream(Epochs[Split]):
 
     def cut(self, rows: Int[Tensor, " rows"], rng: torch.Generator) -> Int[Tensor, "steps B"]:
         return rows.view(len(self), self.batch_size).to(self.split.device)
-
-
-@runtime_checkable
-class Cut(Protocol):
-    """How the steps of epochs are cut into spans; ``len`` is how many there are to an epoch."""
-
-    def __len__(self) -> int: ...
-
-    def end(self, step: int) -> int:
-        """The first step after the span that ``step`` is in."""
 
 
 class StreamLoader:

@@ -88,12 +88,16 @@ def fit(
     except (TypeError, ValueError) as error:
         raise UserError(f"Lightning's Trainer refuses these options: {error}") from error
     model.train()
+    # Nobody else counts batches.
+    model.in_spans = not callbacks and not logger and not options["enable_checkpointing"]
     try:
         trainer.fit(model, data)
     except SystemExit as end:  # how Lightning ends after Ctrl-C
         if not trainer.interrupted:
             raise
         raise KeyboardInterrupt from end
+    finally:
+        model.in_spans = False
     if keep.best is not None:
         model.restore(keep.best)
         model.step = keep.best["lid_vae"]["step"]

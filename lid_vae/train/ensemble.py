@@ -11,11 +11,9 @@ from lid_vae.data.base import DataModule
 from lid_vae.data.split import Batch
 from lid_vae.data.stream import Loader, Stream, StreamLoader, TrainStream
 from lid_vae.seed_range import seed_text
-from lid_vae.shapes import Tensor
+from lid_vae.shapes import Float, Tensor
 from lid_vae.train.member import Member
-from lid_vae.train.step.ahead import Ahead, DrawX, Place
-from lid_vae.train.step.captured import RECORDS, not_captured
-from lid_vae.train.step.spans import Spans, longest_span
+from lid_vae.train.step.spans import Spans
 from lid_vae.train.training import Training
 
 __all__ = ["Ensemble", "MemberData", "MemberStreams"]
@@ -31,6 +29,7 @@ class Ensemble(Training):
         self.models = nn.ModuleList(member.module for member in members)
         self.step = members[0].module.step
         self.seed = seed_text([member.module.seed for member in members])
+        self.in_spans = True
 
     @property
     def members(self) -> list[Member]:
@@ -45,23 +44,11 @@ class Ensemble(Training):
         assert isinstance(data, MemberData)
         return data.stream().batch(self.step, draw).x
 
-    def on_train_start(self) -> None:
-        super().on_train_start()
+    def spans_now(self) -> Spans:
+        """What Lightning is to see as batches, before it has asked for them."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, MemberData)
-        draw_x = data.ahead()
-        if self.spans.size > 1 and self.members[0].module.counts and draw_x is not None:
-            self._ahead = Ahead(self.together, draw_x, alone=len(self.members) == 1)
-
-    def cut(self) -> Spans:
-        """What Lightning is to see as batches: spans of steps on a device that replays them, elsewhere each."""
-        trainer = self.trainer
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, MemberData)
-        replayed = self.capture and trainer.strategy.root_device.type in RECORDS
-        if not replayed or not_captured(self.members[0].module, trainer) is not None:
-            return Spans(len(data.stream()))
-        return Spans(len(data.stream()), longest_span(trainer))
+        return self.cut(data.stream())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What a callback of Lightning's writes of a run of one seed is that member's checkpoint."""
@@ -93,6 +80,18 @@ class MemberStreams:
         )
 
 
+class MemberArrays(MemberStreams):
+    """``MemberStreams`` of arrays, of one split."""
+
+    def __init__(self, streams: Sequence[TrainStream]) -> None:
+        super().__init__(streams)
+        self.arrays = list(streams)
+
+    def x_ahead(self, places: Sequence[tuple[int, int]]) -> Float[Tensor, "T N B D"]:
+        """As that of a ``TrainStream``, of every member."""
+        return TrainStream.ahead(self.arrays, places)
+
+
 class MemberData(pl.LightningDataModule):
     """``data`` for the members of these ``seeds``: a training stream for each, and one evaluation split for all."""
 
@@ -103,27 +102,18 @@ class MemberData(pl.LightningDataModule):
     def stream(self) -> Stream:
         """The training batches: of one member as they are, of several side by side."""
         streams = [self.data.stream(seed) for seed in self.seeds]
-        return streams[0] if len(streams) == 1 else MemberStreams(streams)
-
-    def ahead(self) -> DrawX | None:
-        """What gives x of many steps in one go; None where the training batches are not of arrays."""
-        streams = [stream for stream in map(self.data.stream, self.seeds) if isinstance(stream, TrainStream)]
-        if len(streams) < len(self.seeds):
-            return None
-
-        def draw_x(places: Sequence[Place]) -> Tensor:
-            x = TrainStream.ahead(streams, places)
-            return x if len(streams) > 1 else x[:, 0]
-
-        return draw_x
+        if len(streams) == 1:
+            return streams[0]
+        arrays = [stream for stream in streams if isinstance(stream, TrainStream)]
+        return MemberArrays(arrays) if len(arrays) == len(streams) else MemberStreams(streams)
 
     def train_dataloader(self) -> StreamLoader:
         assert self.trainer is not None
         self.data.to_device(self.trainer.strategy.root_device)
         training = self.trainer.lightning_module
         assert isinstance(training, Ensemble)
-        training.spans = training.cut()
-        return StreamLoader(self.stream(), training.step, training.spans)
+        stream = self.stream()
+        return StreamLoader(stream, training.step, training.cut(stream))
 
     def val_dataloader(self) -> Loader:
         self.data.trainer = self.trainer

@@ -35,5 +35,5 @@ class Position(AtomicCheckpointIO):
             "state_dict": self.training.state_dict(),  # the members have loaded theirs
             "optimizer_states": [],
             "callbacks": states,
-            "loops": {**loops, "fit_loop": self.training.cut().as_spans(loops["fit_loop"])},
+            "loops": {**loops, "fit_loop": self.training.spans_now().as_spans(loops["fit_loop"])},
         }

@@ -1,6 +1,5 @@
 """One training of one member or many, as Lightning drives it."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lid_vae.data.split import Batch
+from lid_vae.data.stream import DrawsAhead, Stream
 from lid_vae.inference.base import Group, Informed, Update
 from lid_vae.measure.evaluator import Evaluator
 from lid_vae.noise import derive_seed
@@ -22,10 +22,10 @@ from lid_vae.train.curves import Curves
 from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
 from lid_vae.train.member_checkpoint import member_checkpoint
 from lid_vae.train.step.ahead import Ahead
-from lid_vae.train.step.captured import BEFORE_ADAM, RECORDS, Captured, callback_with, not_captured
+from lid_vae.train.step.captured import Captured, captured_step
 from lid_vae.train.step.compiled import compiled
 from lid_vae.train.step.seed_measures import SeedMeasures
-from lid_vae.train.step.spans import Spans
+from lid_vae.train.step.spans import Spans, longest_span
 from lid_vae.train.step.stack import Stack
 from lid_vae.train.step.take_step import Bound, take_step
 from lid_vae.train.step.together import Alone, Together
@@ -46,18 +46,19 @@ class Training(pl.LightningModule, ABC):
     over the members. Where there are several, one that fails is left where it is, with its error, and the others do not
     notice; training ends when none lives. Dropout draws from torch's global generator, which is seeded anew at each
     step for its sake. ``compile_mode``, set before training, compiles the bound of a step; unless ``capture`` is false,
-    a GPU replays it with its gradient as a CUDA graph. A batch of Lightning's is one of ``spans`` of steps.
+    a GPU replays it with its gradient as a CUDA graph, and where ``in_spans`` Lightning sees ``spans`` of steps there.
     """
 
     together: Together
+    _stream: Stream | None
 
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.step, self.steps = 0, 1
-        self.spans = Spans(1)
+        self.spans, self._stream = Spans(1), None
+        self.in_spans, self.capture = False, True
         self.compile_mode: str | None = None
-        self.capture = True
         self._captured: Captured | None = None
         self._ahead: Ahead | None = None
 
@@ -81,6 +82,7 @@ class Training(pl.LightningModule, ABC):
         return [member for member in self.members if member.lives]
 
     def on_fit_start(self) -> None:
+        self.spans, self._stream, self._ahead = Spans(1), None, None
         if self.trainer.ckpt_path is None and self.trainer.global_step == 0:
             self._stand_at(0)  # a fit that goes on from nothing is a training of its own
 
@@ -90,6 +92,15 @@ class Training(pl.LightningModule, ABC):
         self.together = Alone(modules[0]) if len(modules) == 1 else Stack(modules)
         return self.together.optimizers([member.optimizer_states for member in self.members])
 
+    def cut(self, stream: Stream) -> Spans:
+        """How Lightning is to see the steps of an epoch of ``stream``: on a device that replays them in spans.
+
+        Elsewhere, and unless ``in_spans``, one by one.
+        """
+        size = longest_span(self.trainer, self.members[0].module) if self.in_spans and self.capture else 1
+        self._stream, self.spans = stream, Spans(len(stream), size)
+        return self.spans
+
     def on_train_start(self) -> None:
         self.steps = max(int(self.trainer.estimated_stepping_batches), 1)
         if self.spans.size > 1:
@@ -97,7 +108,12 @@ class Training(pl.LightningModule, ABC):
         self._bound: Bound = self.together.forward
         if self.compile_mode:
             self._bound = compiled(self.together.forward, self.compile_mode)
-        self._captured = self._capture()
+        if self.capture:
+            self._captured = captured_step(
+                self.together, self._bound, self.trainer, lambda: len(self.living) == len(self.members)
+            )
+        if self.spans.size > 1 and isinstance(self._stream, DrawsAhead) and self.members[0].module.counts:
+            self._ahead = Ahead(self.together, self._stream.x_ahead, alone=len(self.members) == 1)
         optimizers = self.optimizers()
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         self._optimizers: dict[Group, Any] = dict(zip(self.together.inference.groups, listed, strict=True))
@@ -115,7 +131,7 @@ class Training(pl.LightningModule, ABC):
         self._end_if_none_lives()
 
     def on_train_end(self) -> None:
-        self._captured = self._ahead = None  # their memory is the device's, and graphs cannot be copied
+        self._captured = self._ahead = self._stream = None  # their memory is the device's, and graphs cannot be copied
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """Takes the steps of a span, of which ``batch`` is the first's."""
@@ -204,17 +220,6 @@ class Training(pl.LightningModule, ABC):
     def checkpoint(self, place: int) -> dict[str, Any]:
         """What the member at a ``place`` needs to go on, by itself or with others: a checkpoint of Lightning's form."""
         return member_checkpoint(self.trainer, self.members[place], self.together.optimizer_states(place), self.spans)
-
-    def _capture(self) -> Captured | None:
-        record = RECORDS.get(self.device.type)
-        if not self.capture or record is None:
-            return None
-        reason = not_captured(self.members[0].module, self.trainer)
-        if reason is None:
-            free = callback_with(self.trainer, BEFORE_ADAM) is None
-            return Captured(self.together, self._bound, record, lambda: free and len(self.living) == len(self.members))
-        warnings.warn(f"trainer.capture has no effect here: {reason}.", stacklevel=2)
-        return None
 
     def _rows_between_validations(self) -> int:
         """Of one member, in training."""

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import recorded
 from runs import Programs, measures
+from test_together import built
 
+import lid_vae
 from lid_vae import noise
 from lid_vae.data.stream import StreamLoader
 from lid_vae.run.build import build_data
@@ -97,9 +99,16 @@ def test_lightnings_counts_are_those_of_steps_in_every_checkpoint(length, size, 
         ({"fast_dev_run": 3}, 1),
     ],
 )
-def test_batches_that_a_user_counts_are_steps(options, size):
+def test_batches_that_a_user_counts_are_steps(monkeypatch, options, size):
+    monkeypatch.setitem(captured.RECORDS, "cpu", recorded)
+    (module,), _ = built("model=gmvae", (3,))
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", **options)
-    assert longest_span(trainer) == size
+    assert longest_span(trainer, module) == size
+    module.drops = True
+    assert longest_span(trainer, module) == 1
+    module.drops = False
+    monkeypatch.delitem(captured.RECORDS, "cpu")
+    assert longest_span(trainer, module) == 1
 
 
 @pytest.fixture
@@ -261,3 +270,31 @@ def test_a_benchmark_times_steps_where_batches_are_spans(monkeypatch):
     assert training.step == 11 * (3 + bench.WARM)
     assert len(turns.times["ours"]) == len(turns.times["other"]) == 3
     assert found["ours"].wall == pytest.approx(4 * 3.0)
+
+
+def test_a_model_of_ones_own_program_trains_in_spans_where_nobody_counts(monkeypatch):
+    """The same model, to the last bit; a callback of one's own sees every step."""
+    monkeypatch.setitem(captured.RECORDS, "cpu", recorded)
+    monkeypatch.setattr(noise, "COUNTED", {"cpu"})
+    x = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+    taken: list = []
+
+    class Seen(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            taken.append(pl_module.step)
+
+    def fitted(**options):
+        model = lid_vae.LIDVAE.build(x, latent_dimension=2, width=8, seed=1)
+        model.fit(x, max_epochs=3, batch_size=32, accelerator="cpu", progress=False, **options)
+        assert model.spans.size == (1 if options else 50)
+        assert not model.in_spans
+        return model
+
+    spanned, single = fitted(), fitted(callbacks=[Seen()])
+    assert taken == list(range(1, 25))
+    for one, other in zip(spanned.parameters(), single.parameters(), strict=True):
+        assert torch.equal(one, other)
+    loader = torch.utils.data.DataLoader(x[:96], 32)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    pl.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(spanned, loader, loader)
+    assert spanned.step == 3

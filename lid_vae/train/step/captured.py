@@ -23,7 +23,17 @@ from lid_vae.train.step.take_step import Bound
 from lid_vae.train.step.together import Together
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["BEFORE_ADAM", "RECORDS", "WITHIN", "Captured", "Record", "callback_with", "cuda_graph", "not_captured"]
+__all__ = [
+    "BEFORE_ADAM",
+    "RECORDS",
+    "WITHIN",
+    "Captured",
+    "Record",
+    "callback_with",
+    "captured_step",
+    "cuda_graph",
+    "not_captured",
+]
 
 Record = Callable[[Callable[[], None]], Callable[[], None]]
 """Captures what a function does on the device; what that returns does it again, in the same memory."""
@@ -75,6 +85,25 @@ def callback_with(trainer: pl.Trainer, hooks: Sequence[str]) -> str | None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if any(getattr(type(callback), name) is not getattr(pl.Callback, name) for name in hooks):
             return type(callback).__name__
+    return None
+
+
+def captured_step(
+    together: Together, bound: Bound, trainer: pl.Trainer, moving: Callable[[], bool]
+) -> "Captured | None":
+    """``bound`` of ``together``, captured where Lightning's ``trainer`` trains; None where it cannot be, which is said.
+
+    ``moving``: whether all members live.
+    """
+    module = together.modules[0]
+    record = RECORDS.get(module.device.type)
+    if record is None:
+        return None
+    reason = not_captured(module, trainer)
+    if reason is None:
+        free = callback_with(trainer, BEFORE_ADAM) is None
+        return Captured(together, bound, record, lambda: free and moving())
+    warnings.warn(f"trainer.capture has no effect here: {reason}.", stacklevel=2)
     return None
 
 

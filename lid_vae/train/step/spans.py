@@ -5,6 +5,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lid_vae.train.step.captured import RECORDS, not_captured
+from lid_vae.train.vae_module import VAEModule
+
 __all__ = ["Spans", "longest_span"]
 
 MOST = 100
@@ -61,8 +64,13 @@ class Spans:
         }
 
 
-def longest_span(trainer: pl.Trainer) -> int:
-    """Steps after which ``trainer`` has to see to something, at the latest; 1 where it counts batches for its user."""
+def longest_span(trainer: pl.Trainer, module: VAEModule) -> int:
+    """Steps of ``module`` after which ``trainer`` has to see to something, at the latest.
+
+    1 where they are not replayed, and where it counts batches for its user.
+    """
+    if trainer.strategy.root_device.type not in RECORDS or not_captured(module, trainer) is not None:
+        return 1
     whole = trainer.limit_train_batches == 1.0 and trainer.val_check_interval == 1.0
     counts = trainer.max_steps != -1 or trainer.fast_dev_run or trainer.overfit_batches  # type: ignore[attr-defined]
     if counts or not whole or (trainer.max_epochs or 0) < 1:
