@@ -1,5 +1,7 @@
 """A compiled bound is the bound; what does not compile is run as it is, and says so."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,22 @@ from runs import TINY, read_metrics
 from lid_vae.train.step.compiled import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
+# train.py, which says at its end what of the compiler's cache it has used.
+COUNTING = """
+import sys
+from lid_vae.system.invocation import begin
+
+begin("train")
+from lid_vae.command_line import main
+
+try:
+    main("train")
+finally:
+    from torch._dynamo.utils import counters
+
+    for key, number in counters["inductor"].items():
+        print(key, number, file=sys.stderr)
+"""
 
 
 def bound(x, noise):
@@ -51,19 +69,32 @@ def test_what_does_not_compile_is_run_as_it_is(monkeypatch):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 def test_compiled_steps_are_the_plain_ones_up_to_rounding(stacked, tmp_path):
     """By the program, one run and a stack, in processes of their own: here signatures are checked, which no compiler
-    reads. It takes its time.
+    reads. It takes its time; a second run finds what the first has compiled.
     """
+
+    env = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
 
     def bounds(name, *options):
         words = [*TINY, "model=lidgmvae", "map.depth=2", "trainer.max_epochs=2", f"paths.runs={tmp_path / name}"]
-        program = [sys.executable, "train.py", *words, *options]
-        outcome = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+        program = [sys.executable, "-c", COUNTING, *words, *options]
+        outcome = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=env)
         assert outcome.returncode == 0, outcome.stderr
         assert "has no effect" not in outcome.stdout + outcome.stderr
-        return [float(row["train/bound"]) for row in read_metrics(sorted((tmp_path / name).rglob("seed-0"))[0])]
+        counts = {key: int(number) for key, number in re.findall(r"(fxgraph_cache_\w+) (\d+)", outcome.stderr)}
+        curve = [float(row["train/bound"]) for row in read_metrics(sorted((tmp_path / name).rglob("seed-0"))[0])]
+        return curve, counts.get("fxgraph_cache_miss", 0), counts.get("fxgraph_cache_hit", 0)
 
-    plain = bounds("plain")
+    plain, *counts = bounds("plain")
+    assert counts == [0, 0]
     if not stacked:
-        assert bounds("compiled", "trainer.compile=true") == pytest.approx(plain, rel=1e-3)
+        assert bounds("compiled", "trainer.compile=true")[0] == pytest.approx(plain, rel=1e-3)
         return
-    assert bounds("stack", "trainer.compile=reduce-overhead", "-m", "seed=0-1") == pytest.approx(plain, rel=1e-3)
+    options = ("trainer.compile=reduce-overhead", "-m", "seed=0-1")
+    curve, compiled, found = bounds("stack", *options)
+    assert curve == pytest.approx(plain, rel=1e-3)
+    assert compiled > 0
+    assert found == 0
+    again, compiled, found = bounds("again", *options)
+    assert again == curve
+    assert compiled == 0
+    assert found > 0

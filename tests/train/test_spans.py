@@ -296,5 +296,5 @@ def test_a_model_of_ones_own_program_trains_in_spans_where_nobody_counts(monkeyp
         assert torch.equal(one, other)
     loader = torch.utils.data.DataLoader(x[:96], 32)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    pl.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(spanned, loader, loader)
+    pl.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(spanned.train(), loader, loader)
     assert spanned.step == 3
