@@ -26,6 +26,7 @@ SMALLEST = {
     "end_to_end": f"--threads 1 --epochs 1 --seeds 2 --model gmvae --options '{TINY}'",
     "fuzz": "--threads 1 --options 2 --training 1 --files 2 --data 2",
     "gpu": "--smoke --threads 1 --only steps equality evaluation literal",
+    "host_share": "--threads 1 --seeds 2 --turns 1 --rounds 1",
     "kills": "--threads 1 --kills 1 --epochs 5 --seed 57",  # whose first moment comes early
     "launchers": "--jobs 2 --rounds 1 --launchers basic",
     "lines": "",

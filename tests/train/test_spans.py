@@ -21,10 +21,12 @@ from lid_vae.data.stream import StreamLoader
 from lid_vae.run.build import build_data
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import read_json
-from lid_vae.train.ensemble import Ensemble
-from lid_vae.train.step import captured, spans
+from lid_vae.train.ensemble import Ensemble, MemberData
+from lid_vae.train.step import ahead, captured, spans
 from lid_vae.train.step.ahead import Ahead
 from lid_vae.train.step.spans import Spans, longest_span
+from lid_vae.train.step.stack import Stack
+from lid_vae.train.step.together import Alone
 
 # Eleven steps an epoch, of which each fifth is logged.
 OPTIONS = ("data.batch_size=26", "trainer.log_every_n_steps=5", "trainer.accelerator=cpu", "optimizer.lr=0.01")
@@ -117,7 +119,7 @@ def programs(tmp_path, monkeypatch):
     """A run of the last options in spans of at most so many steps; what Lightning has seen of it is kept."""
     monkeypatch.setitem(captured.RECORDS, "cpu", recorded)
     taken: list = []
-    ahead: list = []
+    chunks: list = []
     step, drawn = Ensemble.training_step, Ahead._drawn
 
     def counted(self, batch, index):
@@ -126,7 +128,7 @@ def programs(tmp_path, monkeypatch):
         taken.append(self.step - before)
 
     def together(self, places):
-        ahead.append(len(places))
+        chunks.append(len(places))
         return drawn(self, places)
 
     monkeypatch.setattr(Ensemble, "training_step", counted)
@@ -135,12 +137,12 @@ def programs(tmp_path, monkeypatch):
     def run(most, name, *options):
         monkeypatch.setattr(spans, "MOST", most)
         taken.clear()
-        ahead.clear()
+        chunks.clear()
         programs = Programs(tmp_path / name)
         outcome = programs.train(*OPTIONS, *options)
         folders = sorted((tmp_path / name).glob("runs/*/*/seed-*"))
         return SimpleNamespace(
-            outcome=outcome, folders=folders, taken=list(taken), ahead=sum(ahead), folder=programs.folder
+            outcome=outcome, folders=folders, taken=list(taken), ahead=sum(chunks), folder=programs.folder
         )
 
     return run
@@ -299,3 +301,27 @@ def test_a_model_of_ones_own_program_trains_in_spans_where_nobody_counts(monkeyp
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     pl.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(spanned.train(), loader, loader)
     assert spanned.step == 3
+
+
+@pytest.mark.parametrize("limit", [1, 300, 2**24])
+@pytest.mark.parametrize("seeds", [(4,), (3, 4)])
+def test_what_is_drawn_ahead_is_what_each_step_draws(monkeypatch, limit, seeds):
+    """However much at once, own batches and extra ones by turns, within an epoch and over its end."""
+    monkeypatch.setattr(noise, "COUNTED", {"cpu"})
+    monkeypatch.setattr(ahead, "LIMIT", limit)
+    modules, data = built("model=lidgmvae", seeds)
+    together = Alone(modules[0]) if len(seeds) == 1 else Stack(modules)
+    stream = MemberData(data, seeds).stream()
+    drawn = Ahead(together, stream.x_ahead, alone=len(seeds) == 1)
+    counts = []
+    monkeypatch.setattr(drawn, "draw_x", lambda places: counts.append(len(places)) or stream.x_ahead(places))
+    length = len(stream)
+    for step in range(2 * length):
+        end = (step // length + 1) * length
+        for draw in (0, 1, 2, 0):
+            x, given = drawn(step, draw, end)
+            assert torch.equal(x, stream.batch(step, draw).x.double())
+            assert torch.equal(given, together.noise(step, draw, x.shape[-2]))
+    whole = max(length, ahead.DRAWS)
+    least, most = {1: (1, 1), 300: (2, whole - 1), 2**24: (whole, whole)}[limit]
+    assert least <= max(counts) <= most
