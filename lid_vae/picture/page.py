@@ -3,26 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from lid_vae.appearance import DOTS
 from lid_vae.data.base import DataModule
-from lid_vae.picture.drawing import MarkedPair, draw_sentences, pdf, png, styled, svg
-from lid_vae.picture.panels import panels
-from lid_vae.picture.picture_data import PictureData, take_picture_data
-from lid_vae.system.files import write_atomic
-from lid_vae.system.phases import phase
+from lid_vae.picture.drawing import MarkedPair
+from lid_vae.picture.picture_data import take_picture_data
+from lid_vae.picture.sheet import write_page
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["draw_page", "draw_run"]
+__all__ = ["draw_run"]
 
 EXAMPLES = 2000
 # An encoder that reads symbol after symbol is slow, and five hundred dots show as much.
 SENTENCES = 500
-SIDE = 4.2
-ROW = 4.0
-LINE = 0.17
-"""Inches of a line of text."""
 
 
 def draw_run(
@@ -38,44 +29,4 @@ def draw_run(
     ``note`` and ``sentences`` are those of ``draw_page``. ``vectors``: as SVG and PDF beside it too.
     """
     examples = EXAMPLES if module.vae.likelihood.symbols is None else SENTENCES
-    figure = draw_page(take_picture_data(module, data, "test", examples), note, sentences)
-    write_atomic(path, png(figure))
-    if vectors:
-        figure.set_layout_engine("none")  # found once
-        for suffix, form in ((".svg", svg), (".pdf", pdf)):
-            with phase(f"drawing {path.stem}{suffix}"):
-                write_atomic(path.with_suffix(suffix), form(figure))
-    return path
-
-
-def draw_page(pictured: PictureData, note: str = "", sentences: Sequence[MarkedPair] = ()) -> Figure:
-    """The panels of ``pictured`` side by side, at most four sides wide.
-
-    ``note`` stands behind the title. Below are ``sentences``, each with what the model makes of it, if there are any.
-    """
-    with styled():
-        return _draw_page(pictured, note, sentences)
-
-
-def _draw_page(pictured: PictureData, note: str, sentences: Sequence[MarkedPair]) -> Figure:
-    shown = list(panels(pictured).values())
-    total = sum(panel.width for panel in shown)
-    images = pictured.vectors is not None and pictured.vectors.image_shape is not None
-    rows = 1 if total <= ROW and not images else 2
-    columns = -(-int(total) // rows)
-    strip = LINE * (3 * len(sentences) + 1) if sentences else 0.0
-    size = (SIDE * columns, SIDE * rows + 0.3 + strip)
-    figure = Figure(figsize=size, dpi=DOTS, layout="constrained")
-    figure.suptitle(f"{pictured.title}, {note}" if note else pictured.title, fontsize=11)
-    heights = [SIDE] * rows + ([strip] if sentences else [])
-    places = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    if sentences:
-        draw_sentences(figure.add_subfigure(places[rows, :]).subplots(), sentences, size[0])
-    row, column = 0, 0
-    for panel in shown:
-        if column + panel.width > columns:
-            row, column = row + 1, 0
-        width = int(panel.width)
-        panel.draw(figure.add_subfigure(places[row, column : column + width]))
-        column += width
-    return figure
+    return write_page(take_picture_data(module, data, "test", examples), path, note, sentences, vectors)

@@ -18,7 +18,7 @@ from lid_vae.picture.drawing import (
     draw_images,
     draw_marks,
 )
-from lid_vae.picture.picture_data import PictureData, Vectors
+from lid_vae.picture.pictured import PictureData, Vectors
 
 __all__ = ["Panel", "panels"]
 

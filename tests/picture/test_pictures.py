@@ -15,9 +15,11 @@ from runs import Programs
 from lid_vae.distribution import FlowGaussian
 from lid_vae.noise import generator
 from lid_vae.picture.drawing import AGREES, NAMED, colours, draw_clouds, draw_heat_map, draw_images, png, render
-from lid_vae.picture.page import draw_page, draw_run
+from lid_vae.picture.page import draw_run
 from lid_vae.picture.panels import panels
-from lid_vae.picture.picture_data import DRAWS, PictureData, Vectors, _choose, take_picture_data
+from lid_vae.picture.picture_data import DRAWS, _choose, take_picture_data
+from lid_vae.picture.pictured import PictureData, Vectors
+from lid_vae.picture.sheet import draw_page
 
 BERNOULLI = ["model=lidmvae", "prior.component=bernoulli", "family=gaussian", "objective.samples=4"]
 POINTS = ["latents", "samples", "usage"]
@@ -329,7 +331,7 @@ def test_the_picture_of_a_run_says_what_was_asked_for(tmp_path, monkeypatch, mod
         assert not sentences
         return figure
 
-    monkeypatch.setattr("lid_vae.picture.page.draw_page", draw)
+    monkeypatch.setattr("lid_vae.picture.sheet.draw_page", draw)
     Programs(tmp_path, pictures=True).train(f"model={model}", "trainer.max_epochs=1")
     assert [title.partition(" on ")[0] for title in titles] == [name]
 
