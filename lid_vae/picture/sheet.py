@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from lid_vae.appearance import DOTS
-from lid_vae.picture.drawing import MarkedPair, draw_sentences, pdf, png, styled, svg
+from lid_vae.picture.drawing import MarkedPair, draw_sentences, pdf, png, render, styled, svg
 from lid_vae.picture.panels import panels
 from lid_vae.picture.pictured import PictureData
 from lid_vae.system.files import write_atomic
 from lid_vae.system.phases import phase
 
-__all__ = ["draw_page", "write_page"]
+__all__ = ["draw_page", "render_panels", "write_page"]
 
-SIDE = 4.2
+SIDE, PANEL = 4.2, 3.6
 ROW = 4.0
 LINE = 0.17
 """Inches of a line of text."""
@@ -35,6 +36,16 @@ def write_page(
             with phase(f"drawing {path.stem}{suffix}"):
                 write_atomic(path.with_suffix(suffix), form(figure))
     return path
+
+
+def render_panels(pictured: PictureData) -> dict[str, np.ndarray]:
+    """The panels of ``pictured`` by name, each an RGB image [height, width, 3] of bytes."""
+    found = {}
+    for name, panel in panels(pictured).items():
+        figure = Figure(figsize=(PANEL * panel.width, PANEL), layout="constrained")
+        panel.draw(figure)
+        found[name] = render(figure)
+    return found
 
 
 def draw_page(pictured: PictureData, note: str = "", sentences: Sequence[MarkedPair] = ()) -> Figure:

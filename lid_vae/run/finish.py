@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from lid_vae.run.record import (
     summary,
     watched_batches,
 )
-from lid_vae.shown import CORE, numbers_of
+from lid_vae.shown import numbers_of
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.system.files import write_atomic, write_json_atomic
 from lid_vae.system.phases import phase
@@ -45,6 +46,7 @@ Measures = dict[str, Any] | Exception
 """What ``evaluate_split`` returns, or why it could not."""
 
 PARTS: tuple[Part, ...] = ("test", "valid")
+PICTURE = "latents.png"
 SENTENCES = 5
 """Reconstructions in the picture of a model of text."""
 
@@ -56,6 +58,8 @@ def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Itera
 
     Those of the test split, and within them of the validation split. What is wrong with one is its own.
     """
+    from lid_vae.picture.page import begin_run  # matplotlib takes a second to import
+
     yield from ((place, member.error) for place, member in enumerate(members) if member.error is not None)
     left = [place for place, member in enumerate(members) if member.error is None]
     further = build_measures(plan.measures)
@@ -71,10 +75,16 @@ def measure(plan: RunPlan, members: Sequence[Member], data: DataModule) -> Itera
         for split in PARTS:
             measures = evaluate_together(modules, data, split, plan.samples, further, said)
             found[split], said = dict(zip(whole, measures, strict=True)), None
+        results: dict[int, Measures] = {}
         for place in group:
             test, valid = (errors[place] or found[split][place] for split in PARTS)
             failed = next((part for part in (test, valid) if isinstance(part, Exception)), None)
-            yield place, failed or {**test, "validation": valid}  # type: ignore[dict-item]
+            results[place] = failed or {**test, "validation": valid}  # type: ignore[dict-item]
+        for place in group if len(group) > 1 else ():  # all at once, as they were measured
+            with suppress(Exception):  # which is raised where its member is recorded
+                path, result = plan.members[place].folder / PICTURE, results[place]
+                members[place].picture = begin_run(members[place].module, data, path, result, plan.vector_pictures)
+        yield from results.items()
 
 
 def finish(
@@ -168,7 +178,7 @@ def _record(
             result["text"] = text_measures(module, data, "test")
             texts = take_texts(module, data, "test")
         write_atomic(own.texts, texts.page())
-    picture = _draw(plan, own, module, data, result, texts)
+    picture = _draw(plan, own, member, data, result, texts)
     write_json_atomic(own.result, result)
     return result, picture, texts
 
@@ -176,19 +186,19 @@ def _record(
 def _draw(
     plan: RunPlan,
     own: MemberPlan,
-    module: VAEModule,
+    member: Member,
     data: DataModule,
     result: Mapping[str, Any],
     texts: Texts | None,
 ) -> Path:
-    from lid_vae.picture.page import draw_run  # matplotlib takes a second to import
+    from lid_vae.picture.page import draw_run, note_of
 
-    kl = next(number for number in CORE if number.key == "kl")
-    value = kl.read(result)
-    note = "" if value is None else f"{kl.title} {max(value, 0.0):.{kl.digits}f} {kl.unit}"
     with phase("drawing"):
+        if member.picture is not None:
+            return member.picture()
         sentences = [] if texts is None else texts.marked(SENTENCES)
-        return draw_run(module, data, own.folder / "latents.png", note, sentences, plan.vector_pictures)
+        path = own.folder / PICTURE
+        return draw_run(member.module, data, path, note_of(result), sentences, plan.vector_pictures)
 
 
 def _restore(best: Path, module: VAEModule) -> Exception | None:

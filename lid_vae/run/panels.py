@@ -1,20 +1,19 @@
 """Pictures and texts at validation, for the loggers that take them."""
 
-from matplotlib.figure import Figure
+from collections.abc import Callable
+from functools import partial
 
 from lid_vae.data.base import DataModule
 from lid_vae.data.text.text_data_module import TextDataModule
 from lid_vae.errors import UserError
 from lid_vae.log.loggers import Shown, picture_loggers, show
-from lid_vae.picture.drawing import render
-from lid_vae.picture.panels import panels
 from lid_vae.picture.picture_data import take_picture_data
+from lid_vae.picture.sheet import render_panels
+from lid_vae.picture.studio import PAYS, studio
 from lid_vae.text.texts import take_texts
 from lid_vae.train.member import Member
 
 __all__ = ["Panels"]
-
-SIDE = 3.6
 
 
 class Panels:
@@ -36,6 +35,7 @@ class Panels:
             )
         self.every, self.examples = every, examples
         self.validations = 0
+        self.begun: Callable[[], None] | None = None
 
     def state_dict(self) -> dict[str, int]:
         return {"validations": self.validations}
@@ -54,10 +54,14 @@ class Panels:
         assert isinstance(data, DataModule)
         texts = take_texts(module, data, "valid") if isinstance(data, TextDataModule) else None
         pictured = take_picture_data(module, data, "valid", self.examples)
-        pictures = {}
-        for name, panel in panels(pictured).items():
-            figure = Figure(figsize=(SIDE * panel.width, SIDE), layout="constrained")
-            panel.draw(figure)
-            pictures[name] = render(figure)
+        several = member.together > 1 and module.device.type in PAYS
+        drawn = studio().begin(render_panels, pictured) if several else partial(render_panels, pictured)
         named = pictured.category_BK is not None and pictured.label_B is not None
-        show(member.loggers, "valid", Shown(pictures, texts, pictured.usage_CK if named else None), module.step)
+        usage = pictured.usage_CK if named else None
+        self.begun = lambda: show(member.loggers, "valid", Shown(drawn(), texts, usage), module.step)
+
+    def settled(self, member: Member) -> None:
+        """Shows what is drawn: the pictures of all of a stack's seeds are begun before the first is waited for."""
+        if self.begun is not None:
+            self.begun()
+            self.begun = None

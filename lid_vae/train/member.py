@@ -15,7 +15,7 @@ from lid_vae.train.curves import Curves
 from lid_vae.train.training_data import TrainingData
 from lid_vae.train.vae_module import VAEModule
 
-__all__ = ["BeforeFit", "BeforeStep", "Hook", "Member", "Stateful", "Validated"]
+__all__ = ["BeforeFit", "BeforeStep", "Hook", "Member", "Settled", "Stateful", "Validated"]
 
 EVERY = 5.0
 """Seconds after which what is logged goes to disk, where no checkpoint comes before."""
@@ -25,9 +25,10 @@ class Member:
     """One seed: its module, hooks and loggers, its metrics, and how it fares.
 
     ``checkpoint`` is what it resumes from. ``metrics`` are the last logged ones, in single precision. A member lives
-    until it fails (``error`` says why) or is ``stopped`` by a hook; one that does not is left as it is. What a hook may
-    ask of the training is here too, while that is on: ``data``, ``save(path)``, which writes a checkpoint, and
-    ``forget()``, which clears the moments of its optimisers.
+    until it fails (``error`` says why) or is ``stopped`` by a hook; one that does not is left as it is. ``together`` is
+    how many train; ``picture``, where it is being drawn elsewhere, waits for it. What a hook may ask of the training is
+    here too, while that is on: ``data``, ``save(path)``, which writes a checkpoint, and ``forget()``, which clears the
+    moments of its optimisers.
     """
 
     data: TrainingData
@@ -48,6 +49,8 @@ class Member:
         self.stopped = False
         self.evaluator: Evaluator | None = None
         self.curves: Curves | None = None
+        self.together = 1
+        self.picture: Callable[[], Path] | None = None
         self.optimizer_states: list[dict[str, Any]] | None = None
         if checkpoint is not None:
             module.restore(checkpoint)
@@ -112,6 +115,14 @@ class Validated(Protocol):
 
 
 @runtime_checkable
+class Settled(Protocol):
+    """A hook that is called again after each validation, once ``validated`` has been called for all members."""
+
+    def settled(self, member: Member) -> None:
+        """What it does to ``member`` then, as with what was begun for all of them before."""
+
+
+@runtime_checkable
 class Stateful(Protocol):
     """A hook with a state that travels in checkpoints, under its ``key``."""
 
@@ -123,5 +134,5 @@ class Stateful(Protocol):
         """Takes back the ``state`` that ``state_dict`` gave."""
 
 
-Hook = BeforeFit | BeforeStep | Validated | Stateful
+Hook = BeforeFit | BeforeStep | Validated | Settled | Stateful
 """What a member does apart, at one or more of these occasions. An error in it ends its own member."""

@@ -19,7 +19,7 @@ from lid_vae.shapes import Tensor
 from lid_vae.shown import BY_DIMENSION, CORE, logged
 from lid_vae.system.processes import average, process_place, sharing
 from lid_vae.train.curves import Curves
-from lid_vae.train.member import BeforeFit, BeforeStep, Member, Validated
+from lid_vae.train.member import BeforeFit, BeforeStep, Member, Settled, Validated
 from lid_vae.train.member_checkpoint import member_checkpoint
 from lid_vae.train.step.ahead import Ahead
 from lid_vae.train.step.captured import Captured, captured_step
@@ -121,7 +121,7 @@ class Training(pl.LightningModule, ABC):
         self._before_step = [(member, hooks) for member, hooks in found if hooks]
         for place, member in enumerate(self.members):
             member.module.steps = self.steps
-            member.data = self.data
+            member.data, member.together = self.data, len(self.members)
             member.save = lambda path, place=place: self.save_member(place, path)  # type: ignore[misc]
             member.forget = lambda place=place: self.together.forget(place)  # type: ignore[misc]
             with self._apart(member):
@@ -204,6 +204,11 @@ class Training(pl.LightningModule, ABC):
                 for hook in member.hooks:
                     if isinstance(hook, Validated):
                         hook.validated(member)
+        for member in self.living:
+            with self._apart(member):
+                for hook in member.hooks:
+                    if isinstance(hook, Settled):
+                        hook.settled(member)
         self._end_if_none_lives()
 
     def save_member(self, place: int, path: Path) -> None:
