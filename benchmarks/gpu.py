@@ -94,7 +94,7 @@ class Bench:
         return table(["examples", "s", "peak, MiB"], [[len(data.test), f"{seconds:.1f}", known]])
 
     def literal(self) -> list[str]:
-        """From the key press to the finished table: ten seeds of LIDGMVAE on 20,000 images, 50 epochs, no event files."""
+        """From the key press to the finished table: ten seeds of LIDGMVAE, 20,000 images, 50 epochs, no event files."""
         return self._literal("none")
 
     def pictured(self) -> list[str]:
