@@ -8,14 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from typing import ParamSpec, TypeVar
 
 __all__ = ["PAYS", "Studio", "studio"]
 
 PAYS = {"cuda"}
 """The kinds of devices beside which processors have time to draw."""
-
 MOST = 8
 """Processes; each takes a fifth of a gigabyte, and a second or two to start."""
 P = ParamSpec("P")
@@ -25,8 +24,8 @@ T = TypeVar("T")
 class Studio:
     """Does work in ``processes``, started with the first of it; in this one, at once, where there are fewer than two.
 
-    What is given and what comes back travels between processes. Where one of them dies, as for want of memory, the work
-    is done here.
+    What is given and what comes back travels between processes. Where none can be started, or one dies, as for want of
+    memory, the work is done here.
     """
 
     def __init__(self, processes: int) -> None:
@@ -40,7 +39,7 @@ class Studio:
             return lambda: done
         try:
             future: Future[T] = self._started().submit(work, *given, **options)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError):
             return lambda: work(*given, **options)
 
         def wait() -> T:
@@ -66,9 +65,9 @@ class Studio:
 
 @cache
 def studio() -> Studio:
-    """That of this program: a process for each processor that it may use."""
+    """That of this program: a process for each processor that it may use, where it may start any."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    made = Studio(min(cores, MOST))
+    made = Studio(1 if current_process().daemon else min(cores, MOST))
     atexit.register(made.close)
     return made
 

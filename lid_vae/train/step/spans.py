@@ -1,5 +1,6 @@
 """Steps that Lightning takes for one batch: what it does around a batch takes as long as a captured step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Spans:
         whole = self.length
         return self._counted(loop, whole, len(self), lambda steps: len(self) if steps >= whole else steps // self.size)
 
-    def _counted(self, loop: dict[str, Any], of: int, to: int, count: Any) -> dict[str, Any]:
+    def _counted(self, loop: dict[str, Any], of: int, to: int, count: Callable[[int], int]) -> dict[str, Any]:
         """With ``count`` of the batches of its epoch, of which there are now ``of`` and then ``to``.
 
         What Lightning has begun and not ended at that moment stays as many batches behind.
