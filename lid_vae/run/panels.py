@@ -62,6 +62,6 @@ class Panels:
 
     def settled(self, member: Member) -> None:
         """Shows what is drawn: the pictures of all of a stack's seeds are begun before the first is waited for."""
-        if self.begun is not None:
-            self.begun()
-            self.begun = None
+        begun, self.begun = self.begun, None
+        if begun is not None:
+            begun()

@@ -82,6 +82,10 @@ def first_words(page, column):
     return [cell.locator("span").first.inner_text() for cell in cells]
 
 
+# The page sees in the frame after a change what has become too wide, and draws it in the next one.
+FRAMES = """async () => {
+  for (let frame = 0; frame < 4; frame++) await new Promise((resolve) => requestAnimationFrame(resolve));
+}"""
 HIDDEN = """() => {
   const found = [];
   for (const one of document.querySelectorAll("body *")) {
@@ -109,7 +113,7 @@ def test_nothing_is_hidden_without_a_cue_or_cut_off(visit, width, opened):
     page = visit(width)
     if opened:
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-        page.wait_for_timeout(50)
+    page.evaluate(FRAMES)
     assert page.evaluate(HIDDEN) == []
     smallest = page.evaluate(
         "Math.min(...[...document.querySelectorAll('.chart text')].map((one) => one.getBoundingClientRect().height))"
