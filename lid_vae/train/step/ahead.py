@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from lid_vae.shapes import Float, Tensor
 from lid_vae.train.step.together import Together
 
-__all__ = ["Ahead", "DrawX", "Place"]
+__all__ = ["Ahead"]
 
 LIMIT = 2**24
 """Numbers that are drawn at once; on their way they take some thirty bytes each."""
