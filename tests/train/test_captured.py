@@ -347,6 +347,12 @@ def test_a_callback_before_the_optimiser_keeps_adam_outside():
     assert callback_with(trainer, captured.BEFORE_ADAM) == "BeforeAdam"
 
 
+def test_sequences_are_not_captured(make):
+    """The symbols of a batch are found and counted as it goes, which a graph does not allow."""
+    module, _ = make("data=synthetic_text", "model=lidsvae")
+    assert "sequences" in not_captured(module, pl.Trainer(logger=False, enable_checkpointing=False))
+
+
 def test_dropout_is_not_captured():
     (module,), _ = built("model=gmvae", (3,))
     module.drops = True

@@ -70,6 +70,8 @@ RECORDS: dict[str, Record] = {"cuda": cuda_graph}
 
 def not_captured(module: VAEModule, trainer: pl.Trainer) -> str | None:
     """Why no step of ``module`` under Lightning's ``trainer`` can be captured, as far as one sees before; or None."""
+    if module.vae.likelihood.symbols is not None:
+        return "every batch of sequences has a size of its own"
     if module.drops:
         return "dropout draws anew at every step"
     if process_place().size > 1:
