@@ -28,7 +28,7 @@ CHOICES = {
     "model": ["lidgmvae", "lidvae", "lidmvae", "gmvae", "vae", "beta_vae", "sa_vae", "lagging_vae", "bn_vae",
               "il_lidvae", "pretrained_vae", "svae", "lidsvae", "language_model"],
     "data": ["pinwheel", "synthetic_text"],
-    "map": ["brenier", "gradient_network", "polar", "anchored", "mlp", "linear", "null"],
+    "map": ["brenier", "gradient_network", "polar", "anchored", "mlp", "linear", "skip_mlp", "null"],
     "prior": ["standard_normal", "gaussian_mixture", "exponential_family_mixture", "vamp_prior", "null"],
     "likelihood": ["gaussian", "bernoulli", "optimal_gaussian", "autoregressive", "null"],
     "family": ["gaussian", "realnvp", "lstm", "prior", "null"],

@@ -44,6 +44,7 @@ RUN = (*SMALL, *(option for option in TINY if not option.startswith("data.")), "
 MODELS = [
     "model=svae",
     "model=svae likelihood.wiring=input",
+    "model=svae map=skip_mlp",
     "model=svae likelihood.wiring=both likelihood.layers=2",
     "model=lidsvae",
     "model=lidsvae likelihood.wiring=both map.lift=pad",
