@@ -22,7 +22,8 @@ class GaussianMixture(Prior):
     """Uniform p(z) over K ``categories``; w | z ~ N(beta' z, diag(gamma)) in M = ``latent_dimension`` dimensions.
 
     The means are a ``ComponentCode`` of a kind ``code``, of a ``size`` at the start; ``scale`` is where the learned
-    standard deviation of each dimension starts. Raises ``UserError`` for a scale that is not above its floor of 0.02.
+    standard deviation of each dimension starts. ``isotropic``: all dimensions share one, so that no direction can be
+    so long that components meet there. Raises ``UserError`` for a scale that is not above its floor of 0.02.
 
     >>> prior = GaussianMixture(categories=5, latent_dimension=2, size=1.5)
     >>> prior().log_prob(torch.zeros(10, 2)).shape
@@ -40,17 +41,19 @@ class GaussianMixture(Prior):
         code: Literal["regular", "learned"] = "regular",
         size: float = 0.1,
         scale: float = 1.0,
+        isotropic: bool = False,
     ) -> None:
         super().__init__()
         if not scale > SCALE_FLOOR:
             raise UserError(f"GaussianMixture needs a scale above {SCALE_FLOOR}, got scale={scale}. Use scale=1.")
         self.categories, self.latent_dimension = categories, latent_dimension
         self.code = ComponentCode(categories, latent_dimension, code, size)
-        self.raw_scale = nn.Parameter(inverse_softplus(torch.full((latent_dimension,), scale - SCALE_FLOOR)))
+        free = 1 if isotropic else latent_dimension
+        self.raw_scale = nn.Parameter(inverse_softplus(torch.full((free,), scale - SCALE_FLOOR)))
         self.register_buffer("log_mixing", -torch.tensor(float(categories)).log().expand(categories), persistent=False)
 
     def forward(self) -> Mixture:
-        scale = SCALE_FLOOR + positive(self.raw_scale)
+        scale = (SCALE_FLOOR + positive(self.raw_scale)).expand(self.latent_dimension)
         return Mixture(self.log_mixing, GaussianComponents(self.code(), scale))
 
     def separation(self) -> float:

@@ -52,6 +52,7 @@ _FIRST = {
     "lid_vae.likelihood.gaussian_likelihood": Former(
         "lid_vae.likelihood.gaussian_likelihood", new={"learn_scale": True}
     ),
+    "lid_vae.prior.GaussianMixture": Former("lid_vae.prior.GaussianMixture", new={"isotropic": False}),
     "lid_vae.posterior.realnvp_family": Former("lid_vae.posterior.realnvp_family", new={"context": False}),
     "lid_vae.map.composed_brenier": Former("lid_vae.map.composed_brenier", new=_SHEARS),
     "lid_vae.map.composed_gradient_network": Former("lid_vae.map.composed_gradient_network", new=_SHEARS),

@@ -1,5 +1,7 @@
 """Priors: what they return, where they start, and that every parameter learns."""
 
+import math
+
 import pytest
 import torch
 from builders import randomise
@@ -25,6 +27,7 @@ COMPONENTS = {
 PRIORS = {
     "standard normal": lambda: StandardNormalPrior(3),
     "gaussian mixture": lambda: GaussianMixture(4, 3),
+    "isotropic gaussian mixture": lambda: GaussianMixture(4, 3, isotropic=True),
     "learned gaussian mixture": lambda: GaussianMixture(4, 3, code="learned"),
     **{name: lambda name=name: ExponentialFamilyMixture(4, 3, name) for name in COMPONENTS},
 }
@@ -93,6 +96,17 @@ def test_gaussian_components_start_at_the_scale_they_are_given() -> None:
     with torch.no_grad():
         prior.raw_scale.fill_(-60.0)
     assert float(prior().components.scale.min().detach()) == pytest.approx(0.02)
+
+
+def test_an_isotropic_mixture_has_one_scale_and_its_density() -> None:
+    prior = GaussianMixture(4, 3, scale=0.7, isotropic=True).double()
+    assert prior.raw_scale.shape == (1,)
+    mixture, w = prior(), torch.randn(5, 3, generator=generator("w"), dtype=torch.float64)
+    square = (w.unsqueeze(-2) - mixture.components.location).square().sum(-1) / 0.7**2
+    wanted = torch.logsumexp(-square / 2, -1) - math.log(4) - 1.5 * math.log(2 * math.pi * 0.7**2)
+    torch.testing.assert_close(mixture.log_prob(w), wanted, rtol=1e-6, atol=1e-6)
+    mixture.log_prob(w).sum().backward()
+    assert float(prior.raw_scale.grad) != 0
 
 
 def test_an_unknown_component_is_refused() -> None:
