@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["OPTIONS", "PRESETS", "canonical", "current", "current_checkpoint"]
+__all__ = ["GAINED", "OPTIONS", "PRESETS", "canonical", "current", "current_checkpoint"]
 
 OPTIONS = {"posterior": "normalization", "classical": "counterpart"}
 """What an option or a group of options was called, and what it is called now."""
@@ -29,33 +29,34 @@ _MOVED = {
 
 
 class Former(NamedTuple):
-    """What a part of today was when the hashes of its runs were first written."""
+    """What a part of today was when the hashes of its runs were first written, with the options that it has ``lost``.
+
+    ``new`` are the options that it has gained: their defaults, at which it does what it did then.
+    """
 
     name: str
     lost: Mapping[str, Any] = {}
-    """Options that it had then, and has no more."""
     new: Mapping[str, Any] = {}
-    """Options that it has now: their defaults, at which it does what it did then."""
 
 
 _NOW = {former: Former(now) for now, formers in _MOVED.items() for former in formers}
 _KEEPER = Former("pytorch_lightning.callbacks.ModelCheckpoint", {"enable_version_counter": False})
 _SHEARS = {"shears": 0, "shear_first": True, "shear_bound": 1.0, "shear_width": None}
+GAINED: Mapping[object, Mapping[str, Any]] = {
+    "lid_vae.data.Images": {"colour": False},
+    "lid_vae.inference.SemiAmortized": {"guard": False, "first_order": False},
+    "lid_vae.likelihood.gaussian_likelihood": {"learn_scale": True},
+    "lid_vae.map.composed_brenier": _SHEARS,
+    "lid_vae.map.composed_gradient_network": _SHEARS,
+    "lid_vae.posterior.realnvp_family": {"context": False},
+    "lid_vae.prior.GaussianMixture": {"isotropic": False},
+}
+"""By the names of parts: options that they have gained, at whose defaults they do what they did before."""
 _FIRST = {
     **{name: Former(formers[0]) for now, formers in _MOVED.items() for name in (now, *formers)},
+    **{str(name): Former(str(name), new=gained) for name, gained in GAINED.items()},
     "lid_vae.train.hooks.Best": _KEEPER,
     "lid_vae.train.hooks.Last": _KEEPER,
-    "lid_vae.data.Images": Former("lid_vae.data.Images", new={"colour": False}),
-    "lid_vae.inference.SemiAmortized": Former(
-        "lid_vae.inference.SemiAmortized", new={"guard": False, "first_order": False}
-    ),
-    "lid_vae.likelihood.gaussian_likelihood": Former(
-        "lid_vae.likelihood.gaussian_likelihood", new={"learn_scale": True}
-    ),
-    "lid_vae.prior.GaussianMixture": Former("lid_vae.prior.GaussianMixture", new={"isotropic": False}),
-    "lid_vae.posterior.realnvp_family": Former("lid_vae.posterior.realnvp_family", new={"context": False}),
-    "lid_vae.map.composed_brenier": Former("lid_vae.map.composed_brenier", new=_SHEARS),
-    "lid_vae.map.composed_gradient_network": Former("lid_vae.map.composed_gradient_network", new=_SHEARS),
 }
 
 

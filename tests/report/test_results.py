@@ -276,6 +276,17 @@ def test_a_configuration_says_what_its_result_says(tmp_path, overrides):
     assert told == {name: outcome.result[name] for name in told}
 
 
+def test_an_option_that_an_earlier_run_did_not_have_stands_at_its_default(runs):
+    """A run of the revision that gained it, and one before: told apart only where the later one chose another value."""
+    prior = {"_target_": "lid_vae.prior.GaussianMixture", "size": 1.5}
+    runs.configure("gmvae", 0, tag="a", prior=prior)
+    runs.configure("gmvae", 0, tag="b", prior={**prior, "isotropic": False})
+    runs.configure("gmvae", 0, tag="c", prior={**prior, "isotropic": True})
+    first, same, other = (read_config(place) for place in sorted(runs.folder.glob("**/*-[abc]")))
+    assert differences([first, same]) == [{}, {}]
+    assert differences([first, other]) == [{"isotropic": False}, {"isotropic": True}]
+
+
 def test_options_that_differ_are_told_once(tmp_path):
     """A width reaches many parts, a choice many options, and where a run stood makes no difference."""
     one = {

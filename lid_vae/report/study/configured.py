@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from lid_vae.result import check_result
-from lid_vae.run.names import current
+from lid_vae.run.names import GAINED, current
 from lid_vae.run.plan import labels_of
 from lid_vae.run.store import IGNORED
 from lid_vae.system.files import read_file
@@ -27,12 +27,19 @@ def read_config(place: Path) -> Config | None:
     """The ``config.yaml`` of any run of the configuration in ``place``; None where none can be read."""
     for path in sorted(place.glob("seed-*/config.yaml")):
         try:
-            config = current(yaml.load(read_file(path), _Loader))
+            config = _completed(current(yaml.load(read_file(path), _Loader)))
             check_result(settings(config))
         except DAMAGE:
             continue
         return config  # type: ignore[no-any-return]
     return None
+
+
+def _completed(node: Any) -> Any:
+    """``node`` with the options that its parts have gained since it was written, at their defaults."""
+    if not isinstance(node, Mapping):
+        return node
+    return {**GAINED.get(node.get("_target_"), {}), **{key: _completed(value) for key, value in node.items()}}
 
 
 def settings(config: Config) -> dict[str, Any]:
