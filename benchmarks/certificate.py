@@ -2,18 +2,22 @@
 
     python benchmarks/certificate.py runs/table2_pinwheel_maps --plot docs/figures/pinwheel-maps-certificate.png
 
-From the ``result.json`` files alone. On the pinwheel the rows stand beside the true density on the same test points;
-the best row without a certificate, by its mean LL, is the baseline that others are compared with on equal seeds.
+From the ``result.json`` files alone, but for ``--closest``, which asks the checkpoints. On the pinwheel the rows stand
+beside the true density on the same points; the best row without a certificate, by its mean LL, is the baseline that
+others are compared with on equal seeds.
 """
 
 import argparse
 import csv
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+import torch
 from bench import table
 
+import lid_vae
 from lid_vae.appearance import appearances
 from lid_vae.data import Pinwheel
 from lid_vae.report.numbers.comparison import compare
@@ -46,10 +50,26 @@ def by_constant(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: -mean(values(row, "constant") or [float("inf")]))
 
 
-def true_density(row: Row) -> float | None:
-    """Mean log-density of the row's test points under the law that they come from; None of data without one."""
+def true_density(row: Row, part: str) -> float | None:
+    """Mean log-density of a ``part`` of the row's data under the law that they come from; None of data without one."""
     data = build_data((row.config or {})["data"])
-    return data.law.log_density(data.test.x).mean().item() if isinstance(data, Pinwheel) else None
+    return data.law.log_density(getattr(data, part).x).mean().item() if isinstance(data, Pinwheel) else None
+
+
+def on_validation(row: Row) -> None:
+    """Puts what was measured on the validation split in the place of what was on the test split."""
+    row.results = {seed: {**result, **result["validation"]} for seed, result in row.results.items()}
+
+
+@torch.no_grad()
+def closest(row: Row) -> float:
+    """The least distance of two components of the prior, in standard deviations, over the row's seeds."""
+    found = []
+    for seed in row.seeds:
+        model = lid_vae.load(row.place / f"seed-{seed}" / "checkpoints" / "best.ckpt")
+        components = model.vae.prior().components
+        found.append(torch.pdist(components.location / components.scale).min().item())
+    return min(found)
 
 
 def baseline(rows: Sequence[Row]) -> Row | None:
@@ -72,14 +92,15 @@ def against(row: Row, other: Row) -> str:
     return f"{found.difference:+.3f}{interval}"
 
 
-def lines(rows: Sequence[Row], truth: float | None) -> list[str]:
+def lines(rows: Sequence[Row], truth: float | None, distances: Sequence[float] = ()) -> list[str]:
     best = baseline(rows)
     header = ["row", "seeds", "LL", "least LL"]
     header += [f"less {best.label}"] if best else []
     header += [] if truth is None else ["less the true density"]
     header += ["KL(z)", "least MI(z)", "least accuracy", "least constant"]
+    header += ["closest components, sd"] if distances else []
     cells = []
-    for row in rows:
+    for place, row in enumerate(rows):
         constants = values(row, "constant")
         ll = values(row, "ll")
         cells.append(
@@ -94,6 +115,7 @@ def lines(rows: Sequence[Row], truth: float | None) -> list[str]:
                 f"{min(values(row, 'mi')):.3f}",
                 f"{min(values(row, 'accuracy')):.4f}",
                 f"{min(constants):.2e}" if constants else "",
+                *([f"{distances[place]:.2f}"] if distances else []),
             ]
         )
     return table(header, cells)
@@ -137,13 +159,23 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of finished runs, of one experiment")
     parser.add_argument("--plot", type=Path, help="also draw the curve into this file")
     parser.add_argument("--csv", type=Path, help="also write every run into this file")
+    parser.add_argument(
+        "--validation", action="store_true", help="of the validation split, by which options are chosen"
+    )
+    parser.add_argument("--closest", action="store_true", help="also how near two components of a mixture prior come")
     options = parser.parse_args()
+    part = "valid" if options.validation else "test"
     for found in read([options.folder]).tables:
         rows = by_constant([row for row in found.rows if row.results])
-        truth = true_density(rows[0])
+        if options.validation:
+            for row in rows:
+                on_validation(row)
+        truth = true_density(rows[0], part)
         if truth is not None:
-            print(f"True density on the test points: {truth:.4f} nats.\n")
-        print("\n".join(lines(rows, truth)))
+            print(f"True density on the {part} points: {truth:.4f} nats.\n")
+        with warnings.catch_warnings(action="ignore"):
+            distances = [closest(row) for row in rows] if options.closest else []
+        print("\n".join(lines(rows, truth, distances)))
         if options.csv:
             write(rows, options.csv)
         if options.plot:

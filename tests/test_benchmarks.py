@@ -112,10 +112,14 @@ def test_the_certificate_stands_beside_the_likelihood(tmp_path: Path) -> None:
     programs = Programs(tmp_path)
     for options in (["model=gmvae"], ["model=polar_lidgmvae"], ["model=polar_lidgmvae", "map.shear_bound=0.25"]):
         programs.train(*options, "-m", "seed=0-1")
-    (rows,) = check(run("certificate", "runs/default --plot figure.png --csv runs.csv", tmp_path))
+    (rows,) = check(run("certificate", "runs/default --plot figure.png --csv runs.csv --closest", tmp_path))
     assert [row[1] for row in rows] == ["2"] * 3
-    assert (rows[0][4], rows[0][-1]) == ("", "")
-    assert all(row[4] and float(row[-1]) > 0 for row in rows[1:])
+    assert (rows[0][4], rows[0][-2]) == ("", "")
+    assert all(row[4] and float(row[-2]) > 0 for row in rows[1:])
+    assert all(0 < float(row[-1]) < 20 for row in rows)
+    (chosen,) = check(run("certificate", "runs/default --validation", tmp_path))
+    assert [row[0] for row in chosen] == [row[0] for row in rows]
+    assert [row[2] for row in chosen] != [row[2] for row in rows], "another split"
     assert (tmp_path / "figure.png").stat().st_size > 5_000
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 7
 
