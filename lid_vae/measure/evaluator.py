@@ -81,7 +81,8 @@ class Evaluator:
         self.measure: MeasureBatch = self._measure_alone
         device = prior.mean.device
         self.prior: LatentDistribution = prior
-        self.bound, self.likelihood, self.joint_kl, self.w_kl = (
+        self.bound, self.slack, self.likelihood, self.joint_kl, self.w_kl = (
+            ExampleMean(**LOCAL).to(device),
             ExampleMean(**LOCAL).to(device),
             LogLikelihood(**LOCAL).to(device),
             ExampleMean(**LOCAL).to(device),
@@ -115,6 +116,7 @@ class Evaluator:
         self.features = prod(x.shape[1:])
         self.symbols.update(torch.tensor([float(self.vae.likelihood.count(x))], device=x.device))
         self.bound.update(found["bound"])
+        self.slack.update(found["evidence"] - found["bound"])
         self.likelihood.update(found["evidence"].unsqueeze(0))
         self.joint_kl.update(found["divergence"])
         self.w_kl.update(found["w_divergence"])

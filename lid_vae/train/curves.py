@@ -1,5 +1,9 @@
 """The measures that curves show: of enough draws to be true, on few enough examples to be cheap."""
 
+from collections.abc import Mapping
+from math import log
+from typing import Any
+
 import torch
 
 from lid_vae.data.split import Batch
@@ -56,3 +60,20 @@ class Curves:
         own = self.chosen[batch.index.cpu()].to(batch.x.device)
         if bool(own.any()):
             self.evaluator.update(batch.x[own], None if batch.y is None else batch.y[own])
+
+    def compute(self, whole: Mapping[str, Any]) -> dict[str, Any]:
+        """The measures, with the bound of the ``whole`` split.
+
+        The log-likelihood is the part's, moved by how much harder the whole split is than the part by their bounds: a
+        regression estimator (Cochran 1977, "Sampling Techniques", chapter 7), whose weight is at most one.
+        """
+        measures = self.evaluator.compute()
+        error, bound_error = measures["ll"]["se"], measures["elbo_se"]
+        together = (error**2 + bound_error**2 - float(self.evaluator.slack.standard_error()) ** 2) / 2
+        weight = min(max(together / bound_error**2, 0.0), 1.0) if bound_error > 0 else 1.0
+        ll = measures["ll"]["mean"] + weight * (whole["elbo"] - measures["elbo"])
+        variance = error**2 - 2 * weight * together + weight**2 * (bound_error**2 + whole["elbo_se"] ** 2)
+        measures["ll"] |= {"mean": ll, "se": max(variance, 0.0) ** 0.5}
+        if "bits_per_dimension" in measures:
+            measures["bits_per_dimension"] = -ll / (log(2) * self.evaluator.features)
+        return {**measures, "elbo": whole["elbo"], "elbo_se": whole["elbo_se"]}

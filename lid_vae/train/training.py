@@ -184,11 +184,12 @@ class Training(pl.LightningModule, ABC):
             with self._apart(member):
                 assert member.evaluator is not None
                 assert member.curves is not None
-                whole, measures = member.evaluator.compute(), member.curves.evaluator.compute()
+                whole = member.evaluator.compute()
+                measures = member.curves.compute(whole)
                 member.evaluator = member.curves = None  # they hold on to the stack
                 if not isfinite(whole["elbo"]):
                     raise validation_diverged(whole["elbo"], self.step)
-                metrics = logged({**measures, "elbo": whole["elbo"], "elbo_se": whole["elbo_se"]}, "valid")
+                metrics = logged(measures, "valid")
                 member.log({**metrics, **_by_dimension(measures["latent"])}, self.step - 1, self.current_epoch)
                 information[place] = metrics["valid/mutual_information"]
                 rows.append({name: metrics[name] for name in CURVES if name in metrics})

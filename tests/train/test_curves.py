@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import TINY, Programs, read_metrics
 
+from lid_vae.measure.batch import measure_batch, noise_of
+from lid_vae.noise import generator
 from lid_vae.train import curves
 from lid_vae.train.curves import EXAMPLES, SHARE, Curves, part_of
 
@@ -32,6 +34,50 @@ def test_the_part_is_the_same_whatever_the_batches(make, monkeypatch) -> None:
     assert len(x) == 300
     assert torch.equal(x, torch.cat([batch.x for batch in data.batches("valid")])[found.chosen])
     assert not found.chosen[:300].all()
+
+
+def _of_part(make, monkeypatch, bound, evidence) -> tuple[Curves, torch.Tensor]:
+    """Curves that have seen a part of examples of which these are bound and likelihood, and that part of both."""
+    module, _ = make("data=pinwheel", "data.per_class=400", "data.valid_size=50", "data.test_size=50")
+    monkeypatch.setattr(curves, "EXAMPLES", 200)
+    found = Curves(module, len(bound), 10_000)
+    part = torch.stack([bound[found.chosen], evidence[found.chosen]])
+    x = torch.zeros(part.shape[1], 2)
+    noise = noise_of(0, x.device)
+    measured = measure_batch(module.vae, module.infer, x, found.evaluator.ruler, noise)
+    measured |= {"bound": part[0], "evidence": part[1]}
+    found.evaluator.measure = lambda x, number: (measured, noise.draws)
+    found.evaluator.update(x)
+    return found, part
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_the_likelihood_is_that_of_the_whole_split(make, monkeypatch, scale) -> None:
+    """Moved by the bounds of part and whole, by the slope of a regression: nearer than the part's own."""
+    rng = generator("examples")
+    bound = 5 * torch.randn(1000, generator=rng, dtype=torch.float64)
+    evidence = 0.5 * bound + scale * torch.randn(1000, generator=rng, dtype=torch.float64).abs() + 100
+    found, part = _of_part(make, monkeypatch, bound, evidence)
+    whole = {"elbo": bound.mean().item(), "elbo_se": bound.std().item() / 1000**0.5}
+    alone, measures = found.evaluator.compute(), found.compute(whole)
+    slope = (part.cov()[0, 1] / part[0].var()).item()
+    residual = (part[1] - slope * part[0]).std().item() / 200**0.5
+    assert measures["ll"]["mean"] == pytest.approx(
+        part[1].mean().item() + slope * (bound.mean() - part[0].mean()).item()
+    )
+    assert measures["ll"]["se"] == pytest.approx((residual**2 + (slope * whole["elbo_se"]) ** 2) ** 0.5)
+    assert measures["ll"]["se"] < alone["ll"]["se"]
+    assert abs(measures["ll"]["mean"] - evidence.mean().item()) < 3 * measures["ll"]["se"]
+    assert (measures["elbo"], measures["elbo_se"]) == (whole["elbo"], whole["elbo_se"])
+
+
+def test_a_likelihood_that_is_the_bound_stays_the_bound(make, monkeypatch) -> None:
+    """As of a language model, which has no latent."""
+    bound = torch.randn(1000, generator=generator("examples"), dtype=torch.float64)
+    found, _ = _of_part(make, monkeypatch, bound, bound)
+    measures = found.compute({"elbo": bound.mean().item(), "elbo_se": bound.std().item() / 1000**0.5})
+    assert measures["ll"]["mean"] == pytest.approx(bound.mean().item())
+    assert measures["ll"]["se"] == pytest.approx(measures["elbo_se"])
 
 
 @pytest.mark.parametrize("model", ["gmvae", "lidvae"])
