@@ -11,7 +11,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST = 2**30
 
 SPINS = 5_000
-"""Turns of a thread that waits, some dozens of microseconds, before it sleeps: a sixtieth of GNU OpenMP's own default."""
+"""Turns of a thread that waits, dozens of microseconds, before it sleeps: a sixtieth of GNU OpenMP's own default."""
 
 
 def keep_freed_memory() -> bool:
