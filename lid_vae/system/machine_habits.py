@@ -34,7 +34,7 @@ def spin_briefly() -> None:
 
     On a quiet machine another thread's part of a product soon ends, and spinning is what costs least. Beside other work
     it is the part of a thread that does not run, for want of the core that the spinning one holds: a step then took up
-    to twenty times as long (``benchmarks/busy.py``).
+    to a hundred times as long (``benchmarks/busy.py``).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
