@@ -5,10 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from multiprocessing import current_process, get_context, parent_process
+from multiprocessing import current_process, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import ParamSpec, TypeVar
 
 __all__ = ["PAYS", "Studio", "studio"]
@@ -22,45 +23,74 @@ T = TypeVar("T")
 
 
 class Studio:
-    """Does work in ``processes``, started with the first of it; in this one, at once, where there are fewer than two.
+    """Does work in ``processes``, each started when it is first needed; in this one, at once, where they are below two.
 
-    What is given and what comes back travels between processes. Where none can be started, or one dies, as for want of
-    memory, the work is done here.
+    What is given and what comes back travels between processes. Where one cannot be started, or dies, as for want of
+    memory, its work is done here, when it is waited for.
     """
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
-        self._pool: ProcessPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._made: list[tuple[Connection, BaseProcess]] = []
 
     def begin(self, work: Callable[P, T], *given: P.args, **options: P.kwargs) -> Callable[[], T]:
         """Begins ``work`` on what is ``given``, with ``options``; what is returned waits for it."""
         if self.processes < 2:
             done = work(*given, **options)
             return lambda: done
-        try:
-            future: Future[T] = self._started().submit(work, *given, **options)
-        except (BrokenProcessPool, OSError):
-            return lambda: work(*given, **options)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.processes)
+        future: Future[T] = self._threads.submit(self._elsewhere, work, given, options)
 
         def wait() -> T:
             try:
                 return future.result()
-            except BrokenProcessPool:
+            except _DiedError:
                 return work(*given, **options)
 
         return wait
 
     def close(self) -> None:
         """Ends the processes; what is not begun is not done."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._threads = None
+        for pipe, _ in self._made:
+            pipe.close()  # which the process takes for the end
+        for _, process in self._made:
+            process.join()
+        self._made, self._local = [], threading.local()
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # Not forked: a process with a GPU in use, or with threads, cannot be.
-            self._pool = ProcessPoolExecutor(self.processes, get_context("spawn"), _prepare)
-        return self._pool
+    def _elsewhere(self, work: Callable[..., T], given: tuple[object, ...], options: dict[str, object]) -> T:
+        """``work`` by the process of this thread; raises ``_DiedError`` where there is none, or no more."""
+        try:
+            if getattr(self._local, "pipe", None) is None:
+                self._local.pipe = self._started()
+            self._local.pipe.send((work, given, options))
+            found, error = self._local.pipe.recv()
+        except (EOFError, OSError) as gone:
+            self._local.pipe = None
+            raise _DiedError from gone
+        if error is not None:
+            raise error
+        return found  # type: ignore[no-any-return]
+
+    def _started(self) -> Connection:
+        """The pipe to a new process. It is not forked: one with a GPU in use, or with threads, cannot be."""
+        context = get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_work, args=(there,), daemon=True)
+        try:
+            process.start()
+        except BaseException:
+            here.close()
+            raise
+        finally:
+            there.close()
+        self._made.append((here, process))
+        return here
 
 
 @cache
@@ -72,17 +102,27 @@ def studio() -> Studio:
     return made
 
 
-def _prepare() -> None:
-    """Ctrl-C is for the program that has asked, and so is the terminal; where it is no more, nothing is to be drawn."""
+class _DiedError(Exception):
+    """A process is no more."""
+
+
+def _work(pipe: Connection) -> None:
+    """Does what comes by ``pipe`` until it is closed, as it is where who has asked is no more.
+
+    Ctrl-C is for the program that has asked, and so is the terminal.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    while True:
+        try:
+            work, given, options = pipe.recv()
+        except (EOFError, OSError):
+            return
+        found, failure = None, None
+        try:
+            found = work(*given, **options)
+        except Exception as error:
+            failure = error
+        pipe.send((found, failure))

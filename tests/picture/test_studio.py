@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import active_children, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,12 @@ if __name__ == "__main__":
     print(studio().begin(abs, -3)(), flush=True)
     time.sleep(600)
 """
+
+
+def sleeps_elsewhere():
+    if parent_process() is not None:
+        time.sleep(600)
+    return os.getpid()
 
 
 @pytest.fixture
@@ -55,15 +63,47 @@ def test_work_is_done_elsewhere_and_fails_where_it_is_waited_for(two, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_where_a_process_dies_the_work_is_done_here(two):
-    dying = two.begin(time.sleep, 60)
-    (first, *_) = two._started()._processes.values()
-    for process in list(two._started()._processes.values()):
-        os.kill(process.pid, signal.SIGKILL)
-    first.join(10)
-    after = two.begin(os.getpid)
-    assert after() == os.getpid()
-    del dying
+def kill_all():
+    """Those that work elsewhere at this moment; how many."""
+    killed = active_children()
+    for process in killed:
+        process.kill()
+    return len(killed)
+
+
+def test_where_a_process_dies_its_work_is_done_here_and_what_follows_elsewhere(two):
+    dying = two.begin(sleeps_elsewhere)
+    deadline = time.monotonic() + 60
+    while not kill_all() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert dying() == os.getpid()
+    after = [two.begin(os.getpid) for _ in range(4)]
+    assert os.getpid() not in {wait() for wait in after}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05, pytest.param(0.5, marks=pytest.mark.slow)])
+def test_nobody_waits_for_the_dead(pause):
+    """Whenever a process dies: as it starts, as it works, or as the next work is given."""
+    studio = Studio(2)
+    waits, killed = [], 0
+    while killed < 3:
+        waits.append(studio.begin(os.getpid))
+        time.sleep(pause)
+        killed += kill_all()
+    done = []
+    ending = threading.Thread(target=lambda: done.extend(wait() for wait in waits) or studio.close(), daemon=True)
+    ending.start()
+    ending.join(60)
+    assert not ending.is_alive()
+    assert len(done) == len(waits)
+
+
+def test_where_no_process_can_be_started_the_work_is_done_here(two, monkeypatch):
+    def refuse(*_):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
+    assert [wait() for wait in [two.begin(os.getpid) for _ in range(3)]] == [os.getpid()] * 3
 
 
 @pytest.mark.slow
