@@ -3,8 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -61,6 +65,70 @@ def test_what_does_not_compile_is_run_as_it_is(monkeypatch):
     with pytest.warns(UserWarning, match="has no effect here"):
         torch.testing.assert_close(fast(x, noise), bound(x, noise))
     torch.testing.assert_close(fast(x, noise), bound(x, noise))
+
+
+def test_what_takes_too_long_to_compile_is_run_as_it_is(monkeypatch):
+    """Whatever the compiler does meanwhile, which takes every ``Exception`` for a failure of its own."""
+    sizes = []
+
+    def compile_(*_, **__):
+        def slow(x, noise):
+            sizes.append(len(x))
+            try:
+                time.sleep(60 if len(x) == 4 else 0)
+            except Exception as error:
+                raise torch._dynamo.exc.InternalTorchDynamoError("its own failure") from error
+            return bound(x, noise)
+
+        return slow
+
+    handler = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(torch, "compile", compile_)
+    fast = compiled(bound, longest=0.5)
+    three, four, noise = torch.randn(3), torch.randn(4), torch.randn(2)
+    with warnings.catch_warnings(action="error"):
+        for _ in range(2):
+            torch.testing.assert_close(fast(three, noise), bound(three, noise))
+    with pytest.warns(UserWarning, match=r"no effect here, torch.compile was not done after 0\.5 seconds"):
+        torch.testing.assert_close(fast(four, noise), bound(four, noise))
+    with warnings.catch_warnings(action="error"):
+        for x in (four, three):
+            torch.testing.assert_close(fast(x, noise), bound(x, noise))
+    assert sizes == [3, 3, 4]
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_step_is_not_cut_short_once_it_is_compiled_or_where_no_signal_arrives(monkeypatch):
+    waits = []
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: lambda *given: time.sleep(waits.pop()) or bound(*given))
+    x, noise = torch.randn(3), torch.randn(2)
+    with warnings.catch_warnings(action="error"):
+        fast = compiled(bound, longest=0.2)
+        waits[:] = [0.4, 0.0]
+        for _ in range(2):
+            fast(x, noise)
+        elsewhere = compiled(bound, longest=0.1)
+        waits[:] = [0.3]
+        thread = threading.Thread(target=elsewhere, args=(x, noise))
+        thread.start()
+        thread.join()
+    assert not waits
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_the_compiler_itself_can_be_interrupted_and_goes_on_with_the_next(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    x, noise = torch.randn(3, requires_grad=True), torch.randn(2)
+    with pytest.warns(UserWarning, match="was not done after"):
+        torch.testing.assert_close(compiled(bound, longest=0.5)(x, noise), bound(x, noise))
+    with warnings.catch_warnings(action="ignore"):
+        warnings.filterwarnings("error", ".*no effect here")
+        found = compiled(bound)(x, noise)
+    torch.testing.assert_close(found, bound(x, noise))
+    for one in (found, bound(x, noise)):
+        torch.testing.assert_close(torch.autograd.grad(one.sum(), x)[0], noise.sum() * (1 - bound(x, noise) ** 2))
 
 
 @pytest.mark.parametrize(
