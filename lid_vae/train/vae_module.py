@@ -25,6 +25,8 @@ __all__ = ["VAEModule"]
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
+_DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
 
 class VAEModule(pl.LightningModule):
     """``vae`` with its ``objective`` and ``inference``, for Lightning. Abstract: each variant adds its ``promise``.
@@ -68,10 +70,7 @@ class VAEModule(pl.LightningModule):
         self.evaluation_samples, self.labels = evaluation_samples, labels
         self.description = description or {}
         self.step, self.steps = 0, 1
-        self.drops = any(
-            (isinstance(part, nn.Dropout) and part.p > 0) or (isinstance(part, nn.RNNBase) and part.dropout > 0)
-            for part in vae.modules()
-        )
+        self.drops = any(map(_drops, vae.modules()))
 
     def forward(
         self, x: Observations, noise: Float[Tensor, "S K B M"], chosen: Bool[Tensor, ""] | None = None
@@ -153,3 +152,10 @@ class VAEModule(pl.LightningModule):
     def describe(self) -> dict[str, Any]:
         """What a checkpoint says of the model."""
         return {**self.description, "step": self.step, "steps": self.steps}
+
+
+def _drops(part: nn.Module) -> bool:
+    """Whether ``part`` is dropout, or has some within what it computes."""
+    return (isinstance(part, _DROPOUT) and part.p > 0) or (
+        isinstance(part, nn.RNNBase | nn.MultiheadAttention) and part.dropout > 0
+    )

@@ -5,6 +5,7 @@ There is no GPU here: the kernels of a step are recorded and done again, with ev
 
 import copy
 import warnings
+from contextlib import nullcontext
 
 import pytest
 import pytorch_lightning as pl
@@ -42,6 +43,7 @@ HELD = [
 ]
 
 
+DROPPING = "model=gmvae encoder._target_=dropping.DroppingEncoder"
 QUICK = {"model=lidgmvae", "model=bn_vae", "model=gmvae objective=cyclical_annealing"}
 USUAL = {"model=vae", "model=gmvae inference=semi_amortized inference.learning_rate=0.01", "model=lidmvae"}
 
@@ -353,10 +355,48 @@ def test_sequences_are_not_captured(make):
     assert "sequences" in not_captured(module, pl.Trainer(logger=False, enable_checkpointing=False))
 
 
-def test_dropout_is_not_captured():
-    (module,), _ = built("model=gmvae", (3,))
-    module.drops = True
-    assert "dropout" in not_captured(module, pl.Trainer(logger=False))
+def test_dropout_is_drawn_anew_at_every_replay_as_at_every_plain_step():
+    """From torch's own generator, seeded at each step: the two are one, to the last bit, unless that differs."""
+    (plain, stream), (together, other) = pair(DROPPING, (3,))
+    bound = capture(together)
+    assert together.frame.drops
+    found = []
+    for one, own, shift in ((plain, stream, 0), (together, other, 0), (together, other, 1)):
+        values = []
+        for step in range(5):
+            torch.manual_seed(step + shift)
+            x = own.batch(step).x.double()
+            value = one.forward(x, one.noise(step, 0, len(x)))
+            one.differentiate(-value.mean(), "all", lambda loss, inputs: loss.backward(inputs=inputs))
+            values.append((value.detach(), [leaf.grad.clone() for leaf in one.groups["all"]], torch.rand(())))
+        found.append(values)
+    assert bound.obstacle is None
+    assert len(bound.captures) == bound.counts.total() == 1
+    for step in range(5):
+        (wanted, slopes, after), (value, gradients, then), (apart, *_) = (values[step] for values in found)
+        assert torch.equal(value, wanted)
+        assert all(map(torch.equal, gradients, slopes))
+        assert then == after
+        assert not torch.allclose(apart, wanted)
+
+
+def test_the_generator_stands_where_a_plain_step_leaves_it_after_one_that_is_not_captured():
+    (plain, stream), (together, other) = pair(DROPPING, (3,))
+
+    def refused(work):
+        work()
+        raise RuntimeError("no graph of this")
+
+    bound = capture(together, record=refused)
+    left = []
+    for one, own, said in ((plain, stream, nullcontext()), (together, other, pytest.warns(match="no graph of this"))):
+        torch.manual_seed(0)
+        x = own.batch(0).x.double()
+        with said:
+            value = one.forward(x, one.noise(0, 0, len(x))).detach()
+        left.append((value, torch.rand(3)))
+    assert bound.obstacle is not None
+    assert all(map(torch.equal, *left))
 
 
 LAGGING = "model=lagging_vae inference.window=1 inference.most=2"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from runs import Programs, digest, measures, read_metrics
+from torch import nn
 
 from lid_vae.errors import UserError
 from lid_vae.inference import Aggressive
@@ -280,6 +281,40 @@ def test_what_does_not_vectorise_is_trained_seed_after_seed(programs, monkeypatc
     assert run.status == 0, run.err
     assert "Seeds 0-1 train one after the other: an LSTM is in the way." in run.out
     assert len(list(programs.folder.rglob("result.json"))) == 2
+
+
+def test_seeds_with_dropout_train_one_after_the_other_and_each_as_alone(programs):
+    options = ("model=gmvae", "encoder._target_=dropping.DroppingEncoder", "trainer.max_epochs=2")
+    run = programs.train("-m", *options, "seed=0-1")
+    assert run.status == 0, run.err
+    assert "Seeds 0-1 train one after the other: vmap: called random operation" in run.out
+    together = folders(programs, 2)
+    alone(programs, *options, seeds=(0, 1))
+    for ours, theirs in zip(together, sorted((programs.folder / "alone").rglob("seed-*")), strict=True):
+        assert_close(ours, theirs, 0.0)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        nn.Dropout(0.1),
+        nn.Dropout2d(0.1),
+        nn.AlphaDropout(0.1),
+        nn.LSTM(2, 2, 2, dropout=0.1),
+        nn.MultiheadAttention(2, 1, dropout=0.1),
+    ],
+)
+def test_whatever_draws_as_it_trains_is_seeded_at_each_step(make, part):
+    made, _ = make("data=pinwheel", "model=vae")
+    made.vae.encoder_of_ones_own = part
+
+    def drops():
+        parts = (made.vae, made.objective, made.inference, made.make_optimizer, made.schedule)
+        return type(made)(*parts, seed=0).drops
+
+    assert drops()
+    setattr(part, "p" if hasattr(part, "p") else "dropout", 0.0)
+    assert not drops()
 
 
 @pytest.mark.parametrize(

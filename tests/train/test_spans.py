@@ -107,9 +107,6 @@ def test_batches_that_a_user_counts_are_steps(monkeypatch, options, size):
     (module,), _ = built("model=gmvae", (3,))
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", **options)
     assert longest_span(trainer, module) == size
-    module.drops = True
-    assert longest_span(trainer, module) == 1
-    module.drops = False
     monkeypatch.delitem(captured.RECORDS, "cpu")
     assert longest_span(trainer, module) == 1
 
@@ -178,6 +175,7 @@ def flat(value, path=""):
         pytest.param(("model=pretrained_vae", "-m", "seed=0-1"), marks=pytest.mark.slow),
         pytest.param(("model=gmvae", "objective=cyclical_annealing", "-m", "seed=0-1"), marks=pytest.mark.slow),
         pytest.param(("model=il_lidvae", "-m", "seed=0-1"), marks=pytest.mark.slow),
+        ("model=gmvae", "encoder._target_=dropping.DroppingEncoder", "seed=3"),
         pytest.param(
             ("model=lagging_vae", "inference.window=1", "inference.most=2", "-m", "seed=0-1"), marks=pytest.mark.slow
         ),

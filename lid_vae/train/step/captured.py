@@ -2,7 +2,8 @@
 
 What a graph holds is frozen: the addresses of its tensors, and every number that Python computed. So a step is captured
 anew where one of these has changed, and what changes too often is not captured. The first captured step is held against
-the plain one, and stands where the two agree: so does it in a run that goes on from there.
+the plain one, and stands where the two agree: so does it in a run that goes on from there. Where dropout draws from the
+device's own generator, a replay goes on from where that generator stands, as the plain step does.
 """
 
 import warnings
@@ -21,6 +22,7 @@ from lid_vae.system.processes import process_place
 from lid_vae.train.step.captured_adam import CapturedAdam
 from lid_vae.train.step.take_step import Bound
 from lid_vae.train.step.together import Together
+from lid_vae.train.step.written import Written
 from lid_vae.train.vae_module import VAEModule
 
 __all__ = [
@@ -72,8 +74,6 @@ def not_captured(module: VAEModule, trainer: pl.Trainer) -> str | None:
     """Why no step of ``module`` under Lightning's ``trainer`` can be captured, as far as one sees before; or None."""
     if module.vae.likelihood.symbols is not None:
         return "every batch of sequences has a size of its own"
-    if module.drops:
-        return "dropout draws anew at every step"
     if process_place().size > 1:
         return "several processes share a batch"
     if trainer.precision not in FULL:
@@ -219,12 +219,12 @@ class Captured:
         leaves = self._leaves()
         own_x, own_noise = x.clone(), noise.clone()
         written = [*([] if adam is None else adam.tensors()), *self._buffers()]
-        before = _copies(written)
+        before = Written(written, x.device)
         plain = self._work(own_x, own_noise)
         if adam is not None:
             adam.optimizer.step()
         wanted = [plain, *(leaf.grad for leaf in leaves)]
-        after = _copies(written)
+        after = Written(written, x.device)
         held: list[Tensor] = []
 
         def work() -> None:
@@ -233,23 +233,23 @@ class Captured:
                 adam.step()
 
         try:
-            _put(written, before)
+            before.put_back()
             replay = self.record(torch.enable_grad()(work))
             gradients = [leaf.grad for leaf in leaves]
             capture = _Capture(replay, own_x, own_noise, held[0], gradients, self._frozen(adam), adam)
-            _put(written, before)
+            before.put_back()
             if adam is not None:
                 adam.set_rate()
             replay()
             same = all(map(_alike, [capture.found, *capture.gradients], wanted))
-            same = same and (adam is None or adam.alike(before, after))
+            same = same and (adam is None or adam.alike(before.values, after.values))
         except (RuntimeError, NotImplementedError) as error:
             reason = str(error).strip().split("\n")[0][:200]
             capture, same = None, False
         else:
             reason = "the captured step is not the plain one"
         if not same or capture is None or capture.frozen != frozen:
-            _put(written, after)
+            after.put_back()
             for leaf, gradient in zip(leaves, wanted[1:], strict=True):
                 leaf.grad = gradient
             self._differentiated, self._moved = True, adam is not None
@@ -323,16 +323,6 @@ class _Numbers:
         if part is self.module:
             names = [name for name in names if name not in _COUNTERS and not name.startswith("_")]
         return held, len(held), names
-
-
-def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in tensors]
-
-
-@torch.no_grad()
-def _put(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)
 
 
 def _alike(one: Tensor | None, other: Tensor | None) -> bool:
