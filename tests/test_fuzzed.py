@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import shutil
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -20,6 +21,7 @@ import lid_vae
 from lid_vae.errors import UserError
 
 # Of an old version, which NumPy reads as Python's own words.
+UNEXPECTED_END = f"{'unexpected ' if sys.version_info >= (3, 12) else ''}EOF in multi-line statement"
 UNCLOSED = b"\x93NUMPY\x01\x00\x12\x00{'descr': ('<f8', \n"
 MEMORY = 4 << 30
 """Bytes that the programs may take beside what there is: what asks for more is told in a paragraph too."""
@@ -247,8 +249,8 @@ def test_much_data_of_any_content_is_trained_on_or_refused(source: Given) -> Non
     ("name", "content", "words"),
     [
         ("x.npy", promising((10**12, 10)), "promises 80,000,000,000,000 bytes"),
-        ("x.npy", UNCLOSED, "the header of x.npy is none (EOF in multi-line statement)"),
-        ("x.npz", archive(x=UNCLOSED), "the header of x.npy is none (EOF in multi-line statement)"),
+        ("x.npy", UNCLOSED, f"the header of x.npy is none ({UNEXPECTED_END})"),
+        ("x.npz", archive(x=UNCLOSED), f"the header of x.npy is none ({UNEXPECTED_END})"),
         ("x.npz", archive(), "it holds no array"),
         ("x.npz", archive(x=b"no"), "x in it is no array"),
         ("x.npz", b"", "cannot be read"),
