@@ -41,7 +41,8 @@ def invert_monotone(
         active, point, goal, residual, slow = active[busy], point[busy], goal[busy], residual[busy], slow[busy]
         if len(active) == 0:
             break
-        hessian = torch.func.vmap(torch.func.jacfwd(gradient))(point)
+        with torch.inference_mode(False), torch.no_grad():  # within it earlier PyTorch has no forward derivatives
+            hessian = torch.func.vmap(torch.func.jacfwd(gradient))(point.clone())
         direction = -torch.linalg.solve(hessian, residual)
         step, resolved = _line_search(potential, point, goal, direction, residual)
         u[active] = point + step[:, None] * direction
