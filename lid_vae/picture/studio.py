@@ -57,10 +57,10 @@ class Studio:
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
             self._threads = None
-        for pipe, _ in self._made:
-            pipe.close()  # which the process takes for the end
-        for _, process in self._made:
+        for pipe, process in self._made:
+            process.kill()  # it has nothing to do; that the pipe ends it would not see where a fork of ours has it too
             process.join()
+            pipe.close()
         self._made, self._local = [], threading.local()
 
     def _elsewhere(self, work: Callable[..., T], given: tuple[object, ...], options: dict[str, object]) -> T:

@@ -98,6 +98,18 @@ def test_nobody_waits_for_the_dead(pause):
     assert len(done) == len(waits)
 
 
+def test_who_closes_does_not_wait_where_the_pipe_is_held_by_another():
+    """As by a data loader's worker, a fork of this process."""
+    studio = Studio(2)
+    assert studio.begin(os.getpid)() != os.getpid()
+    held = os.dup(studio._made[0][0].fileno())
+    closing = threading.Thread(target=studio.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    os.close(held)
+    assert not closing.is_alive()
+
+
 def test_where_no_process_can_be_started_the_work_is_done_here(two, monkeypatch):
     def refuse(*_):
         raise OSError("no more processes")
