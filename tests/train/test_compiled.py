@@ -1,5 +1,7 @@
 """A compiled bound is the bound; what does not compile is run as it is, and says so."""
 
+import builtins
+import importlib
 import os
 import re
 import shutil
@@ -114,6 +116,38 @@ def test_a_step_is_not_cut_short_once_it_is_compiled_or_where_no_signal_arrives(
         thread.start()
         thread.join()
     assert not waits
+
+
+def test_an_import_is_not_left_half_done(monkeypatch, tmp_path):
+    """As setuptools' was, by an interrupt: whoever imported it next met an ``AssertionError``."""
+    (tmp_path / "takes_a_while.py").write_text("import time\ntime.sleep(0.6)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    imported = []
+
+    def compile_(*_, **__):
+        def slow(*_):
+            imported.append(importlib.import_module("takes_a_while").whole)
+            time.sleep(60)
+
+        return slow
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    x, noise = torch.randn(3), torch.randn(2)
+    with pytest.warns(UserWarning, match="was not done after"):
+        torch.testing.assert_close(compiled(bound, longest=0.1)(x, noise), bound(x, noise))
+    assert imported == [True]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_one_who_is_imported_is_interrupted_too(monkeypatch, tmp_path):
+    """A script that trains as it is imported: what counts are the imports of the compiler's own."""
+    (tmp_path / "trains_at_once.py").write_text("import builtins\nbuiltins.train_now()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    x, noise = torch.randn(3), torch.randn(2)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: lambda *_: time.sleep(60))
+    monkeypatch.setattr(builtins, "train_now", lambda: compiled(bound, longest=0.1)(x, noise), raising=False)
+    with pytest.warns(UserWarning, match="was not done after"):
+        importlib.import_module("trains_at_once")
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import torch
 
@@ -15,6 +16,9 @@ __all__ = ["LONGEST", "compiled"]
 
 LONGEST = 600.0
 """Seconds that a first step of one size may take to compile."""
+
+
+_IMPORTING = "<frozen importlib._bootstrap>"
 
 
 class _TooLong(BaseException):
@@ -57,14 +61,19 @@ def _at_most(seconds: float) -> Iterator[None]:
     """Raises ``_TooLong`` within it after so many ``seconds``, unless they are 0.
 
     Only where signals arrive, in the main thread of a system that has this one, and where nobody else has asked for it.
+    An import is waited for, as a module of which half was run fails whoever imports it next.
     """
     free = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not seconds or not free or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return
 
-    def late(*_: object) -> None:
-        raise _TooLong
+    def late(_: int, frame: FrameType | None) -> None:
+        while frame is not None and frame.f_code.co_filename not in (_IMPORTING, __file__):
+            frame = frame.f_back
+        if frame is None or frame.f_code.co_filename == __file__:
+            raise _TooLong
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
