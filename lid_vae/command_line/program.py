@@ -33,7 +33,7 @@ from lid_vae.system.files import write_json_atomic
 from lid_vae.system.interruption import Stopped
 from lid_vae.system.invocation import prefix, typed_command
 from lid_vae.system.lock import LeftAlone
-from lid_vae.system.machine_habits import spin_briefly
+from lid_vae.system.machine_habits import spin_briefly, unswept
 from lid_vae.system.phases import opening, phase
 
 __all__ = ["Job", "main"]
@@ -157,7 +157,7 @@ class Job:
         spin_briefly()
         for module, words in (("torch", "PyTorch"), ("pytorch_lightning", "Lightning"), (WORK[self.kind], "lid_vae")):
             if module not in sys.modules:
-                with phase(f"loading {words}"):
+                with phase(f"loading {words}"), unswept():
                     importlib.import_module(module)
         return sys.modules[WORK[self.kind]]
 

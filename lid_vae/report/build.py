@@ -1,8 +1,6 @@
 """The report on folders of runs: a terminal's tables and files with the same in other forms."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +16,7 @@ from lid_vae.report.output.terminal import Terminal, print_tables
 from lid_vae.report.study.results import read
 from lid_vae.report.study.study import Study
 from lid_vae.system.files import write_atomic
+from lid_vae.system.machine_habits import unswept
 
 __all__ = ["build"]
 
@@ -45,7 +44,7 @@ def build(
     Raises:
         UserError: where a folder holds no result, or the files cannot be written (the tables are printed before).
     """
-    with _unswept():
+    with unswept():
         study = read(folders)
         items = analyse(study, margin)
         return _written(folders, study, items, output, Terminal() if console is None else console, detail)
@@ -85,18 +84,3 @@ def _written(
     paths = [output / name for name in files]
     console.print("\n".join(map(str, paths)), markup=False, highlight=False, soft_wrap=True)
     return paths
-
-
-@contextmanager
-def _unswept() -> Iterator[None]:
-    """Python looks for cycles again and again as objects come: among thousands of results that takes long.
-
-    What is left of them, the figures of a few tables, can wait.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -1,10 +1,14 @@
-"""What this process asks of the machine below PyTorch: to keep memory that is freed, and to spin briefly."""
+"""What this process asks of C, OpenMP and Python: to keep freed memory, spin briefly, and look for cycles later."""
 
+import atexit
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["SPINS", "keep_freed_memory", "spin_briefly"]
+__all__ = ["SPINS", "end_quickly", "keep_freed_memory", "spin_briefly", "unswept"]
 
 # Of <malloc.h>: above the one, blocks are mapped anew each time; beyond the other, freed memory is given back.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -38,3 +42,24 @@ def spin_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+
+
+@contextmanager
+def unswept() -> Iterator[None]:
+    """Within it Python does not look for cycles, as it does again and again while objects come that stay.
+
+    Modules take a sixth of their time to import for that, and a report of thousands of results more. What is left can
+    wait.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def end_quickly() -> None:
+    """At its end the interpreter does not look for cycles in what lives until then: with PyTorch a second and more."""
+    atexit.register(gc.freeze)

@@ -1,14 +1,17 @@
-"""How long threads spin is told to OpenMP in time: it reads that when PyTorch is imported."""
+"""How long threads spin is told to OpenMP in time, as it reads that when PyTorch is imported; cycles wait."""
 
+import gc
 import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from lid_vae.system.machine_habits import SPINS, spin_briefly
+from lid_vae.command_line import program
+from lid_vae.system.machine_habits import SPINS, spin_briefly, unswept
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 
@@ -48,3 +51,31 @@ def test_a_run_has_it(tmp_path):
     if not said:
         pytest.skip("PyTorch has no GNU OpenMP here")
     assert set(said) == {str(SPINS)}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_cycles_are_looked_for_again_as_before(enabled):
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(KeyError), unswept():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
+def test_what_takes_long_to_import_is_imported_without_looking_for_cycles(monkeypatch, tmp_path):
+    (tmp_path / "does_nothing.py").write_text("import gc\nlooked_for = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(program.WORK, "train", "does_nothing")
+    assert not program.Job("train", ("train.py",), None)._work().looked_for
+    assert gc.isenabled()
+
+
+def test_a_program_ends_without_looking_for_cycles():
+    """What is registered first is called last, when everything has been set apart."""
+    told = "atexit.register(lambda: print(gc.get_freeze_count() > 1000)); begin('train'); print(gc.get_freeze_count())"
+    words = f"import atexit, gc, sys; sys.argv = ['train.py']; from lid_vae.system.invocation import begin; {told}"
+    done = subprocess.run([sys.executable, "-c", words], cwd=TRAIN.parent, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "True"], done.stderr
