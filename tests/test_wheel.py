@@ -29,6 +29,14 @@ def pip(*words):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def major(package):
+    """The first number of an installed ``package``'s version; 0 of none."""
+    try:
+        return int(version(package).partition(".")[0])
+    except PackageNotFoundError:
+        return 0
+
+
 def copied(folder):
     """The files of this checkout that an sdist is made of, so that nothing is built in it."""
     source = folder / "source"
@@ -48,13 +56,9 @@ def copied(folder):
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A copy of the checkout, with which a wheel can be made without a network."""
-    if not find_spec("pip"):
+    if not major("pip"):  # to find its module would let setuptools believe that this process is pip's
         pytest.skip("pip is not there, which builds the wheel")
-    try:
-        setuptools = int(version("setuptools").partition(".")[0])
-    except PackageNotFoundError:
-        setuptools = 0
-    if setuptools < SETUPTOOLS:
+    if major("setuptools") < SETUPTOOLS:
         pytest.skip(f"setuptools {SETUPTOOLS} or later is not there, and without a network pip cannot bring it")
     return copied(tmp_path_factory.mktemp("checkout"))
 

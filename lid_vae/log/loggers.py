@@ -45,8 +45,12 @@ def show(loggers: Iterable[Logger], split: str, shown: Shown, step: int) -> None
         elif shown.texts is not None and isinstance(logger, WandbLogger):
             logger.log_text(f"{split}/texts", columns=["what", "text"], data=shown.texts.rows(), step=step)
         if isinstance(logger, PictureLogger):
-            for name, pixels in shown.pictures.items():
-                logger.log_image(f"{VISUALS}/{split}/{name}", [pixels], step)
+            for name, picture in shown.pictures.items():
+                key = f"{VISUALS}/{split}/{name}"
+                if isinstance(picture, Path) and isinstance(logger, TensorBoardLogger):
+                    logger.log_png(key, picture, step)
+                else:
+                    logger.log_image(key, [_pixels(picture)], step)
 
 
 def finish_loggers(
@@ -66,7 +70,7 @@ def finish_loggers(
     if result is not None:
         split, step = result.get("split", "test"), int(result["steps"])
         metrics = logged(result, split, (*CORE, *numbers))
-        pictures = {} if picture is None else {"picture": _pixels(picture)}
+        pictures = {} if picture is None else {"picture": picture}
         show(loggers, split, Shown(pictures, texts), step)
     for logger in loggers:
         if isinstance(logger, WandbRun):
@@ -86,8 +90,10 @@ def finish_loggers(
             logger.close()
 
 
-def _pixels(path: Path) -> np.ndarray:
+def _pixels(picture: np.ndarray | Path) -> np.ndarray:
+    if not isinstance(picture, Path):
+        return picture
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(picture) as image:
         return np.asarray(image.convert("RGB"))

@@ -58,6 +58,18 @@ class TensorBoardLogger(Logger):
             writer.add_image(name, image, step or 0, dataformats="HWC")
 
     @rank_zero_only
+    def log_png(self, key: str, path: Path, step: int | None = None) -> None:
+        """The PNG file ``path``, RGB, as it is: neither read nor compressed once more."""
+        from PIL import Image
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        with Image.open(path) as image:
+            width, height = image.size
+        found = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
+        file = self._open(step or 0)._get_file_writer()
+        file.add_summary(Summary(value=[Summary.Value(tag=key, image=found)]), step or 0)
+
+    @rank_zero_only
     def log_text(self, key: str, text: str, step: int | None = None) -> None:
         """Line by line, as it stands: TensorBoard reads Markdown, in which indented lines are kept so."""
         self._open(step or 0).add_text(key, indent(text, "    ", lambda line: True), step or 0)

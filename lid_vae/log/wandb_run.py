@@ -39,11 +39,11 @@ _SUMMARY = {"highest": "max,last", "lowest": "min,last", None: None}  # None: th
 class Shown:
     """What a validation, or the result of a run, shows beside its numbers.
 
-    ``pictures`` are RGB [height, width, 3] of bytes, by name. ``texts`` are those of a model of text. ``usage_CK`` is
-    q(z | label): the mean of q(z | x) over the examples of each label, zero of one without examples.
+    ``pictures`` are RGB [height, width, 3] of bytes, or PNG files, by name. ``texts`` are those of a model of text.
+    ``usage_CK`` is q(z | label): the mean of q(z | x) over the examples of each label, zero of one without examples.
     """
 
-    pictures: Mapping[str, np.ndarray]
+    pictures: Mapping[str, np.ndarray | Path]
     texts: Texts | None = None
     usage_CK: Float[np.ndarray, "C K"] | None = None
 
@@ -81,7 +81,8 @@ class WandbRun(WandbLogger):
         from wandb import Image, Table
 
         panels: dict[str, Any] = {
-            f"{PICTURES}/{split}/{name}": Image(pixels) for name, pixels in shown.pictures.items()
+            f"{PICTURES}/{split}/{name}": Image(str(picture) if isinstance(picture, Path) else picture)
+            for name, picture in shown.pictures.items()
         }
         if shown.texts is not None:
             panels[f"{TEXTS}/{split}/texts"] = Table(columns=["what", "text"], data=shown.texts.rows())

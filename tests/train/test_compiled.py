@@ -119,7 +119,7 @@ def test_a_step_is_not_cut_short_once_it_is_compiled_or_where_no_signal_arrives(
 
 
 def test_an_import_is_not_left_half_done(monkeypatch, tmp_path):
-    """As setuptools' was, by an interrupt: whoever imported it next met an ``AssertionError``."""
+    """As setuptools' could be: whoever imports it next would find no half of it."""
     (tmp_path / "takes_a_while.py").write_text("import time\ntime.sleep(0.6)\nwhole = True\n")
     monkeypatch.syspath_prepend(tmp_path)
     imported = []
