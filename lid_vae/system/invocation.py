@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from lid_vae.system.machine_habits import end_quickly
 from lid_vae.system.phases import open_with, opening
 
 __all__ = [
@@ -64,7 +63,6 @@ def begin(work: str) -> None:
     Where a flag asks for words, such as --help, these are all that is said. Ctrl-C ends it in one line.
     """
     tell_interrupts(work)
-    end_quickly()
     if all(word in ("-m", "--multirun") for word in sys.argv[1:] if word.startswith("-")):
         open_with("reading the options")
 

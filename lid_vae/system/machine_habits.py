@@ -1,6 +1,5 @@
 """What this process asks of C, OpenMP and Python: to keep freed memory, spin briefly, and look for cycles later."""
 
-import atexit
 import ctypes
 import gc
 import os
@@ -8,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["SPINS", "end_quickly", "keep_freed_memory", "spin_briefly", "unswept"]
+__all__ = ["SPINS", "keep_freed_memory", "spin_briefly", "unswept"]
 
 # Of <malloc.h>: above the one, blocks are mapped anew each time; beyond the other, freed memory is given back.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -58,8 +57,3 @@ def unswept() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def end_quickly() -> None:
-    """At its end the interpreter does not look for cycles in what lives until then: with PyTorch a second and more."""
-    atexit.register(gc.freeze)

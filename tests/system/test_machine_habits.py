@@ -71,11 +71,3 @@ def test_what_takes_long_to_import_is_imported_without_looking_for_cycles(monkey
     monkeypatch.setitem(program.WORK, "train", "does_nothing")
     assert not program.Job("train", ("train.py",), None)._work().looked_for
     assert gc.isenabled()
-
-
-def test_a_program_ends_without_looking_for_cycles():
-    """What is registered first is called last, when everything has been set apart."""
-    told = "atexit.register(lambda: print(gc.get_freeze_count() > 1000)); begin('train'); print(gc.get_freeze_count())"
-    words = f"import atexit, gc, sys; sys.argv = ['train.py']; from lid_vae.system.invocation import begin; {told}"
-    done = subprocess.run([sys.executable, "-c", words], cwd=TRAIN.parent, capture_output=True, text=True)
-    assert done.stdout.split() == ["0", "True"], done.stderr
