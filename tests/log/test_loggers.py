@@ -135,7 +135,7 @@ def holds(path, content, seconds=30):
 @pytest.fixture
 def picture(tmp_path):
     path = tmp_path / "latents.png"
-    Image.fromarray(np.full((30, 50, 3), 200, np.uint8)).save(path)
+    Image.fromarray(np.full((30, 50, 3), 200, np.uint8)).save(path, compress_level=0)  # who compresses it anew shows
     return path
 
 
