@@ -36,6 +36,7 @@ SMALLEST = {
     "refinement": f"--threads 1 --epochs 1 --models gmvae --images 4 --draws 1 --steps 2 --rates 1 --options '{TINY}'",
     "roofline": "--threads 1 --width 8 --batch 8 --rounds 1 --seeds 2",
     "seeds": "--threads 1 --models gmvae --seeds 2 --steps 2",
+    "silence": f"--threads 1 --seconds 300 --command 'train.py model=gmvae -m seed=0-1' --options '{TINY}'",
     "status": "--configurations 4 --seeds 2",
     "step_cost": "--threads 1 --width 8 --batch 8 --hidden-layers 1 --rounds 1",
     "text_step": "--threads 1 --width 8 --batch 2 --length 5 --rounds 1 --vocabularies 50",
@@ -122,6 +123,17 @@ def test_the_certificate_stands_beside_the_likelihood(tmp_path: Path) -> None:
     assert [row[2] for row in chosen] != [row[2] for row in rows], "another split"
     assert (tmp_path / "figure.png").stat().st_size > 5_000
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 7
+
+
+@pytest.mark.slow
+def test_a_silence_is_found_with_what_broke_it(tmp_path: Path) -> None:
+    program = "import time; print('one', flush=True); time.sleep(1.5); print('two')"
+    (rows,) = check(run("silence", f"--threads 1 --command {shlex.quote(f'-c {shlex.quote(program)}')}", tmp_path))
+    assert (rows[0][0], rows[0][3]) == ("first words", "one")
+    silences = [row for row in rows if row[0] == "silence"]
+    assert float(silences[0][1]) >= 1.4
+    assert silences[0][3] == "two"
+    assert [float(row[1]) for row in silences] == sorted((float(row[1]) for row in silences), reverse=True)
 
 
 def test_every_benchmark_is_run_here() -> None:
