@@ -6,19 +6,14 @@ from itertools import combinations, product
 from pathlib import Path
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
-from making import recipe
+from making import recipe, take_two_steps
 from omegaconf import DictConfig, OmegaConf
 
 from lid_vae.command_line.options import in_options
 from lid_vae.errors import UserError
-from lid_vae.noise import generator
-from lid_vae.objective.base import Scheduled
 from lid_vae.run.build import build_data, build_module
-from lid_vae.run.record import evaluate_split
-from lid_vae.train.step.take_step import take_step
 
 CONF = str(Path(__file__).parents[1] / "conf")
 MODELS = ["vae", "gmvae", "lidvae", "lidgmvae", "lidmvae"]
@@ -61,33 +56,7 @@ def two_steps(overrides: list[str], data_name: str) -> dict:
     cfg = configure(*overrides, f"data={data_name}", *SMALL[data_name])
     data = build_data(cfg.data)
     module = build_module(*recipe(cfg), data, list(data.image_shape or (data.features,)), data.label_count)
-    batch = data.stream().batch(0)
-    noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
-    groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}
-    if isinstance(module.objective, Scheduled):
-        module.objective.advance(60, 100)  # where annealing has begun
-    with torch.no_grad():  # q away from the prior, so that free bits, which see one draw, do not hide the KL
-        for name, parameter in module.vae.posterior.named_parameters():
-            if name.endswith("head.bias"):
-                parameter += 0.5
-    before = [parameter.detach().clone() for parameter in module.parameter_group("all")]
-
-    def minimise(loss, update):
-        groups[update.group].zero_grad()
-        loss.backward()
-        groups[update.group].step()
-
-    def extra(number):
-        return data.stream().batch(0, draw=number).x, noise
-
-    for _ in range(2):  # the flow's inner weights move from the second step on: its output layer starts at zero
-        value = take_step(module.inference.updates(), module, minimise, batch.x, noise, extra)
-    assert value.shape == (len(batch.x),)
-    assert torch.isfinite(value).all()
-    moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]
-    assert all(moved), "training moves every parameter"
-    module.calibrate(data)
-    return evaluate_split(module, data, "test", samples=4)
+    return take_two_steps(module, data)
 
 
 # Of couplings that see the features of x.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from builders import normal, randomise
 from hydra.errors import InstantiationException
-from making import recipe
+from making import recipe, take_two_steps
 from omegaconf import DictConfig, OmegaConf
 from runs import TINY, Programs, measures
 from test_combinations import INFERENCES, OBJECTIVES, configure, covering, user_error
@@ -17,9 +17,7 @@ from lid_vae.errors import UserError
 from lid_vae.inference import SemiAmortized
 from lid_vae.likelihood import autoregressive_likelihood
 from lid_vae.map import MLP
-from lid_vae.noise import generator
 from lid_vae.objective import ELBO
-from lid_vae.objective.base import Scheduled
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
 from lid_vae.run.build import build_data, build_module
@@ -27,7 +25,6 @@ from lid_vae.run.record import evaluate_split
 from lid_vae.symbols import PADDING
 from lid_vae.system.checkpoint import load_checkpoint
 from lid_vae.train.ensemble import Ensemble
-from lid_vae.train.step.take_step import take_step
 from lid_vae.vae import Autoencoder
 
 SMALL = (
@@ -72,34 +69,7 @@ def test_strategies_objectives_and_families_take_sequences(row) -> None:
     cfg = configure(*SMALL, *" ".join(filter(None, row)).split())
     data = build_data(cfg.data)
     module = build_module(*recipe(cfg), data, data.shape, data.label_count)
-    batch = data.stream().batch(0)
-    noise = module.vae.posterior.draw_noise(module.objective.samples, len(batch.x), generator("test"))
-    groups = {group: torch.optim.Adam(module.parameter_group(group), 1e-3) for group in module.inference.groups}
-    if isinstance(module.objective, Scheduled):
-        module.objective.advance(60, 100)  # where annealing has begun
-    with torch.no_grad():  # q away from the prior, so that free bits do not hide the KL
-        for name, parameter in module.vae.posterior.named_parameters():
-            if name.endswith("head.bias"):
-                parameter += 0.5
-    before = [parameter.detach().clone() for parameter in module.parameter_group("all")]
-
-    def minimise(loss, update):
-        groups[update.group].zero_grad()
-        loss.backward()
-        groups[update.group].step()
-
-    def extra(number):
-        x = data.stream().batch(0, draw=number).x
-        return x, module.vae.posterior.draw_noise(module.objective.samples, len(x), generator("test", number))
-
-    with torch.random.fork_rng(devices=[]):
-        for _ in range(2):
-            value = take_step(module.inference.updates(), module, minimise, batch.x, noise, extra)
-    assert torch.isfinite(value).all()
-    moved = [bool((new != old).any()) for new, old in zip(module.parameter_group("all"), before, strict=True)]
-    assert all(moved), "training moves every parameter"
-    module.calibrate(data)
-    found = evaluate_split(module, data, "test", samples=4)
+    found = take_two_steps(module, data)
     assert found["ll"]["mean"] >= found["elbo"] - 1e-9
     z = found["latent"]["z"]
     assert 0 <= z["au"] <= 1

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_lightning import LightningModule, Trainer
+from making import Recorder
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lid_vae import noise
@@ -141,24 +142,6 @@ def test_a_split_loader_keeps_all_rows_in_order_and_starts_again() -> None:
         assert len(loader) == 3
         assert torch.equal(torch.cat([batch.index for batch in batches]), torch.arange(23))
         assert torch.equal(torch.cat([batch.x for batch in batches]), GREY / 255)
-
-
-class Recorder(LightningModule):
-    """Remembers its training batches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[Batch] = []
-
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        self.seen.append(batch)
-        return self.weight * batch.x.mean()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None: ...
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 def fit(

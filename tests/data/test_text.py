@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from making import Recorder
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lid_vae.data import (
@@ -321,24 +322,6 @@ def test_moving_to_a_device_moves_every_split() -> None:
     assert {getattr(module, part).device.type for part in ("train", "valid", "test")} == {"meta"}
     assert next(iter(module.val_dataloader())).x.device.type == "meta"
     assert module.stream().batch(0).x.device.type == "meta"
-
-
-class Recorder(LightningModule):
-    """Remembers its training batches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[Batch] = []
-
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        self.seen.append(batch)
-        return self.weight * batch.x.float().mean()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None: ...
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 def fit(folder: Path, resume_from: Path | None = None) -> list[Batch]:
