@@ -69,6 +69,8 @@ def watch(words: list[str], seconds: float, threads: int) -> tuple[list[Write], 
     if code not in ({0, 128 + signal.SIGINT, -signal.SIGINT} if asked else {0}):
         print("".join(write.text for write in writes)[-2000:], file=sys.stderr)
         raise SystemExit(f"The command ended with {code}.")
+    if not writes:
+        raise SystemExit("The command wrote nothing.")
     return writes, time.monotonic() - start
 
 
