@@ -1,6 +1,7 @@
 """Data that can be divided: into splits that can be measured, and a batch over several devices."""
 
 from lid_vae.data.base import DataModule
+from lid_vae.data.stream import share
 from lid_vae.errors import UserError
 from lid_vae.likelihood.base import CalibratedLikelihood
 from lid_vae.posterior.base import CalibratedPosterior
@@ -19,8 +20,11 @@ def check_sizes(data: DataModule) -> None:
             )
 
 
-def check_divisible(module: VAEModule) -> None:
-    """Refuses by ``UserError`` to divide batches whose examples depend on each other in the ``module``."""
+def check_divisible(module: VAEModule, data: DataModule, devices: int) -> None:
+    """Refuses by ``UserError`` to divide the training batches of ``data`` among several ``devices``.
+
+    Each device takes as many examples, and those of a batch may not depend on each other in the ``module``.
+    """
     for part, divisible, fix in (
         (module.vae.posterior, not isinstance(module.vae.posterior, CalibratedPosterior), "normalization=null"),
         (
@@ -35,3 +39,4 @@ def check_divisible(module: VAEModule) -> None:
                 f"{type(part).__name__} takes averages over a batch, and each of several devices would take its own. "
                 f"Use trainer.devices=1, or {fix}."
             )
+    share(min(data.batch_size, len(data.train)), devices)

@@ -12,6 +12,7 @@ __all__ = [
     "StreamLoader",
     "TakesSpans",
     "TrainStream",
+    "share",
 ]
 
 from abc import abstractmethod
@@ -272,14 +273,20 @@ class SharedStream:
         """This process's rows of the batch that the stream gives for ``step`` and ``draw``."""
         batch = self.stream.batch(step, draw)
         rank, size = self.place
-        rows, rest = divmod(len(batch.x), size)
-        if rest:
-            raise UserError(
-                f"A batch of {len(batch.x)} examples cannot be divided among {size} devices. Use a batch_size "
-                f"that is a multiple of {size}, and not above the number of training examples."
-            )
+        rows = share(len(batch.x), size)
         own = slice(rank * rows, (rank + 1) * rows)
         return Batch(batch.x[own], None if batch.y is None else batch.y[own], batch.index[own])
+
+
+def share(batch_size: int, devices: int) -> int:
+    """How many of ``batch_size`` examples each of ``devices`` takes. Raises ``UserError`` where a rest would stay."""
+    rows, rest = divmod(batch_size, devices)
+    if rest:
+        raise UserError(
+            f"A batch of {batch_size} examples cannot be divided among {devices} devices. Use a batch_size "
+            f"that is a multiple of {devices}, and not above the number of training examples."
+        )
+    return rows
 
 
 class SharedLoader:

@@ -219,7 +219,7 @@ def _train_together(
             with phase("building the model"):
                 module = build_described(plan, own, data, array)
             if group.size > 1:
-                check_divisible(module)
+                check_divisible(module, data, group.size)
             if not members:
                 say_size(module, data, plan.trainer["max_epochs"], plan.accelerator)
                 say_threshold(module, data)

@@ -262,7 +262,9 @@ def test_refused_where_torchrun_has_started_processes(programs, monkeypatch, opt
         (("trainer.devices=some",), "trainer.devices=some is not known"),
     ],
 )
-def test_refused_over_several_devices(programs, options, message):
+def test_refused_over_several_devices(programs, monkeypatch, options, message):
+    """Before other processes are started, each of which would import PyTorch first."""
+    monkeypatch.setattr(ProcessGroup, "_start", lambda *_: pytest.fail("processes were started"))
     assert message in programs.train(*options, tiny=SHARED).paragraph
     assert not torch.distributed.is_initialized()
     assert "LOCAL_RANK" not in os.environ
