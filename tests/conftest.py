@@ -1,5 +1,6 @@
 """For every test: signatures checked at run time, one thread, and properties searched repeatably."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -73,6 +74,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cycles_are_looked_for_later() -> Iterator[None]:
+    """Imported modules are half a million objects that stay: to go through them was a thirtieth of all tests' time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 10, 10)
+    yield
+    gc.set_threshold(*before)
 
 
 @pytest.fixture(autouse=True, scope="session")
