@@ -1,4 +1,4 @@
-"""Tokens per second of a training step on sequences: LIDSVAE over svae at equal sizes, and the peak of memory.
+"""Tokens per second of a step on sequences: LIDSVAE over svae at equal sizes, anchored maps too, and peak memory.
 
     python benchmarks/text_step.py                        # width 256, V = 10,000 and 20,000, 32 sentences of 22 symbols
     python benchmarks/text_step.py --width 128 --rounds 10
@@ -17,25 +17,43 @@ import torch
 from bench import Step, begin, options_of, publish, table, take_turns
 
 from lid_vae.likelihood import autoregressive_likelihood
-from lid_vae.map import composed_brenier, composed_gradient_network, counterpart_mlp
+from lid_vae.map import LinearMap, SkipMLP, anchored, composed_brenier, composed_gradient_network, counterpart_mlp
+from lid_vae.map.base import MakeMap
 from lid_vae.objective import ELBO
 from lid_vae.posterior import AmortizedPosterior, LSTMEncoder
 from lid_vae.prior import StandardNormalPrior
 from lid_vae.vae import Autoencoder
 
 LATENT = 32
-MAPS = {
+NETWORKS = {
     "svae": partial(counterpart_mlp, hidden_layers=1, depth=2),
+    "svae, map=skip_mlp": partial(SkipMLP, hidden_layers=1),
+    "linear_svae": LinearMap,
+}
+MAPS = {
+    **NETWORKS,
     "lidsvae, lift=spread": partial(composed_brenier, hidden_layers=1, depth=2, lift="spread", skips="none"),
     "lidsvae, lift=pad": partial(composed_brenier, hidden_layers=1, depth=2, lift="pad", skips="none"),
     "lidsvae, gradient network": partial(composed_gradient_network, hidden_layers=1, depth=2, lift="spread"),
 }
+ANCHORED = {f"lidsvae, anchored {name}": name for name in NETWORKS}
+# An anchored map's turn comes after its network's: what is compared is near in time.
+ORDER = [
+    *(name for pair in ANCHORED.items() for name in reversed(pair)),
+    *(name for name in MAPS if name not in NETWORKS),
+]
 MEASURED = ("svae", "lidsvae, lift=spread")
+
+
+def map_of(name: str, width: int) -> MakeMap:
+    if name in ANCHORED:
+        return partial(anchored, network=map_of(ANCHORED[name], width), anchor=LATENT, lift="spread")
+    return MAPS[name] if name == "linear_svae" else partial(MAPS[name], width=width)
 
 
 def build(name: str, symbols: int, width: int) -> Autoencoder:
     torch.manual_seed(0)
-    make_map = partial(MAPS[name], width=width)
+    make_map = map_of(name, width)
     likelihood = autoregressive_likelihood(make_map, LATENT, symbols, embedding=width, hidden=width)
     encoder = LSTMEncoder((symbols,), width, width)
     return Autoencoder(StandardNormalPrior(LATENT), likelihood, AmortizedPosterior(encoder, LATENT))
@@ -59,17 +77,20 @@ def speed(options: argparse.Namespace) -> list[str]:
     rows = []
     for symbols in options.vocabularies or (10_000, 20_000):
         steps = {
-            name: step_of(build(name, symbols, options.width), symbols, options.batch, options.length) for name in MAPS
+            name: step_of(build(name, symbols, options.width), symbols, options.batch, options.length) for name in ORDER
         }
         times = take_turns(steps, options.rounds)
         for name, seconds in times.items():
             rate = options.batch * options.length / seconds.processor
-            rows.append([name, f"{symbols:,}", f"{rate:,.0f}", f"{times['svae'].processor / seconds.processor:.2f}"])
+            over, cost = f"{times['svae'].processor / seconds.processor:.2f}", ""
+            if name in ANCHORED:
+                cost = f"{seconds.processor / times[ANCHORED[name]].processor:.2f}"
+            rows.append([name, f"{symbols:,}", f"{rate:,.0f}", over, cost])
     return [
         f"Width {options.width}, {options.batch} sentences of {options.length} symbols, latent {LATENT}, with Adam; "
-        f"medians of {options.rounds} rounds.",
+        f"medians of {options.rounds} rounds. An anchor's cost: time with it over that of its network alone.",
         "",
-        *table(["model", "V", "tokens per processor second", "over svae"], rows),
+        *table(["model", "V", "tokens per processor second", "over svae", "cost of the anchor"], rows),
     ]
 
 

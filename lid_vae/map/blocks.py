@@ -10,14 +10,19 @@ from lid_vae.shapes import Tensor
 __all__ = ["AddedBlocks", "AffineBlocks", "FoldedBlocks", "folded", "tiled"]
 
 
+# Columns that are taken at once.
+WIDE = 1024
+
+
 class AddedBlocks(torch.autograd.Function):
-    """x + tiled(u) value, block by block of M columns: x is read once, and nothing of its size made but the result."""
+    """x + tiled(u) value, some blocks of M columns at a time: x is read once, and only the result is of its size."""
 
     @staticmethod
     def forward(x: Tensor, u: Tensor, value: Tensor) -> Tensor:
         result = torch.empty_like(x)
-        for columns, of_u in _blocks(x.shape[-1], u.shape[-1]):
-            torch.addcmul(x[..., columns], u[..., of_u], value[columns], out=result[..., columns])
+        many = tiled(u, _wide(x.shape[-1], u.shape[-1]))
+        for columns, of_u in _blocks(x.shape[-1], many.shape[-1]):
+            torch.addcmul(x[..., columns], many[..., of_u], value[columns], out=result[..., columns])
         return result
 
     @staticmethod
@@ -46,8 +51,9 @@ class AffineBlocks(torch.autograd.Function):
     @staticmethod
     def forward(hidden: Tensor, weight: Tensor, bias: Tensor, u: Tensor, value: Tensor) -> Tensor:
         result = u.new_empty(*u.shape[:-1], len(bias))
-        for columns, of_u in _blocks(len(bias), u.shape[-1]):
-            torch.addcmul(bias[columns], u[..., of_u], value[columns], out=result[..., columns])
+        many = tiled(u, _wide(len(bias), u.shape[-1]))
+        for columns, of_u in _blocks(len(bias), many.shape[-1]):
+            torch.addcmul(bias[columns], many[..., of_u], value[columns], out=result[..., columns])
         result.view(-1, len(bias)).addmm_(hidden.reshape(-1, hidden.shape[-1]), weight.mT)
         return result
 
@@ -80,10 +86,10 @@ class FoldedBlocks(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, value: Tensor, features: int) -> Tensor:
-        total = x.new_zeros(*x.shape[:-1], features)
-        for columns, of_u in _blocks(x.shape[-1], features):
+        total = x.new_zeros(*x.shape[:-1], _wide(x.shape[-1], features))
+        for columns, of_u in _blocks(x.shape[-1], total.shape[-1]):
             total[..., of_u].addcmul_(x[..., columns], value[columns])
-        return total
+        return folded(total, features).sum(-2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
@@ -125,8 +131,11 @@ def folded(x: Tensor, features: int) -> Tensor:
     return F.pad(x, (0, -x.shape[-1] % features)).unflatten(-1, (-1, features))
 
 
-def _blocks(columns: int, features: int) -> list[tuple[slice, slice]]:
-    """The columns of each block, and those of u that they are multiples of."""
-    return [
-        (slice(start, start + features), slice(min(features, columns - start))) for start in range(0, columns, features)
-    ]
+def _wide(columns: int, features: int) -> int:
+    """How many columns are taken at once: those of several blocks, as passes over short rows are slow."""
+    return min(columns, features * max(1, WIDE // features))
+
+
+def _blocks(columns: int, wide: int) -> list[tuple[slice, slice]]:
+    """Columns, ``wide`` of them at once, and those of as many copies of u that they are multiples of."""
+    return [(slice(start, start + wide), slice(min(wide, columns - start))) for start in range(0, columns, wide)]

@@ -72,11 +72,13 @@ def test_added_is_a_sum(lift: Lift) -> None:
 class TestInBlocks:
     """As a vocabulary's lift is added: the same sum, with its derivatives, alone and stacked over seeds."""
 
-    @pytest.fixture(autouse=True)
-    def small_blocks(self, monkeypatch):
+    @pytest.fixture(autouse=True, params=[1, 6, 1024])
+    def small_blocks(self, request, monkeypatch):
+        """One block of columns at a time, several, and all."""
         monkeypatch.setattr("lid_vae.map.lift.MANY", 1)
+        monkeypatch.setattr("lid_vae.map.blocks.WIDE", request.param)
 
-    @pytest.fixture(params=[(3, 8), (3, 9), (4, 4), (5, 6)])
+    @pytest.fixture(params=[(3, 8), (3, 9), (4, 4), (5, 6), (2, 17)])
     def lift(self, request):
         return spread_lift(*request.param).double()
 

@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from making import recipe
 
 from lid_vae.errors import UserError
+from lid_vae.noise import generator
 from lid_vae.run.build import build_data, build_module
 from lid_vae.run.plan import validation_interval
 from lid_vae.run.record import evaluate_split, summary
@@ -82,3 +83,17 @@ def test_the_summary_names_what_there_is():
     assert line == "vae on mnist, test, nats: AU 1.00  KL 1.500  MI 1.250  LL -90.000 +- 0.500 (10 samples)"
     result |= {"latent": {"z": z, "w": {"au": 0.5, "kl": 2.0}}, "accuracy": 0.75}
     assert summary(result) == f"{line}  accuracy 0.750  [w: AU 0.50, KL 2.00]"
+
+
+@pytest.mark.parametrize("model", ["svae", "linear_svae", "lidsvae", "lidsvae map=polar", "anchored_lidsvae"])
+def test_a_model_of_text_begins_near_the_frequencies_of_the_words(make, model):
+    """Its first logits are small: of each word it knows how often it comes, but for a quarter of a nat."""
+    words = [f"model={model.partition(' ')[0]}", *model.split()[1:]]
+    module, data = make(
+        "data=synthetic_text", *words, "data.words=1000", "data.sentences=3000", "width=50", "likelihood.hidden=50"
+    )
+    x = data.train.batch(torch.arange(100)).x
+    with torch.no_grad():
+        w = module.vae.prior().sample(100, generator("w"))
+        begin = -module.vae.likelihood.eval().symbol_log_prob(x, w).sum() / (x > 0).sum()
+    assert begin < -data.mean().log()[x[x > 0] - 1].mean() + 0.25
