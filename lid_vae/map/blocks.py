@@ -9,7 +9,6 @@ from lid_vae.shapes import Tensor
 
 __all__ = ["AddedBlocks", "AffineBlocks", "FoldedBlocks", "folded", "tiled"]
 
-
 # Columns that are taken at once.
 WIDE = 1024
 
