@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -66,7 +67,8 @@ def measured(name: str, path: Path, options: argparse.Namespace) -> tuple[list[R
         widths.append([name, steps, *cells, *kept, f"{seconds:.1f}"])
         print(*widths[-1], file=sys.stderr, flush=True)
     misses: list[Row] = []
-    test = next(iter(loaded.data.batches("test"))).x[: options.images]
+    batches = (batch.x for batch in loaded.data.batches("test", min(options.images, 500)))
+    test = torch.cat(list(islice(batches, -(-options.images // 500))))[: options.images]
     for images, x, lower in (("simulated", simulated, found.lower), ("test", test, None)):
         if lower is None:
             lower = annealed_bounds(make_target, x, settings, seed=options.seed).lower
