@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -67,8 +66,7 @@ def measured(name: str, path: Path, options: argparse.Namespace) -> tuple[list[R
         widths.append([name, steps, *cells, *kept, f"{seconds:.1f}"])
         print(*widths[-1], file=sys.stderr, flush=True)
     misses: list[Row] = []
-    batches = (batch.x for batch in loaded.data.batches("test", min(options.images, 500)))
-    test = torch.cat(list(islice(batches, -(-options.images // 500))))[: options.images]
+    test = next(iter(loaded.data.batches("test", options.images))).x
     for images, x, lower in (("simulated", simulated, found.lower), ("test", test, None)):
         if lower is None:
             lower = annealed_bounds(make_target, x, settings, seed=options.seed).lower
