@@ -287,6 +287,26 @@ def test_an_option_that_an_earlier_run_did_not_have_stands_at_its_default(runs):
     assert differences([first, other]) == [{"isotropic": False}, {"isotropic": True}]
 
 
+@pytest.mark.parametrize("more", [{}, {"width": 16, "latent_dimension": 3, "batch": 5, "samples_of": 6}])
+def test_one_thing_at_a_time_is_told_by_the_thing_that_each_run_changes(runs, more):
+    """Five options differ in all, which no name tells; a run that itself changes so many bears its folder's."""
+    changes = ({}, {"width": 16}, {"latent_dimension": 3}, {"categories": 50, "extra": True}, {"batch": 5}, more)
+    for tag, change in zip("abcdef", changes if more else changes[:5], strict=False):
+        usual = {"width": 8, "latent_dimension": 2, "categories": 10, "extra": False, "batch": 1, "samples_of": 2}
+        runs.write("gmvae", 0, tag=tag)
+        runs.configure("gmvae", 0, tag=tag, sizes={**usual, **change})
+    (table,) = read([runs.folder]).tables
+    labels = {row.place.name[-1]: row.label for row in table.rows}
+    assert labels.pop("f", None) == ("gmvae-pinwheel-realnvp-f" if more else None)
+    assert labels == {
+        "a": "gmvae",
+        "b": "gmvae, width 16",
+        "c": "gmvae, latent_dimension 3",
+        "d": "gmvae, extra True, categories 50",
+        "e": "gmvae, batch 5",
+    }
+
+
 def test_options_that_differ_are_told_once(tmp_path):
     """A width reaches many parts, a choice many options, and where a run stood makes no difference."""
     one = {

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from lid_vae.report.study.configured import differences
 from lid_vae.report.study.study import Row
@@ -67,14 +68,29 @@ def _tell_apart(rows: Sequence[Row]) -> None:
         if row not in known:
             _name_by_folder(row)
     configured = [row for row in known if row.config is not None] if len(known) > 1 else []
-    for row, options in zip(configured, differences([row.config or {} for row in configured]), strict=True):
-        if len(options) <= MOST:
-            parts = {
-                key: f"{OPTIONS.get(key, key)} {'null' if value is None else value}" for key, value in options.items()
-            }
-            row.label = ", ".join([row.label, *parts.values()])
-            own = OWN.get(row.model)
-            row.differs += [str(options[key]) if key == own else part for key, part in parts.items()]
+    for row, options in zip(configured, _few(differences([row.config or {} for row in configured])), strict=True):
+        if len(options) > MOST:
+            _name_by_folder(row)
+            continue
+        parts = {key: f"{OPTIONS.get(key, key)} {'null' if value is None else value}" for key, value in options.items()}
+        row.label = ", ".join([row.label, *parts.values()])
+        own = OWN.get(row.model)
+        row.differs += [str(options[key]) if key == own else part for key, part in parts.items()]
+
+
+def _few(told: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """``told``, the same options of each row; where they are too many, only those in which a row leaves most others.
+
+    So a screen that changes one thing at a time names what each run changed, and the run that changed nothing is bare.
+    """
+    if not told or len(told[0]) <= MOST:
+        return told
+    usual = {}
+    for key in told[0]:
+        value, times = Counter(str(options[key]) for options in told).most_common(1)[0]
+        if 2 * times > len(told):
+            usual[key] = value
+    return [{key: value for key, value in options.items() if str(value) != usual.get(key)} for options in told]
 
 
 def _name_by_folder(row: Row) -> None:
